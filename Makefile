@@ -1,0 +1,42 @@
+# make repro: set up and run the whole study    make test: set up and run all tests    make help: the rest
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+
+.PHONY: help env repro test lint clean-scratch
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+env: $(VENV)/.complete ## the pinned environment in .venv
+
+# torch comes first and alone, so that pip takes the small CPU build where one is at hand.
+# The .pth line puts the environment's bin first on PATH for every tool in it, as activating does: dvc runs `python`.
+$(VENV)/.complete: constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt $(TORCH)
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	@echo 'import os, sys; os.environ["PATH"] = os.path.join(sys.prefix, "bin") + os.pathsep + os.environ.get("PATH", "")' \
+		> $(SITE)/ecomtune_environment.pth
+	@touch $@
+
+repro: env ## run the study that params.yaml describes, and print its table
+	$(BIN)/dvc repro
+	$(BIN)/ecomtune table
+
+test: env ## ruff, mypy and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+lint: env ## mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean-scratch: ## remove cached answers and half-written outputs
+	rm -rf .scratch

@@ -1,0 +1,1 @@
+"""ecomtune: which way of solving an e-commerce language task is worth its cost, on evidence."""

@@ -1,0 +1,58 @@
+"""The floor for labels: logistic regression over TF-IDF of words and of the words that query and product share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from ecomtune.baselines.inputs import input_pair
+from ecomtune.files import dump_json, read_json, write_text
+from ecomtune.params import Baseline
+from ecomtune.records import Example, Reference
+from ecomtune.tasks.base import Task
+from ecomtune.text import normalize
+
+
+def fit(
+    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+) -> None:
+    """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle."""
+    vectorizer = _vectorizer()
+    features = vectorizer.fit_transform([_text(example, task) for example in train])
+    regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=seed)
+    regression.fit(features, [str(example.reference) for example in train])
+    vocabulary = {word: int(index) for word, index in vectorizer.vocabulary_.items()}
+    write_text(folder / "vocabulary.json", dump_json({"classes": regression.classes_.tolist(), "words": vocabulary}))
+    tensors = {"coefficients": regression.coef_, "idf": vectorizer.idf_, "intercepts": regression.intercept_}
+    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, folder / "weights.safetensors")
+
+
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+    """The likeliest label of each example."""
+    known = read_json(folder / "vocabulary.json")
+    tensors = load_file(folder / "weights.safetensors")
+    vectorizer = _vectorizer(known["words"])
+    vectorizer.idf_ = tensors["idf"]
+    features: csr_matrix = vectorizer.transform([_text(example, task) for example in examples])
+    scores = features @ tensors["coefficients"].T + tensors["intercepts"]
+    labels = known["classes"] if scores.shape[1] > 1 else known["classes"][::-1]
+    best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] < 0).astype(int)
+    return [(labels[index], labels[index]) for index in best]
+
+
+def _vectorizer(vocabulary: dict[str, int] | None = None) -> TfidfVectorizer:
+    return TfidfVectorizer(vocabulary=vocabulary, token_pattern=r"\S+", lowercase=False)
+
+
+def _text(example: Example, task: Task) -> str:
+    """Words of both sides, marked by side, and the words that they share or that the query alone has."""
+    query, product = (normalize(text).split() for text in input_pair(example, task))
+    marked = [f"query:{word}" for word in query] + [f"product:{word}" for word in product]
+    overlap = [f"shared:{word}" if word in product else f"missing:{word}" for word in query]
+    return " ".join([*marked, *overlap, *(mark.partition(":")[0] for mark in overlap)])

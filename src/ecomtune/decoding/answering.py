@@ -1,0 +1,97 @@
+"""How a causal model, with or without an adapter, answers a task's test examples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
+from ecomtune.errors import UserError
+from ecomtune.files import SCRATCH, dump_json, read_json, sha256_folder, write_text
+from ecomtune.params import TaskSettings
+from ecomtune.records import Example
+from ecomtune.tasks.base import Task, texts_of
+
+#: Raised when decoding changes answers, so that no cached answer of an older way is taken.
+VERSION = 1
+
+
+def load_model(base: Path, adapter: Path | None) -> Any:
+    """The causal model of ``base``, an adapter added into its weights (exact, and faster than beside them)."""
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    if adapter is not None:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return model.eval()
+
+
+def base_of(adapter: Path) -> Path:
+    """The pretrained folder that an adapter was trained on. Raises UserError where it is gone."""
+    base = Path(read_json(adapter / "adapter_config.json")["base_model_name_or_path"])
+    if not base.is_dir():
+        raise UserError(f"{adapter} was trained on {base}, which isn't there; run dvc repro pretrained")
+    return base
+
+
+def answer_task(
+    task: Task,
+    settings: TaskSettings,
+    examples: Sequence[Example],
+    prompts: Sequence[str],
+    base: Path,
+    adapter: Path | None,
+) -> list[str]:
+    """Raw answers, from scratch where the same weights have answered the same prompts in the same way before."""
+    key = _cache_key(task, settings, prompts, base, adapter)
+    cached = SCRATCH / "answers" / f"{key}.json"
+    if cached.is_file():
+        answers: list[str] = read_json(cached)
+        return answers
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    model = load_model(base, adapter)
+    with Progress() as bar:
+        rows = bar.add_task(task.name, total=len(prompts))
+        answers = _decode(model, tokenizer, task, settings, examples, prompts, lambda done: bar.advance(rows, done))
+    write_text(cached, dump_json(answers))
+    return answers
+
+
+def _decode(
+    model: Any,
+    tokenizer: Any,
+    task: Task,
+    settings: TaskSettings,
+    examples: Sequence[Example],
+    prompts: Sequence[str],
+    progress: Any,
+) -> list[str]:
+    if settings.decoding == "constrained" and task.decoder == "label":
+        return answer_labels(model, tokenizer, prompts, task.labels, settings.batch_size, progress)
+    if settings.decoding == "constrained" and task.decoder == "tags":
+        queries = [texts_of(example.fields, "words") for example in examples]
+        tags = answer_tags(model, tokenizer, prompts, queries, task.answer_choices, settings.batch_size, progress)
+        return ["\n".join(f"{word} {tag}" for word, tag in zip(*pair, strict=True)) for pair in zip(queries, tags, strict=True)]
+    return answer_texts(model, tokenizer, prompts, settings.max_new_tokens, settings.batch_size, progress)
+
+
+def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], base: Path, adapter: Path | None) -> str:
+    """All that decides the answers: weights, prompts and decoding, and the batches, which decide last digits."""
+    parts = {
+        "adapter": sha256_folder(adapter) if adapter else None,
+        "base": sha256_folder(base),
+        "batch_size": settings.batch_size,
+        "decoding": settings.decoding,
+        "max_new_tokens": settings.max_new_tokens,
+        "prompts": list(prompts),
+        "task": [task.name, task.version],
+        "threads": torch.get_num_threads(),
+        "version": VERSION,
+    }
+    return hashlib.sha256(dump_json(parts).encode()).hexdigest()

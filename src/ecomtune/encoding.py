@@ -1,0 +1,74 @@
+"""From text to token ids: one way for training and for answering, so that both see the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ecomtune.errors import UserError
+
+Tokenizer = Any  # transformers gives its tokenizers no common public type
+
+
+@dataclass(frozen=True)
+class EncodedExample:
+    """Token ids of a prompt and of its target, which ends with EOS; ``group`` names the prompt's family (its task)."""
+
+    id: str
+    group: str
+    prompt_ids: tuple[int, ...]
+    target_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt_ids) + len(self.target_ids)
+
+
+def render_prompt(tokenizer: Tokenizer, prompt: str) -> str:
+    """The text that stands before an answer: the model's own chat form where its tokenizer has one, else a plain one."""
+    if getattr(tokenizer, "chat_template", None):
+        message = [{"role": "user", "content": prompt}]
+        return str(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
+    return f"{prompt}\n"
+
+
+def encode_text(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
+    """Token ids of ``text`` alone, nothing added before or after."""
+    return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[int, ...]:
+    """Token ids of a rendered prompt; a tokenizer without a chat form puts its own BOS token first."""
+    rendered = render_prompt(tokenizer, prompt)
+    if getattr(tokenizer, "chat_template", None):
+        return encode_text(tokenizer, rendered)
+    return tuple(tokenizer(rendered)["input_ids"])
+
+
+def encode_example(
+    tokenizer: Tokenizer, *, identity: str, group: str, prompt: str, target: str, max_length: int
+) -> EncodedExample:
+    """Encode one training example. Nothing is ever cut: raises UserError naming the row that is too long or empty."""
+    target_ids = encode_text(tokenizer, target)
+    if not target_ids:
+        raise UserError(f"example {identity}: its target is empty, so there is nothing to learn; remove the row")
+    example = EncodedExample(identity, group, encode_prompt(tokenizer, prompt), (*target_ids, tokenizer.eos_token_id))
+    if len(example) > max_length:
+        raise UserError(
+            f"example {identity}: {len(example)} tokens are more than train.shared.max_length {max_length}; "
+            "raise it, or drop the row with a lower tasks.*.max_characters"
+        )
+    return example
+
+
+def common_prefix_length(sequences: Sequence[Sequence[int]]) -> int:
+    """Number of leading tokens that all sequences share."""
+    if not sequences:
+        return 0
+    first, last = min(map(list, sequences)), max(map(list, sequences))  # in sorted order the outermost two differ first
+    length = 0
+    for left, right in zip(first, last, strict=False):
+        if left != right:
+            break
+        length += 1
+    return length

@@ -1,0 +1,91 @@
+"""Files written whole or not at all, and always with the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ecomtune.errors import UserError
+
+#: Half-written outputs, checkpoints and cached answers; outside every folder that a stage reads, never tracked.
+SCRATCH = Path(".scratch")
+
+
+def dump_json(value: Any) -> str:
+    """JSON text with sorted keys and a final newline: equal values give equal bytes."""
+    return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+def read_json(path: Path) -> Any:
+    """Parsed JSON of ``path``. Raises UserError where the file is missing or no JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); delete it and run dvc repro again") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8 beside ``path`` and rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SCRATCH.mkdir(exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=SCRATCH, prefix=f"{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)  # mkstemp makes 0600, which a shared checkout can't read
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write one line each, as :func:`write_text` does."""
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """A scratch folder that becomes ``path`` when the block ends without an error.
+
+    An error, a signal that Python turns into one, or a kill leaves the former ``path`` untouched.
+    """
+    SCRATCH.mkdir(exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=SCRATCH, prefix=f"{path.name}."))
+    try:
+        content = work / "new"
+        content.mkdir()
+        yield content
+        for file in content.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)  # some writers make 0600
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.replace(work / "old")
+        content.replace(path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def sha256_file(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_folder(folder: Path) -> str:
+    """Hex digest over the names and bytes of all files below ``folder``, in sorted order."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{sha256_file(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""LoRA: shared-prefix training, adapters as factors, merging."""

@@ -1,0 +1,81 @@
+"""Adapters on disk (plain PEFT folders with the same bytes every time) and as factors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from ecomtune.errors import UserError
+from ecomtune.files import dump_json, read_json, write_text
+
+Matrix = NDArray[np.float32]
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+_A, _B = ".lora_A.weight", ".lora_B.weight"
+
+
+@dataclass(frozen=True)
+class Factors:
+    """What an adapter adds to one weight: ΔW [out, in] = B [out, r] @ A [r, in], its scale split evenly between them."""
+
+    a: Matrix
+    b: Matrix
+
+    @property
+    def rank(self) -> int:
+        return int(self.a.shape[0])
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """An adapter: its factors by module name, and its PEFT config."""
+
+    factors: dict[str, Factors]
+    config: dict[str, Any]
+
+
+def load_adapter(folder: Path) -> Adapter:
+    """Read a plain LoRA adapter. Raises UserError where it is missing or of a kind whose ΔW isn't B @ A."""
+    if not (folder / WEIGHTS).is_file():
+        raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
+    config = read_json(folder / CONFIG)
+    for option in ("use_dora", "lora_bias"):
+        if config.get(option):
+            raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
+    tensors = load_file(folder / WEIGHTS)
+    modules = sorted(name.removesuffix(_A) for name in tensors if name.endswith(_A))
+    factors = {}
+    for module in modules:
+        a, b = tensors[module + _A].astype(np.float32), tensors[module + _B].astype(np.float32)
+        scale = config["lora_alpha"] / (np.sqrt(a.shape[0]) if config.get("use_rslora") else a.shape[0])
+        root = np.float32(np.sqrt(scale))
+        factors[module] = Factors(root * a, root * b)
+    return Adapter(factors, config)
+
+
+def save_adapter(adapter: Adapter, folder: Path) -> None:
+    """Write an adapter whose factors all have one rank; its scale alpha / r is 1, since they hold it already."""
+    ranks = {factors.rank for factors in adapter.factors.values()}
+    if len(ranks) != 1:
+        raise ValueError(f"an adapter needs one rank, not {sorted(ranks)}")
+    rank = ranks.pop()
+    config = {**adapter.config, "r": rank, "lora_alpha": rank, "use_rslora": False, "lora_dropout": 0.0}
+    tensors = {}
+    for module, factors in sorted(adapter.factors.items()):
+        tensors[module + _A] = np.ascontiguousarray(factors.a)
+        tensors[module + _B] = np.ascontiguousarray(factors.b)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    write_config(config, folder)
+
+
+def write_config(config: dict[str, Any], folder: Path) -> None:
+    """Write a PEFT config in canonical form; PEFT itself writes its sets in hash order."""
+    canonical = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
+    if isinstance(canonical.get("target_modules"), list):
+        canonical["target_modules"] = sorted(canonical["target_modules"])
+    write_text(folder / CONFIG, dump_json(canonical))

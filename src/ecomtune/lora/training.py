@@ -1,0 +1,132 @@
+"""Training one adapter: transformers' Trainer over shared-prefix batches."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig
+from torch.utils.data import DataLoader
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments, set_seed
+
+from ecomtune.encoding import EncodedExample, encode_example
+from ecomtune.files import SCRATCH, read_json
+from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
+from ecomtune.lora.batches import SharedPrefixCollator, plan_batches
+from ecomtune.lora.shared_prefix import SharedPrefixLora
+from ecomtune.params import Training
+from ecomtune.records import Example
+
+
+def train_adapter(examples: Sequence[Example], base: Path, settings: Training, seed: int) -> SharedPrefixLora:
+    """A LoRA model of the weights in ``base``, trained on ``examples``.
+
+    Raises UserError naming the row where an example is too long or empty.
+    """
+    set_seed(seed)
+    torch.set_num_threads(settings.threads)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    encoded = [
+        encode_example(
+            tokenizer,
+            identity=row.id,
+            group=row.task,
+            prompt=row.prompt,
+            target=row.target,
+            max_length=settings.max_length,
+        )
+        for row in examples
+    ]
+    model = lora_model(base, settings)
+    trainer = PlannedTrainer(
+        model=model,
+        args=training_arguments(settings, seed),
+        train_dataset=encoded,
+        data_collator=SharedPrefixCollator(tokenizer.pad_token_id or 0, share=settings.share_prefix),
+        plan=plan_batches(
+            encoded,
+            batch_size=settings.batch_size,
+            token_budget=settings.token_budget,
+            epochs=settings.epochs,
+            seed=seed,
+        ),
+    )
+    trainer.train()
+    return model
+
+
+def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
+    """The weights of ``base`` with a fresh adapter on every linear layer but the head (the paper's choice)."""
+    causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    config = LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        base_model_name_or_path=base.as_posix(),
+    )
+    return SharedPrefixLora(causal, config)
+
+
+def training_arguments(settings: Training, seed: int) -> TrainingArguments:
+    """Trainer's arguments. The plan holds all epochs, so that for Trainer there is one."""
+    return TrainingArguments(
+        output_dir=tempfile.mkdtemp(dir=SCRATCH, prefix="trainer."),
+        num_train_epochs=1,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        bf16=torch.cuda.is_available(),
+        save_strategy="no",
+        report_to="none",
+        logging_strategy="steps",
+        logging_steps=0.1,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+    )
+
+
+class PlannedBatches:
+    """A batch sampler that yields a plan of batches in its order."""
+
+    def __init__(self, plan: Sequence[list[int]]) -> None:
+        self.plan = plan
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.plan)
+
+
+class PlannedTrainer(Trainer):
+    """Trainer that takes its batches, all epochs of them, from a plan."""
+
+    def __init__(self, *args: Any, plan: Sequence[list[int]], **kwargs: Any) -> None:
+        self.plan = plan
+        super().__init__(*args, **kwargs)
+
+    def get_train_dataloader(self) -> DataLoader[EncodedExample]:
+        """One pass over the plan."""
+        loader: DataLoader[EncodedExample] = DataLoader(
+            self.train_dataset, batch_sampler=PlannedBatches(self.plan), collate_fn=self.data_collator
+        )
+        prepared: DataLoader[EncodedExample] = self.accelerator.prepare(loader)
+        return prepared
+
+
+def save_trained(model: SharedPrefixLora, folder: Path) -> None:
+    """Write the adapter as a plain PEFT folder, with the same bytes for the same weights."""
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
+        model.save_pretrained(scratch)
+        (folder / WEIGHTS).write_bytes((Path(scratch) / WEIGHTS).read_bytes())
+        write_config(read_json(Path(scratch) / CONFIG), folder)

@@ -1,0 +1,41 @@
+"""Confidence intervals by resampling groups: rows of one query or product are not independent of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Counts = NDArray[np.float64]
+
+
+def group_sums(counts: Counts, groups: Sequence[str]) -> Counts:
+    """Sum the rows of ``counts`` [rows, k] by group: [groups, k], in sorted order of the group names."""
+    _, places = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.zeros((int(places.max()) + 1, counts.shape[1]))
+    np.add.at(sums, places, counts)
+    return sums
+
+
+def resample(sums: Counts, resamples: int, seed: int) -> Counts:
+    """Total counts [resamples, k] of as many groups as there are, drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    number = len(sums)
+    drawn = rng.multinomial(number, np.full(number, 1 / number), size=resamples)
+    return drawn @ sums
+
+
+def intervals(
+    counts: Counts,
+    groups: Sequence[str],
+    values: Callable[[Counts], dict[str, Counts]],
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """Percentile interval of each value over resampled groups (Efron and Tibshirani 1993, chapter 13)."""
+    drawn = values(resample(group_sums(counts, groups), resamples, seed))
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    return {name: tuple(float(bound) for bound in np.quantile(found, tails)) for name, found in drawn.items()}  # type: ignore[misc]

@@ -1,0 +1,51 @@
+"""Strict entity F1, typed and untyped: an entity is right where its words (and its type) are exactly gold's.
+
+Entities are read by seqeval in mode strict with scheme IOB2, and the sums give seqeval's own micro average (a test holds
+that). A row without any entity in gold and answer adds nothing; without any at all F1 is 0, as in seqeval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from seqeval.scheme import IOB2, Entities
+
+from ecomtune.metrics.bootstrap import Counts
+from ecomtune.metrics.counted import CountedMetric, harmonic_mean, ratio
+from ecomtune.records import Reference
+
+Span = tuple[int, int, str]
+
+
+class EntityF1(CountedMetric):
+    """A row's counts: typed hits, untyped hits, entities answered, entities in gold. An invalid answer has no entity."""
+
+    description = "strict entity precision, recall and F1 (seqeval, mode strict, IOB2), and F1 without types"
+
+    def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> Counts:
+        counts = np.zeros((len(references), 4))
+        for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
+            found, expected = spans(answer or []), spans(gold)
+            untyped = {span[:2] for span in found} & {span[:2] for span in expected}
+            counts[row] = len(found & expected), len(untyped), len(found), len(expected)
+        return counts
+
+    def values(self, counts: Counts) -> dict[str, Counts]:
+        hits, untyped, answered, gold = np.moveaxis(counts, -1, 0)
+        precision, recall = ratio(hits, answered), ratio(hits, gold)
+        return {
+            "precision": precision,
+            "recall": recall,
+            "f1": harmonic_mean(precision, recall),
+            "f1_untyped": harmonic_mean(ratio(untyped, answered), ratio(untyped, gold)),
+        }
+
+
+def spans(tags: Reference) -> set[Span]:
+    """Start, end (exclusive) and type of every entity of one tag sequence."""
+    found = Entities([list(tags)], IOB2).entities[0]
+    return {(entity.start, entity.end, entity.tag) for entity in found}
+
+
+METRIC = EntityF1

@@ -1,0 +1,51 @@
+"""ROUGE-1, 2, L and Lsum (F measure), always with the Porter stemmer; against several references the best one counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from rouge_score.rouge_scorer import RougeScorer
+
+from ecomtune.metrics.bootstrap import Counts
+from ecomtune.metrics.counted import CountedMetric, ratio
+from ecomtune.records import Reference
+
+TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
+USE_STEMMER = True
+
+
+class Rouge(CountedMetric):
+    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0."""
+
+    description = "ROUGE-1/2/L/Lsum F measure with the Porter stemmer, best of the references"
+
+    def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> Counts:
+        counts = np.ones((len(references), len(TYPES) + 1))
+        for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
+            texts = [gold] if isinstance(gold, str) else gold
+            counts[row, :-1] = _scores(_lines(" ".join(answer or [])), [_lines(text) for text in texts])
+        return counts
+
+    def values(self, counts: Counts) -> dict[str, Counts]:
+        return {name: ratio(counts[..., place], counts[..., -1]) for place, name in enumerate(TYPES)}
+
+
+@cache
+def _scorer() -> RougeScorer:
+    return RougeScorer(list(TYPES), use_stemmer=USE_STEMMER)
+
+
+def _scores(answer: str, references: Sequence[str]) -> list[float]:
+    found = _scorer().score_multi(list(references), answer)
+    return [found[name].fmeasure for name in TYPES]
+
+
+def _lines(text: str) -> str:
+    """One sentence a line, which is what ROUGE-Lsum takes for sentences."""
+    return re.sub(r"(?<=[.!?])\s+", "\n", text.strip())
+
+
+METRIC = Rouge

@@ -1,0 +1,104 @@
+"""The records that flow between stages, one JSON object a line.
+
+A data set yields rows; formatting turns rows into examples; a system turns examples into predictions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ecomtune.errors import UserError
+from ecomtune.files import write_lines
+
+#: A label (relevance), one IOB2 tag a word (ner), or reference texts (summarization, description).
+Reference = str | list[str]
+
+
+class Record(BaseModel):
+    """Base of all records: no unknown fields, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Row(Record):
+    """One judged case of a data set, before any prompt: what a reader in ``ecomtune.datasets`` yields.
+
+    ``fields`` holds the task's inputs by name; ``group`` what a split never divides (a query, a product);
+    ``split`` the official split, or None where the data set has none; ``source`` the data set and its row.
+    """
+
+    fields: dict[str, str | list[str]]
+    reference: Reference
+    group: str
+    split: str | None
+    source: str
+
+
+class Example(Record):
+    """One case as a model sees it: ``prompt`` is its whole input, ``target`` the answer that training aims at.
+
+    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors).
+    """
+
+    id: str
+    task: str
+    prompt: str
+    target: str
+    reference: Reference
+    fields: dict[str, str | list[str]]
+    group: str
+    source: str
+
+
+class Prediction(Record):
+    """One system's answer to one example, with all that scoring needs.
+
+    ``answer`` is the raw text; ``parsed`` its task-typed meaning, or None where the answer is malformed;
+    ``reference`` and ``group`` are the example's.
+    """
+
+    id: str
+    task: str
+    system: str
+    answer: str
+    parsed: Reference | None
+    valid: bool
+    reference: Reference
+    group: str
+
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+def read_records(path: Path, kind: type[RecordType]) -> list[RecordType]:
+    """All records of a JSON-lines file. Raises UserError naming the file and line that can't be read."""
+    records: list[RecordType] = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    records.append(kind.model_validate_json(line))
+                except ValidationError as error:
+                    first = error.errors()[0]
+                    where = ".".join(str(part) for part in first["loc"])
+                    raise UserError(
+                        f"{path} line {number}: {where} {first['msg']}; delete the file and run dvc repro again"
+                    ) from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
+    return records
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write records as JSON lines with sorted keys, whole or not at all."""
+    write_lines(path, (dump_line(record.model_dump()) for record in records))
+
+
+def dump_line(value: Any) -> str:
+    """``value`` as one line of canonical JSON."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)

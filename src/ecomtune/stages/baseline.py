@@ -1,0 +1,29 @@
+"""baseline@B: one conventional model of one task, into models/baselines/<family>/<task>."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecomtune import tasks
+from ecomtune.files import output_folder
+from ecomtune.params import Params
+from ecomtune.records import Example, read_records
+from ecomtune.runtime import prepare
+from ecomtune.stages import pick, run
+
+
+def main(params: Params, name: str) -> None:
+    settings = pick(params.baselines, name, "baselines")
+    if settings.model is not None:
+        prepare(params.train.shared.threads)
+    from ecomtune import baselines  # after prepare: transformers reads the environment
+
+    examples = Path("data/examples") / settings.task
+    train = read_records(examples / "train.jsonl", Example)
+    validation = read_records(examples / "validation.jsonl", Example)
+    with output_folder(Path("models/baselines") / settings.out) as folder:
+        baselines.fit(settings, tasks.load(settings.task), train, validation, folder, params.seed)
+
+
+if __name__ == "__main__":
+    run(main)

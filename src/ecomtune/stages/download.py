@@ -1,0 +1,26 @@
+"""download@D: a data set's raw files, pinned by sha256 or made by its generator, into data/raw/D."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecomtune import datasets
+from ecomtune.datasets.fetch import fetch
+from ecomtune.files import output_folder
+from ecomtune.params import Params
+from ecomtune.stages import pick, run
+
+
+def main(params: Params, name: str) -> None:
+    dataset = pick(params.datasets, name, "datasets")
+    reader = datasets.load(dataset.reader)
+    with output_folder(Path("data/raw") / name) as folder:
+        for source in dataset.files:
+            print(f"{source.path}: licence {source.licence}")
+            fetch(source, folder / source.path)
+        if not dataset.files:
+            reader.generate(folder, dataset.seed)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,30 @@
+"""score@S: one system's metrics on all its tasks, into metrics/S.json (in git, so that pull requests show them)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecomtune import metrics, tasks
+from ecomtune.files import dump_json, write_text
+from ecomtune.params import Params
+from ecomtune.records import Prediction, read_records
+from ecomtune.stages import pick, run
+
+
+def main(params: Params, name: str) -> None:
+    scores = {}
+    for key in pick(params.systems, name, "systems").tasks:
+        predictions = read_records(Path("data/predictions") / name / f"{key}.jsonl", Prediction)
+        scores[key] = metrics.load(tasks.load(key).metric).score(
+            [prediction.parsed for prediction in predictions],
+            [prediction.reference for prediction in predictions],
+            [prediction.group for prediction in predictions],
+            resamples=params.score.bootstrap,
+            confidence=params.score.confidence,
+            seed=params.seed,
+        )
+    write_text(Path("metrics") / f"{name}.json", dump_json(scores))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,30 @@
+"""train@A: one adapter, on one task, a shard of it, or a mix of tasks, into models/adapters/<out>."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ecomtune.files import output_folder
+from ecomtune.params import Params
+from ecomtune.records import Example, read_records
+from ecomtune.runtime import prepare
+from ecomtune.stages import pick, run
+
+
+def main(params: Params, name: str) -> None:
+    adapter = pick(params.train.adapters, name, "train.adapters")
+    settings = params.train.settings_of(name)
+    prepare(settings.threads)
+    from ecomtune.lora.training import save_trained, train_adapter  # after prepare: transformers reads the environment
+
+    examples: list[Example] = []
+    for task in adapter.tasks:
+        rows = read_records(Path("data/examples") / task / "train.jsonl", Example)
+        examples += rows if adapter.shard is None else rows[adapter.shard[0] - 1 :: adapter.shard[1]]
+    model = train_adapter(examples, Path("models/pretrained") / settings.model, settings, params.seed)
+    with output_folder(Path("models/adapters") / adapter.out) as folder:
+        save_trained(model, folder)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""Query NER: the entity type of each word of a search query.
+
+Types and IOB2 tags are QueryNER's (arXiv 2405.09507, table of types). The answer form is ours: one line a word, the word
+and one short type word; ``+`` continues the entity before it, ``none`` stands for O. Every type word starts with another
+token, so a constrained decoder chooses a tag in one step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ecomtune.records import Reference
+from ecomtune.tasks.base import Fields, Task, texts_of
+
+#: The word that stands for each QueryNER type in prompts and answers.
+TYPE_WORDS: Final[Mapping[str, str]] = {
+    "UoM": "unit",
+    "color": "color",
+    "condition": "condition",
+    "content": "content",
+    "core_product_type": "product",
+    "creator": "brand",
+    "department": "department",
+    "material": "material",
+    "modifier": "modifier",
+    "occasion": "occasion",
+    "origin": "origin",
+    "price": "price",
+    "product_name": "name",
+    "product_number": "number",
+    "quantity": "quantity",
+    "shape": "shape",
+    "time": "time",
+}
+OUTSIDE: Final = "none"
+CONTINUE: Final = "+"
+_TYPES: Final = {word: name for name, word in TYPE_WORDS.items()}
+
+
+def tag_words(tags: Sequence[str]) -> list[str]:
+    """Answer words of IOB2 tags. Raises ValueError for an unknown tag or an I- that continues nothing."""
+    words = []
+    previous = "O"
+    for tag in tags:
+        kind = tag[2:]
+        if tag == "O":
+            words.append(OUTSIDE)
+        elif tag.startswith("B-") and kind in TYPE_WORDS:
+            words.append(TYPE_WORDS[kind])
+        elif tag.startswith("I-") and previous[2:] == kind and kind in TYPE_WORDS:
+            words.append(CONTINUE)
+        else:
+            raise ValueError(f"tag {tag!r} after {previous!r} is no valid IOB2 tag of a known type")
+        previous = tag
+    return words
+
+
+def tags_of(words: Sequence[str]) -> list[str] | None:
+    """IOB2 tags of answer words, or None where a word is unknown or ``+`` continues nothing."""
+    tags: list[str] = []
+    for word in words:
+        if word == OUTSIDE:
+            tags.append("O")
+        elif word in _TYPES:
+            tags.append(f"B-{_TYPES[word]}")
+        elif word == CONTINUE and tags and tags[-1] != "O":
+            tags.append(f"I-{tags[-1][2:]}")
+        else:
+            return None
+    return tags
+
+
+class Ner(Task):
+    """Fields: ``words`` (the query, split at white space). Reference: one IOB2 tag a word."""
+
+    name = "ner"
+    version = 1
+    required_fields = ("words",)
+    decoder = "tags"
+    metric = "entities"
+    main_metric = "f1"
+    instructions = {
+        "compact": (
+            "Label each word of a shop's search query with its entity type, one word a line. "
+            f"Types: {', '.join(TYPE_WORDS.values())}. "
+            f"Write {CONTINUE} for a word that continues the entity before it, {OUTSIDE} for a word outside any entity."
+        ),
+        "long": (
+            "You are an expert annotator of product search queries in an online shop. Find the entities in the query and "
+            "give the type of each word.\n"
+            "Types: unit (a measure or size with its unit), color, condition (used, refurbished), content (what a book, "
+            "film or print shows), product (the kind of thing searched for), brand (maker, author or artist), department "
+            "(for whom), material, modifier (any other wanted property), occasion, origin (country or region), price, "
+            "name (the name of a product line or model), number (a part or model number), quantity, shape, time.\n"
+            f"Output one line a word: the word, a space, its type. Write {CONTINUE} for a word that continues the entity "
+            f"before it and {OUTSIDE} for a word that belongs to no entity. Keep the words in order and change nothing.\n"
+            "Example\nQuery: acme mens trail running shoes\nTags:\n"
+            "acme brand\nmens department\ntrail modifier\nrunning product\nshoes +"
+        ),
+    }
+
+    def body(self, fields: Fields) -> str:
+        return f"Query: {' '.join(texts_of(fields, 'words'))}\nTags:"
+
+    def target(self, fields: Fields, reference: Reference) -> str:
+        words = texts_of(fields, "words")
+        if not isinstance(reference, list) or len(words) != len(reference):
+            raise ValueError(f"{len(words)} words but {len(reference)} tags")
+        return "\n".join(f"{word} {tag}" for word, tag in zip(words, tag_words(reference), strict=True))
+
+    def answer_choices(self, previous: str | None) -> list[str]:
+        start = [*TYPE_WORDS.values(), OUTSIDE]
+        return start if previous in (None, OUTSIDE) else [*start, CONTINUE]
+
+    def parse(self, answer: str, fields: Fields) -> list[str] | None:
+        words = texts_of(fields, "words")
+        lines = answer.strip().split("\n")
+        if len(lines) != len(words):
+            return None
+        parts = [line.strip().rsplit(" ", 1) for line in lines]
+        if any(len(part) != 2 or part[0] != word for part, word in zip(parts, words, strict=True)):
+            return None
+        return tags_of([part[1] for part in parts])
+
+
+TASK = Ner()

@@ -1,0 +1,47 @@
+"""Fixtures: pico models, a working folder of each test's own, and which tiers can run here."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports transformers: a hub look-up hangs in retries
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # pico models are too small for two threads
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def pico_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random causal model."""
+    from tests.pico import make_causal
+
+    return make_causal(tmp_path_factory.mktemp("pico") / "causal")
+
+
+@pytest.fixture(scope="session")
+def pico_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random encoder."""
+    from tests.pico import make_encoder
+
+    return make_encoder(tmp_path_factory.mktemp("pico") / "encoder")
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder: the project's relative paths (.scratch, data, ...) land in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, saying so, the tests whose weights or data aren't here."""
+    weights = REPOSITORY / "models" / "pretrained" / "smollm2" / "model.safetensors"
+    for item in items:
+        if item.get_closest_marker("weights") and not weights.is_file():
+            item.add_marker(pytest.mark.skip(reason="models/pretrained/smollm2 isn't here: make repro brings it"))
+        if item.get_closest_marker("mirror") and not os.environ.get("ECOMTUNE_MIRROR"):
+            item.add_marker(pytest.mark.skip(reason="ECOMTUNE_MIRROR names no folder of real data files"))
