@@ -20,7 +20,9 @@ CHAT_TEMPLATE = (
 
 def corpus() -> list[str]:
     """Enough text for a tokenizer to know the words of prompts and answers."""
-    prompts = [text for name in ("relevance", "ner", "summarization", "description") for text in tasks.load(name).instructions.values()]
+    prompts = [
+        text for name in ("relevance", "ner", "summarization", "description") for text in tasks.load(name).instructions.values()
+    ]
     return [*prompts, *(f" {word}" for word in [*TYPE_WORDS.values(), "none", "+"]), "red running shoes for men 12 pack"] * 3
 
 
@@ -81,9 +83,7 @@ def make_encoder(folder: Path) -> Path:
     names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
     torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4
-    )
+    config = BertConfig(vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
     BertModel(config).save_pretrained(folder)
     fast.save_pretrained(folder)
     return folder

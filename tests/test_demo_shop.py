@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 from ecomtune.datasets import demo_shop, demo_words
+from ecomtune.datasets.demo_records import Product
+from ecomtune.datasets.demo_searches import searches
 from ecomtune.errors import UserError
 from ecomtune.records import Row
 
@@ -424,3 +427,9 @@ def test_a_judgement_of_an_unknown_product_is_refused_with_its_line(raw: Path, t
     (tmp_path / "judgements.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"judgements\.jsonl line 5: P9999 is not in the shop"):
         demo_shop.rows(tmp_path, "relevance")
+
+
+def test_a_shop_with_too_few_products_for_the_judgements_ends_with_an_error_that_names_them(raw: Path) -> None:
+    alone = Product.model_validate({**load(raw, "products")[0], "split": "train"})
+    with pytest.raises(RuntimeError, match=r"finds no new query with the judgements \{'Exact': 2"):
+        searches(random.Random(1), [alone])

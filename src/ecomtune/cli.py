@@ -59,6 +59,19 @@ def table() -> None:
         console.print(f"metrics/{file} belongs to no system of params.yaml and is left out")
 
 
+@app.command()
+def fresh() -> None:
+    """Say whether dvc.lock and metrics/ belong to this code and these parameters."""
+    from ecomtune.freshness import problems
+
+    found = problems(Path())
+    for problem in found:
+        print(f"error: {problem}", file=sys.stderr)
+    if found:
+        raise typer.Exit(1)
+    print("dvc.lock and metrics/ are fresh")
+
+
 def _fail(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(1)

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ecomtune.errors import UserError
 
 #: Half-written outputs, checkpoints and cached answers; outside every folder that a stage reads, never tracked.
@@ -31,6 +33,25 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and run dvc repro again") from error
+
+
+class _NoDuplicates(yaml.SafeLoader):
+    """A safe YAML loader that refuses a key written twice, which YAML would let win in silence."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Parsed YAML of ``path``. Raises UserError where it is no UTF-8 text, no YAML, or a key stands twice."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def write_text(path: Path, text: str) -> None:

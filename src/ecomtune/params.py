@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecomtune.errors import UserError
+from ecomtune.files import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -106,13 +106,15 @@ class Training(Section):
 class Adapter(Section):
     """One adapter: where it lies, which examples it learns, and what it changes in train.shared.
 
-    ``shard`` is [i, n]: the i-th of n equal parts of the training rows, counted from 1.
+    ``shard`` is [i, n]: the i-th of n equal parts of the training rows, counted from 1; ``limit`` takes the first rows of
+    each task only.
     """
 
     out: RelativePath
     reads: RelativePath
     tasks: tuple[str, ...] = Field(min_length=1)
     shard: tuple[int, int] | None = None
+    limit: int | None = Field(default=None, gt=0)
     settings: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -280,26 +282,11 @@ def describe(error: ValidationError) -> str:
     return f"{where}: {message}" if where else message
 
 
-class _NoDuplicates(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key written twice, which YAML would let win in silence."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def load(path: Path = PARAMS_FILE) -> Params:
     """Read and check a parameter file. Raises UserError, one sentence that names the key and what to change."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run in the repository's root, or write it with: ecomtune profile demo")
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; run in the repository's root, or write it with: ecomtune profile demo") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    try:
-        return Params.model_validate(values)
+        return Params.model_validate(read_yaml(path))
     except ValidationError as error:
         raise UserError(f"{path}: {describe(error)}") from error

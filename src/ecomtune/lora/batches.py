@@ -70,7 +70,8 @@ class SharedPrefixCollator:
     """Turns rows into the arguments of :meth:`SharedPrefixLora.forward`.
 
     ``prefix_ids`` [P]: the tokens that all prompts of the batch begin with (empty where sharing doesn't pay);
-    ``input_ids`` [B, L]: what follows, padded on the right; ``labels`` [B, L]: the target's tokens, IGNORED elsewhere.
+    ``input_ids`` [B, L]: what follows, padded on the right; ``lengths`` [B]: its tokens without padding; ``labels`` [B, L]:
+    the target's tokens, IGNORED elsewhere.
     At least one token of each prompt stays out of the prefix, because the hidden state that predicts a row's first
     target token must be the row's own.
     """
@@ -91,7 +92,8 @@ class SharedPrefixCollator:
             start = len(example.prompt_ids) - prefix
             labels[index, start : len(row)] = tokens[start:]
         prefix_ids = torch.tensor(batch[0].prompt_ids[:prefix], dtype=torch.long)
-        return {"prefix_ids": prefix_ids, "input_ids": input_ids, "labels": labels}
+        lengths = torch.tensor([len(row) for row in rows])
+        return {"prefix_ids": prefix_ids, "input_ids": input_ids, "labels": labels, "lengths": lengths}
 
     def prefix_length(self, batch: Sequence[EncodedExample]) -> int:
         """How many leading tokens to run once for the whole batch; 0 where that would not pay."""

@@ -1,4 +1,4 @@
-"""A LoRA model whose forward runs the prompt prefix of a batch once.
+"""A LoRA model whose training forward runs the prompt prefix of a batch once.
 
 The prefix's keys and values serve every row, so its cost is paid once a batch instead of once a row, forward and
 backward; gradients reach the adapter through them. Attention is causal, hence with dropout off the loss and its gradients
@@ -10,23 +10,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from peft import PeftModelForCausalLM
 from torch import Tensor
 from torch.nn import functional
-from transformers import DynamicCache
 from transformers.modeling_outputs import CausalLMOutput
 
 from ecomtune.lora.batches import IGNORED
+from ecomtune.lora.prefix_attention import Layout
 
 
 class SharedPrefixLora(PeftModelForCausalLM):
-    """An ordinary PEFT model for Trainer, DDP and saving; only its training forward differs."""
+    """An ordinary PEFT model for Trainer, DDP and saving; only its training forward differs.
+
+    Its base must be loaded with ``attn_implementation=prefix_attention.NAME``.
+    """
 
     def forward(
         self,
         prefix_ids: Tensor,
         input_ids: Tensor,
         labels: Tensor,
+        lengths: Tensor,
         num_items_in_batch: Tensor | int | None = None,
         **_: Any,
     ) -> CausalLMOutput:
@@ -34,40 +39,22 @@ class SharedPrefixLora(PeftModelForCausalLM):
 
         Args:
             prefix_ids: [P] tokens that all rows begin with; P may be 0.
-            input_ids: [B, L] what follows in each row, padded on the right (causal attention never looks there).
-            labels: [B, L] target tokens, IGNORED elsewhere and in the first column.
+            input_ids: [B, L] what follows in each row, padded on the right.
+            labels: [B, L] target tokens, IGNORED elsewhere, in the first column at least.
+            lengths: [B] number of tokens of each row without its padding.
             num_items_in_batch: target tokens of the whole optimizer step (Trainer gives it); default those of this batch.
         """
         causal = self.get_base_model()
-        hidden = suffix_hidden_states(causal.base_model, prefix_ids, input_ids)
-        predicts_target = labels[:, 1:] != IGNORED
-        logits = causal.get_output_embeddings()(hidden[:, :-1][predicts_target]).float()
-        targets = labels[:, 1:][predicts_target]
-        loss = functional.cross_entropy(logits, targets, reduction="sum")
-        return CausalLMOutput(loss=loss / (targets.numel() if num_items_in_batch is None else num_items_in_batch))
-
-
-def suffix_hidden_states(backbone: Any, prefix_ids: Tensor, input_ids: Tensor) -> Tensor:
-    """Last hidden states [B, L, H] of rows that all stand behind ``prefix_ids`` [P]."""
-    if prefix_ids.numel() == 0:
-        output = backbone(input_ids=input_ids, use_cache=False)
-    else:
-        cache = expand_cache(prefix_cache(backbone, prefix_ids), input_ids.shape[0])
-        output = backbone(input_ids=input_ids, past_key_values=cache, use_cache=True)
-    hidden: Tensor = output.last_hidden_state
-    return hidden
-
-
-def prefix_cache(backbone: Any, prefix_ids: Tensor) -> DynamicCache:
-    """Keys and values of ``prefix_ids`` [P] for one row."""
-    cache = DynamicCache(config=backbone.config)
-    backbone(input_ids=prefix_ids[None], past_key_values=cache, use_cache=True)
-    return cache
-
-
-def expand_cache(cache: DynamicCache, rows: int) -> DynamicCache:
-    """A cache of ``rows`` rows that are views of the one row of ``cache``, which stays as it is."""
-    expanded = DynamicCache()
-    for index, layer in enumerate(cache.layers):
-        expanded.update(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), index)
-    return expanded
+        layout = Layout.of(len(prefix_ids), lengths)
+        hidden = causal.base_model(
+            input_ids=torch.cat([prefix_ids, input_ids.flatten()[layout.real]])[None],
+            position_ids=layout.positions[None],
+            attention_mask=layout.mask,  # four dimensions: transformers makes none of its own
+            shared_prefix=layout,
+            use_cache=False,
+        ).last_hidden_state[0]
+        targets = labels.flatten()[layout.real]
+        predicted = (targets != IGNORED).nonzero()[:, 0]
+        logits = causal.get_output_embeddings()(hidden[layout.prefix + predicted - 1]).float()
+        loss = functional.cross_entropy(logits, targets[predicted], reduction="sum")
+        return CausalLMOutput(loss=loss / (len(predicted) if num_items_in_batch is None else num_items_in_batch))

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingA
 
 from ecomtune.encoding import EncodedExample, encode_example
 from ecomtune.files import SCRATCH, read_json
+from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
 from ecomtune.lora.batches import SharedPrefixCollator, plan_batches
 from ecomtune.lora.shared_prefix import SharedPrefixLora
@@ -60,7 +61,7 @@ def train_adapter(examples: Sequence[Example], base: Path, settings: Training, s
 
 def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
     """The weights of ``base`` with a fresh adapter on every linear layer but the head (the paper's choice)."""
-    causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=prefix_attention.NAME)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,

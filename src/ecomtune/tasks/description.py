@@ -26,8 +26,8 @@ class Description(Task):
             "repeat the title word for word.\n"
             "Output only the description, in plain sentences.\n"
             "Example\nTitle: Acme Travel Mug 12 oz, Black\nBrand: Acme\nColor: black\nFeatures:\n"
-            "- Keeps drinks hot for 6 hours\n- Leak-proof lid\nDescription: Take your coffee along: this black 12 oz mug keeps it hot for six hours, and "
-            "its lid never leaks."
+            "- Keeps drinks hot for 6 hours\n- Leak-proof lid\n"
+            "Description: Take your coffee along: this black 12 oz mug keeps it hot for six hours, and its lid never leaks."
         ),
     }
 

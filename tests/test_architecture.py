@@ -1,0 +1,105 @@
+"""The shape of the project: imports point one way, and each stage depends on exactly the code that it can run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ecomtune.params import load
+from tests.imports import PACKAGE, SOURCE, closure, direct_imports, files
+
+ROOT = SOURCE.parent
+#: Layers from the bottom up; a module imports from its own layer or a lower one.
+LAYERS = [
+    {"errors", "text", "runtime"},
+    {"files"},
+    {"records", "params"},
+    {"encoding"},
+    {"tasks", "datasets", "metrics"},
+    {"lora", "decoding", "baselines", "report", "pretrained", "freshness"},
+    {"stages"},
+    {"cli"},
+]
+#: Modules that a stage finds by name: by the item's parameters, or any of a folder.
+FOUND_BY_NAME = {
+    "download": ["src/ecomtune/datasets"],
+    "format": ["src/ecomtune/datasets", "src/ecomtune/tasks/${key}.py"],
+    "baseline": ["src/ecomtune/baselines", "src/ecomtune/tasks/${item.task}.py"],
+    "predict": ["src/ecomtune/baselines", "src/ecomtune/tasks"],
+    "score": ["src/ecomtune/metrics", "src/ecomtune/tasks"],
+    "compare": ["src/ecomtune/tasks"],
+}
+
+
+def every_module() -> list[str]:
+    return sorted(
+        ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__") for file in SOURCE.rglob("*.py")
+    )
+
+
+def layer(module: str) -> int:
+    part = [*module.split("."), ""][1]
+    return next((index for index, names in enumerate(LAYERS) if part in names), -1)
+
+
+def test_every_module_belongs_to_a_layer() -> None:
+    assert [module for module in every_module() if module != PACKAGE and layer(module) < 0] == []
+
+
+@pytest.mark.parametrize("module", every_module())
+def test_imports_point_down(module: str) -> None:
+    own = layer(module)
+    upwards = [name for name in direct_imports(module) if layer(name) > own]
+    sideways = [
+        name for name in direct_imports(module) if layer(name) == own >= 5 and name.split(".")[1] != module.split(".")[1]
+    ]
+    allowed = {"ecomtune.datasets.fetch", "ecomtune.datasets"}
+    assert upwards == [] and set(sideways) <= allowed
+
+
+def test_a_module_is_under_three_hundred_lines() -> None:
+    words_only = {"demo_words.py"}
+    long = {
+        file.name: lines
+        for file in SOURCE.rglob("*.py")
+        if (lines := len(file.read_text(encoding="utf-8").splitlines())) > 300 and file.name not in words_only
+    }
+    assert long == {}
+
+
+def expand(dependency: str) -> set[str]:
+    """The Python files that a code dependency of dvc.yaml covers."""
+    path = ROOT / dependency
+    return {str(file.relative_to(ROOT)) for file in path.rglob("*.py")} if path.is_dir() else {dependency}
+
+
+@pytest.mark.parametrize("stage", sorted(path.stem for path in (SOURCE / PACKAGE / "stages").glob("[!_]*.py")))
+def test_a_stage_depends_on_exactly_its_code(stage: str) -> None:
+    described = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
+    named = [dependency for dependency in described.get("do", described)["deps"] if dependency.startswith("src/")]
+    by_name = FOUND_BY_NAME.get(stage, [])
+    assert set(by_name) <= set(named)
+    found = set().union(*(expand(dependency) for dependency in by_name))
+    modules = {file.removesuffix(".py").removesuffix("/__init__").removeprefix("src/").replace("/", ".") for file in found}
+    expected = files(closure(f"{PACKAGE}.stages.{stage}", *(module for module in modules if "$" not in module)))
+    plain = set().union(*(expand(dependency) for dependency in named)) - {name for name in named if "$" in name}
+    templated = {name for name in by_name if "$" in name}
+    assert plain | templated == expected | templated | found
+
+
+def test_parameters_of_the_demo_have_at_most_fifty_stages() -> None:
+    params = load(ROOT / "params.yaml")
+    families = [
+        params.datasets,
+        params.models,
+        params.tasks,
+        params.train.adapters,
+        params.merge.recipes,
+        params.baselines,
+        params.systems,
+        params.systems,
+    ]
+    assert sum(map(len, families)) + 1 <= 50
+    assert Path(ROOT / "params.yaml").read_text() == Path(ROOT / "profiles/demo.yaml").read_text()

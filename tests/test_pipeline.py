@@ -1,0 +1,186 @@
+"""The whole pipeline on pico models, by the real DVC, in a scratch clone."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.pico import make_causal
+from tests.scratch_clone import commit, make_clone, run
+
+pytestmark = pytest.mark.pipeline
+KINDS = {"download", "pretrained", "format", "train", "merge", "baseline", "predict", "score", "compare"}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the pico profile has been run once and committed."""
+    folder = make_clone(tmp_path_factory.mktemp("pipeline"), profile="pico")
+    make_causal(folder / ".scratch/pico/causal")
+    done = run(folder, "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    commit(folder, "Run the pico profile")
+    return folder
+
+
+def edit(clone: Path, old: str, new: str) -> str:
+    """Replace a text in the clone's params.yaml; gives the former content."""
+    params = clone / "params.yaml"
+    before = params.read_text()
+    assert old in before
+    params.write_text(before.replace(old, new))
+    return before
+
+
+def stages_to_run(output: str) -> set[str]:
+    return set(re.findall(r"Running stage '([^']+)'", output))
+
+
+def test_the_pico_profile_has_every_kind_of_stage_and_at_most_twelve(clone: Path) -> None:
+    names = run(clone, "dvc", "stage", "list", "--name-only").stdout.split()
+    assert {name.partition("@")[0] for name in names} == KINDS
+    assert len(names) <= 12
+
+
+def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())
+    outs = [out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
+    assert len(outs) == 13
+    assert all((clone / out).exists() for out in outs)
+
+
+def test_a_second_run_reruns_nothing(clone: Path) -> None:
+    done = run(clone, "dvc", "repro")
+    assert "Data and pipelines are up to date." in done.stdout
+    assert not stages_to_run(done.stdout)
+
+
+def test_a_run_leaves_the_checkout_clean_but_for_lock_and_metrics(clone: Path) -> None:
+    changed = run(clone, "git", "show", "--stat=200", "--format=", "HEAD").stdout
+    files = {line.split("|")[0].strip() for line in changed.splitlines() if "|" in line}
+    assert files == {"dvc.lock", "metrics/floor.json", "metrics/merged_shards.json"}
+    assert run(clone, "git", "status", "--porcelain").stdout == ""
+
+
+def test_metrics_are_readable_from_git_alone_and_have_counts_and_intervals(clone: Path) -> None:
+    shown = json.loads(run(clone, "dvc", "metrics", "show", "--json").stdout)
+    scores = shown[""]["data"]["metrics/floor.json"]["data"]["relevance"]
+    assert scores["n"] == 12 and scores["groups"] >= 2 and scores["invalid"] == 0
+    low, high = scores["macro_f1_ci"]
+    assert low <= scores["macro_f1"] <= high
+
+
+def test_an_experiment_trains_with_the_changed_parameter_and_shows_in_metrics_diff(clone: Path) -> None:
+    done = run(clone, "dvc", "exp", "run", "-S", "train.shared.rank=2")
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stages_to_run(done.stdout) == {
+            "train@relevance_1",
+            "train@relevance_2",
+            "merge@relevance_shards",
+            "predict@merged_shards",
+            "score@merged_shards",
+            "compare",
+        } or "score@merged_shards" not in stages_to_run(done.stdout)  # equal answers end the chain early
+        config = json.loads((clone / "models/adapters/shards/relevance/1/adapter_config.json").read_text())
+        assert config["r"] == 2
+        assert "train.shared.rank" in run(clone, "dvc", "params", "diff", "HEAD").stdout
+        assert run(clone, "dvc", "metrics", "diff", "HEAD").returncode == 0
+    finally:
+        run(clone, "git", "checkout", "-q", ".")
+        run(clone, "dvc", "checkout", "-q")
+
+
+def test_a_changed_scoring_parameter_reruns_scoring_and_comparison_only(clone: Path) -> None:
+    before = edit(clone, "bootstrap: 100", "bootstrap: 200")
+    try:
+        done = run(clone, "dvc", "repro")
+        assert stages_to_run(done.stdout) == {"score@floor", "score@merged_shards", "compare"}
+        diff = json.loads(run(clone, "dvc", "metrics", "diff", "HEAD", "--json").stdout)
+        assert diff == {} or all("_ci" not in key for file in diff.values() for key in file)
+    finally:
+        (clone / "params.yaml").write_text(before)
+        run(clone, "git", "checkout", "-q", ".")
+        run(clone, "dvc", "checkout", "-q")
+
+
+def test_a_mistyped_key_stops_every_stage_with_one_sentence(clone: Path) -> None:
+    before = edit(clone, "learning_rate", "learning_rte")
+    try:
+        for stage, item in (("train", "relevance_1"), ("score", "floor"), ("compare", "")):
+            done = run(clone, "python", "-m", f"ecomtune.stages.{stage}", item)
+            assert done.returncode == 1
+            assert "learning_rte: unknown key" in done.stderr
+            assert len(done.stderr.strip().splitlines()) == 1
+    finally:
+        (clone / "params.yaml").write_text(before)
+
+
+def test_an_item_that_is_not_in_params_stops_with_one_sentence(clone: Path) -> None:
+    done = run(clone, "python", "-m", "ecomtune.stages.format", "relevanse")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "format: error: tasks: 'relevanse' is not there; name one of: relevance"
+
+
+def test_missing_data_stops_with_one_sentence_and_leaves_no_output(clone: Path) -> None:
+    (clone / "data/raw/demo_shop").rename(clone / "data/raw/elsewhere")
+    before = sorted((clone / "data/examples").rglob("*"))
+    try:
+        done = run(clone, "python", "-m", "ecomtune.stages.format", "relevance")
+        assert done.returncode == 1
+        assert len(done.stderr.strip().splitlines()) == 1 and "data/raw/demo_shop" in done.stderr
+        assert sorted((clone / "data/examples").rglob("*")) == before
+    finally:
+        (clone / "data/raw/elsewhere").rename(clone / "data/raw/demo_shop")
+
+
+def test_the_committed_run_counts_as_fresh(clone: Path) -> None:
+    done = run(clone, "ecomtune", "fresh")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("params.yaml", "rank: 4", "rank: 8"),
+        ("src/ecomtune/lora/training.py", '"""Training one adapter', '"""Training an adapter'),
+        ("metrics/floor.json", '"n": 12', '"n": 13'),
+        ("params.yaml", "  floor: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}\n", ""),
+        ("params.yaml", "\nscore:", "  again: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}\n\nscore:"),
+    ],
+    ids=["changed parameter", "changed code", "edited metrics", "removed system", "new system"],
+)
+def test_a_stale_checkout_is_noticed(clone: Path, file: str, old: str, new: str) -> None:
+    path = clone / file
+    before = path.read_text()
+    assert old in before
+    try:
+        path.write_text(before.replace(old, new))
+        done = run(clone, "ecomtune", "fresh")
+        assert done.returncode == 1 and done.stderr.startswith("error: ")
+    finally:
+        path.write_text(before)
+
+
+def test_a_deleted_metrics_file_is_noticed(clone: Path) -> None:
+    path = clone / "metrics/floor.json"
+    before = path.read_text()
+    try:
+        path.unlink()
+        assert "metrics/floor.json is missing" in run(clone, "ecomtune", "fresh").stderr
+    finally:
+        path.write_text(before)
+
+
+def test_left_over_metrics_are_reported_and_not_compared(clone: Path) -> None:
+    left_over = clone / "metrics/gone.json"
+    try:
+        left_over.write_text("{}\n")
+        done = run(clone, "ecomtune", "table")
+        assert "metrics/gone.json belongs to no system" in done.stdout
+    finally:
+        left_over.unlink()
