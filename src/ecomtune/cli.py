@@ -72,6 +72,20 @@ def fresh() -> None:
     print("dvc.lock and metrics/ are fresh")
 
 
+@app.command()
+def publish(name: Annotated[str, typer.Argument(help="the run's profile")]) -> None:
+    """Write results/NAME: the current run's table with its params, lock, metrics, data hashes and times."""
+    import subprocess
+
+    from ecomtune.report import publish as report
+
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        print(report.publish(name, commit or "unknown"))
+    except UserError as error:
+        _fail(str(error))
+
+
 def _fail(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(1)

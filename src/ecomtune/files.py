@@ -39,7 +39,7 @@ class _NoDuplicates(yaml.SafeLoader):
     """A safe YAML loader that refuses a key written twice, which YAML would let win in silence."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
@@ -50,12 +50,12 @@ def read_yaml(path: Path) -> Any:
     """Parsed YAML of ``path``. Raises UserError where it is no UTF-8 text, no YAML, or a key stands twice."""
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` as UTF-8 beside ``path`` and rename it into place."""
+    """Write ``text`` as UTF-8 into scratch and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     SCRATCH.mkdir(exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=SCRATCH, prefix=f"{path.name}.")
@@ -94,6 +94,10 @@ def output_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             path.replace(work / "old")
         content.replace(path)
+    except BaseException:
+        if (work / "old").exists() and not path.exists():
+            (work / "old").replace(path)
+        raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

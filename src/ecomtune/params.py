@@ -7,26 +7,29 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, describe
 from ecomtune.files import read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
 
 def _inside_repository(path: str) -> str:
-    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+    parts = PurePosixPath(path).parts
+    if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
         raise ValueError("must be a path inside the repository")
     return path
 
 
 RelativePath = Annotated[str, AfterValidator(_inside_repository)]
+#: The key of an item: the name of a folder and a part of a DVC parameter's name, hence without slashes and dots.
+Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
     """Base of all sections: unknown keys refused, values taken as they are."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SourceFile(Section):
@@ -69,7 +72,11 @@ class Model(Section):
 
 
 class TaskSettings(Section):
-    """Which data a task uses, how much of it, and how it is asked and answered."""
+    """Which data a task uses, how much of it, and how it is asked and answered.
+
+    ``labels`` is how a constrained label is chosen: greedily over the trie, or by its likelihood (decoding/labels.py);
+    ``temperature`` and ``seed`` are for free text.
+    """
 
     dataset: str
     prompt: Literal["compact", "long"] = "compact"
@@ -78,6 +85,9 @@ class TaskSettings(Section):
     test_size: int = Field(gt=0)
     max_rejected: Share = 0.05
     decoding: Literal["constrained", "free"] = "constrained"
+    labels: Literal["greedy", "sum", "mean", "calibrated"] = "greedy"
+    temperature: float = Field(default=0.0, ge=0)
+    seed: int = 0
     max_new_tokens: int = Field(gt=0)
     batch_size: int = Field(default=32, gt=0)
 
@@ -128,7 +138,7 @@ class Train(Section):
     """The settings that all adapters share, and the adapters."""
 
     shared: Training
-    adapters: dict[str, Adapter]
+    adapters: dict[Name, Adapter]
 
     def settings_of(self, name: str) -> Training:
         """``shared`` with the adapter's own settings over it."""
@@ -153,7 +163,7 @@ class Recipe(Section):
 class Merge(Section):
     """The merges of the study."""
 
-    recipes: dict[str, Recipe]
+    recipes: dict[Name, Recipe]
 
 
 class Baseline(Section):
@@ -186,9 +196,12 @@ class System(Section):
     shots: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _shots_need_prompt(self) -> System:
+    def _fits_kind(self) -> System:
         if self.shots and self.kind != "prompt":
             raise ValueError("shots go with kind prompt")
+        home = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}[self.kind]
+        if not self.reads.startswith(f"{home}/"):
+            raise ValueError(f"a system of kind {self.kind} reads a folder in {home}/; correct reads or kind")
         return self
 
 
@@ -203,13 +216,13 @@ class Params(Section):
     """The whole of params.yaml."""
 
     seed: int = Field(ge=0)
-    datasets: dict[str, Dataset]
-    models: dict[str, Model]
-    tasks: dict[str, TaskSettings]
+    datasets: dict[Name, Dataset]
+    models: dict[Name, Model]
+    tasks: dict[Name, TaskSettings]
     train: Train
     merge: Merge
-    baselines: dict[str, Baseline]
-    systems: dict[str, System]
+    baselines: dict[Name, Baseline]
+    systems: dict[Name, System]
     score: Score
 
     @model_validator(mode="after")
@@ -237,6 +250,8 @@ def _unknown_names(params: Params) -> list[str]:
         expected = f"data/examples/{adapter.tasks[0]}" if len(adapter.tasks) == 1 else "data/examples"
         if adapter.reads != expected:
             problems.append(f"train.adapters.{key}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
+        if "model" in adapter.settings:
+            problems.append(f"train.adapters.{key}.settings.model: all adapters start from train.shared.model; remove it here")
         try:
             params.train.settings_of(key)
         except ValidationError as error:
@@ -268,18 +283,6 @@ def _folders(params: Params) -> dict[str, Any]:
 def model_of(system: System, task: str, params: Params) -> str:
     """The folder of the model that answers ``task``: ``reads`` itself, or the one of that task inside it."""
     return system.reads if system.reads in _folders(params) else f"{system.reads}/{task}"
-
-
-def describe(error: ValidationError) -> str:
-    """The first problem of a failed validation: the key and what to change."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        message = "unknown key; remove it or correct its spelling"
-    elif first["type"] == "missing":
-        message = "this key is missing; add it"
-    return f"{where}: {message}" if where else message
 
 
 def load(path: Path = PARAMS_FILE) -> Params:

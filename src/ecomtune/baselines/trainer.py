@@ -46,6 +46,7 @@ def train_model(
             report_to="none",
             remove_unused_columns=False,
             dataloader_pin_memory=False,
+            disable_tqdm=False,  # its default follows the log level
         )
         Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate).train()
 

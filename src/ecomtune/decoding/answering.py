@@ -12,6 +12,8 @@ from rich.progress import Progress
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
+from ecomtune.decoding.labels import answer_likeliest
+from ecomtune.encoding import encode_prompt
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, dump_json, read_json, sha256_folder, write_text
 from ecomtune.params import TaskSettings
@@ -56,11 +58,26 @@ def answer_task(
         return answers
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = load_model(base, adapter)
+    _check_context(model, tokenizer, settings, examples, prompts)
     with Progress() as bar:
         rows = bar.add_task(task.name, total=len(prompts))
         answers = _decode(model, tokenizer, task, settings, examples, prompts, lambda done: bar.advance(rows, done))
     write_text(cached, dump_json(answers))
     return answers
+
+
+def _check_context(
+    model: Any, tokenizer: Any, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
+) -> None:
+    """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut."""
+    context = int(model.config.max_position_embeddings)
+    for example, prompt in zip(examples, prompts, strict=True):
+        needed = len(encode_prompt(tokenizer, prompt)) + settings.max_new_tokens
+        if needed > context:
+            raise UserError(
+                f"example {example.id}: its prompt and max_new_tokens need {needed} tokens, the model's context has {context}; "
+                f"lower tasks.{example.task}.max_new_tokens or the system's shots"
+            )
 
 
 def _decode(
@@ -73,12 +90,17 @@ def _decode(
     progress: Any,
 ) -> list[str]:
     if settings.decoding == "constrained" and task.decoder == "label":
-        return answer_labels(model, tokenizer, prompts, task.labels, settings.batch_size, progress)
+        if settings.labels == "greedy":
+            return answer_labels(model, tokenizer, prompts, task.labels, settings.batch_size, progress)
+        empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt)
+        return answer_likeliest(model, tokenizer, prompts, task.labels, settings.batch_size, progress, settings.labels, empty)
     if settings.decoding == "constrained" and task.decoder == "tags":
         queries = [texts_of(example.fields, "words") for example in examples]
         tags = answer_tags(model, tokenizer, prompts, queries, task.answer_choices, settings.batch_size, progress)
         return ["\n".join(f"{word} {tag}" for word, tag in zip(*pair, strict=True)) for pair in zip(queries, tags, strict=True)]
-    return answer_texts(model, tokenizer, prompts, settings.max_new_tokens, settings.batch_size, progress)
+    return answer_texts(
+        model, tokenizer, prompts, settings.max_new_tokens, settings.batch_size, progress, settings.temperature, settings.seed
+    )
 
 
 def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], base: Path, adapter: Path | None) -> str:
@@ -87,8 +109,7 @@ def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], base:
         "adapter": sha256_folder(adapter) if adapter else None,
         "base": sha256_folder(base),
         "batch_size": settings.batch_size,
-        "decoding": settings.decoding,
-        "max_new_tokens": settings.max_new_tokens,
+        "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),
         "prompts": list(prompts),
         "task": [task.name, task.version],
         "threads": torch.get_num_threads(),

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ecomtune.decoding.session import Session, SharedPrefix, Tokens
 from ecomtune.encoding import Tokenizer, encode_prompt, encode_text
 
@@ -20,8 +23,8 @@ def answer_labels(
     encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     prefix = SharedPrefix(model, encoded)
     answers = [""] * len(prompts)
-    for rows in _batches([len(prompt) for prompt in encoded], batch_size):
-        session = _started(model, prefix, [encoded[row] for row in rows], room=0)
+    for rows in batches([len(prompt) for prompt in encoded], batch_size):
+        session = started(model, prefix, [encoded[row] for row in rows], room=0)
         chosen, _ = session.choose([list(options)] * len(rows))
         for row, option in zip(rows, chosen, strict=True):
             answers[row] = options[tuple(option)]
@@ -50,10 +53,10 @@ def answer_tags(
     newline = encode_text(tokenizer, "\n")
     answers: list[list[str]] = [[] for _ in prompts]
     costs = [1000 * len(words) + len(prompt) for words, prompt in zip(queries, encoded, strict=True)]
-    for rows in _batches(costs, batch_size):
+    for rows in batches(costs, batch_size):
         words = {row: [encode_text(tokenizer, word) for word in queries[row]] for row in rows}
         room = max(len(encoded[row]) + sum(len(word) + 3 for word in words[row]) for row in rows)
-        session = _started(model, prefix, [(*encoded[row], *words[row][0]) for row in rows], room=room)
+        session = started(model, prefix, [(*encoded[row], *words[row][0]) for row in rows], room=room)
         active = list(rows)
         while active:
             before = [answers[row][-1] if answers[row] else None for row in active]
@@ -80,18 +83,29 @@ def _all_choices(choices: Callable[[str | None], Sequence[str]]) -> list[str]:
 
 
 def answer_texts(
-    model: Any, tokenizer: Tokenizer, prompts: Sequence[str], max_new_tokens: int, batch_size: int, progress: Progress
+    model: Any,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    max_new_tokens: int,
+    batch_size: int,
+    progress: Progress,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[str]:
-    """For each prompt the greedy continuation up to EOS or ``max_new_tokens``; rows leave the batch as they end."""
+    """For each prompt the continuation up to EOS or ``max_new_tokens``; rows leave the batch as they end.
+
+    Greedy at temperature 0, else sampled, each row from a random stream of its own, so that batches don't matter.
+    """
+    streams = [torch.Generator().manual_seed(seed * 1_000_003 + row) for row in range(len(prompts))]
     encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     prefix = SharedPrefix(model, encoded)
     answers: list[list[int]] = [[] for _ in prompts]
-    for rows in _batches([len(prompt) for prompt in encoded], batch_size):
+    for rows in batches([len(prompt) for prompt in encoded], batch_size):
         longest = max(len(encoded[row]) for row in rows)
-        session = _started(model, prefix, [encoded[row] for row in rows], room=longest + max_new_tokens)
+        session = started(model, prefix, [encoded[row] for row in rows], room=longest + max_new_tokens)
         active = list(rows)
         while active:
-            following = session.logits().argmax(dim=-1).tolist()
+            following = next_tokens(session.logits(), temperature, [streams[row] for row in active])
             for row, token in zip(active, following, strict=True):
                 answers[row].append(token)
             going = [
@@ -108,14 +122,24 @@ def answer_texts(
     return [tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in answers]
 
 
-def _batches(costs: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+def next_tokens(logits: Tensor, temperature: float, streams: Sequence[torch.Generator]) -> list[int]:
+    """One token for each row of ``logits`` [B, V]: the best, or a draw from softmax(logits / temperature)."""
+    if temperature > 0:
+        # the largest of logits plus Gumbel noise is such a draw (Maddison et al. 2014)
+        uniform = torch.stack([torch.rand(logits.shape[1], generator=stream) for stream in streams])
+        logits = logits / temperature - torch.log(-torch.log(uniform.clamp(min=1e-20))).to(logits.device)
+    tokens: list[int] = logits.argmax(dim=-1).tolist()
+    return tokens
+
+
+def batches(costs: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     """Rows in batches of like cost, dearest first, so that memory is at its peak at the start."""
     order = sorted(range(len(costs)), key=lambda row: (-costs[row], row))
     for start in range(0, len(order), batch_size):
         yield order[start : start + batch_size]
 
 
-def _started(model: Any, prefix: SharedPrefix, prompts: Sequence[Tokens], room: int) -> Session:
+def started(model: Any, prefix: SharedPrefix, prompts: Sequence[Tokens], room: int) -> Session:
     """A session in which each row has read its own part of the prompt."""
     own = [prompt[len(prefix.ids) :] for prompt in prompts]
     session = Session(model, prefix, len(own), max(room, max(map(len, own))))

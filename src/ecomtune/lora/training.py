@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments, set_seed
 
 from ecomtune.encoding import EncodedExample, encode_example
+from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, read_json
 from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
@@ -42,20 +43,22 @@ def train_adapter(examples: Sequence[Example], base: Path, settings: Training, s
         for row in examples
     ]
     model = lora_model(base, settings)
-    trainer = PlannedTrainer(
-        model=model,
-        args=training_arguments(settings, seed),
-        train_dataset=encoded,
-        data_collator=SharedPrefixCollator(tokenizer.pad_token_id or 0, share=settings.share_prefix),
-        plan=plan_batches(
-            encoded,
-            batch_size=settings.batch_size,
-            token_budget=settings.token_budget,
-            epochs=settings.epochs,
-            seed=seed,
-        ),
+    context = int(model.get_base_model().config.max_position_embeddings)
+    if settings.max_length > context:
+        raise UserError(f"train.shared.max_length {settings.max_length} is beyond the model's context of {context}; lower it")
+    plan = plan_batches(
+        encoded, batch_size=settings.batch_size, token_budget=settings.token_budget, epochs=settings.epochs, seed=seed
     )
-    trainer.train()
+    SCRATCH.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
+        trainer = PlannedTrainer(
+            model=model,
+            args=training_arguments(settings, seed, scratch),
+            train_dataset=encoded,
+            data_collator=SharedPrefixCollator(tokenizer.pad_token_id or 0, share=settings.share_prefix),
+            plan=plan,
+        )
+        trainer.train()
     return model
 
 
@@ -73,10 +76,10 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
     return SharedPrefixLora(causal, config)
 
 
-def training_arguments(settings: Training, seed: int) -> TrainingArguments:
+def training_arguments(settings: Training, seed: int, folder: str) -> TrainingArguments:
     """Trainer's arguments. The plan holds all epochs, so that for Trainer there is one."""
     return TrainingArguments(
-        output_dir=tempfile.mkdtemp(dir=SCRATCH, prefix="trainer."),
+        output_dir=folder,
         num_train_epochs=1,
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
@@ -93,6 +96,7 @@ def training_arguments(settings: Training, seed: int) -> TrainingArguments:
         logging_steps=0.1,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        disable_tqdm=False,  # its default follows the log level
     )
 
 

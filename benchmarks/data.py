@@ -1,0 +1,74 @@
+"""The rows that are measured: the project's own examples, of QueryNER where a mirror holds it, else of the demo shop."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.harness import Options, Turns, run_once
+from ecomtune import datasets, tasks
+from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
+from ecomtune.datasets.formatting import format_rows
+from ecomtune.params import SourceFile, TaskSettings
+from ecomtune.records import Example
+from ecomtune.tasks.base import PromptForm
+
+SEED: Final = 7
+_QUERYNER: Final = "https://raw.githubusercontent.com/zyp5511/LLM-paper/d9f3e88eb38843ee832d1b9767cbd94d37b8c3c0/datasets/queryner/conll"
+_FILES: Final = {
+    "train.txt": ("c159a044f9bc4f5b2b77a0ff3c69ade6ab200e81c99b3eaf76694b1b79888b19", 589962),
+    "dev.txt": ("14ec853a46a193ed9525355cdecf2825fe2243ad8285cb584f498bd8828036a7", 64780),
+    "test.txt": ("69540d5c78e4cb04b51df54c4063b14d5d6445768b2158029d91b0812dc304c4", 74780),
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Examples of one task and the data set that they come from."""
+
+    source: str
+    train: list[Example]
+    test: list[Example]
+
+
+def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int) -> Rows:
+    """So many examples of ``task``, its instruction in the given form."""
+    reader = "queryner" if task == "ner" and os.environ.get(MIRROR_VARIABLE) and not options.quick else "demo_shop"
+    raw = options.scratch / "data" / reader
+    raw.mkdir(parents=True, exist_ok=True)
+    if reader == "demo_shop":
+        datasets.load(reader).generate(raw, SEED)
+    else:
+        for name, (sha256, size) in _FILES.items():
+            licence = "annotations MIT, queries Apache-2.0"
+            fetch(SourceFile(path=name, url=f"{_QUERYNER}/{name}", sha256=sha256, bytes=size, licence=licence), raw / name)
+    settings = TaskSettings(
+        dataset=reader, prompt=form, train_size=train, validation_size=0, test_size=max(test, 1), max_new_tokens=64
+    )
+    examples, _, _ = format_rows(tasks.load(task), datasets.read(reader, raw, task), settings, SEED)
+    if len(examples["train"]) < train or len(examples["test"]) < test:
+        raise ValueError(f"{reader} has {len(examples['train'])} and {len(examples['test'])} rows of {task}, not {train} and {test}")
+    return Rows({"queryner": "QueryNER", "demo_shop": "demo shop"}[reader], examples["train"], examples["test"][:test])
+
+
+def pico_base(options: Options) -> Path:
+    """Folder of the tests' pico model, for ``--quick``."""
+    folder = options.scratch / "pico"
+    if not (folder / "config.json").is_file():
+        run_once("pico model", _PicoModel(folder), options)
+    return folder
+
+
+@dataclass(frozen=True)
+class _PicoModel:
+    folder: Path
+
+    def __call__(self, turns: Turns) -> None:
+        from tests.pico import make_causal
+
+        make_causal(self.folder)
+        turns.ready({})
+
+

@@ -1,0 +1,198 @@
+"""Interleaved measurement: each side is a process of its own that takes a turn when it is told to, A B A B.
+
+A turn that lies between two turns of the other side sees the same machine, so that ratios of neighbouring turns are fair
+where the machine's speed drifts. Both sides hold their memory all the time; the one that isn't on turn waits on a pipe.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+
+class BenchmarkError(Exception):
+    """A measurement that can't be made, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to measure. ``quick``: a pico model, little data and one repeat, to test the benchmarks themselves."""
+
+    base: Path
+    scratch: Path
+    device: str = "cpu"
+    threads: int = 1
+    warm_up: int = 1
+    repeats: int = 0
+    quick: bool = False
+
+    def turns(self, warm_up: int, repeats: int) -> Options:
+        """These options with a comparison's own numbers of turns, where the user gave none."""
+        if self.quick:
+            return replace(self, warm_up=1, repeats=1)
+        return replace(self, warm_up=warm_up, repeats=self.repeats or repeats)
+
+
+class Turns:
+    """A side's end of the line: say ``ready`` once, then ``while turns.begin(): found = work(); turns.end(lambda: found)``."""
+
+    def __init__(self, line: Connection, options: Options) -> None:
+        self.line = line
+        self.options = options
+        self.start_memory = 0
+        self.started = 0.0
+
+    def ready(self, facts: Mapping[str, Any]) -> None:
+        """Everything is loaded; ``facts`` are counts and settings that go into the results."""
+        self.start_memory = _peak_memory()
+        self.line.send(("ready", dict(facts)))
+
+    def begin(self) -> bool:
+        """Wait for this side's turn and start its clock; False when there are no more."""
+        if self.line.recv() != "go":
+            return False
+        self._finish_kernels()
+        self.started = perf_counter()
+        return True
+
+    def end(self, output: Callable[[], Any]) -> None:
+        """Stop the clock, and only then make what is handed over as the turn's output."""
+        self._finish_kernels()
+        seconds = perf_counter() - self.started
+        self.line.send(("turn", (seconds, output())))
+
+    def _finish_kernels(self) -> None:
+        if self.options.device == "cuda":
+            import torch
+
+            torch.cuda.synchronize()
+
+    def memory(self) -> dict[str, int]:
+        """Peak memory of this process: at the start of the first turn, and now."""
+        found = {"at_start_bytes": self.start_memory, "peak_bytes": _peak_memory()}
+        if self.options.device == "cuda":
+            import torch
+
+            found["peak_cuda_bytes"] = torch.cuda.max_memory_allocated()
+        return found
+
+
+#: What a side does, from loading to its last turn.
+Side = Callable[[Turns], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One side's turns, those of the warm-up first."""
+
+    facts: dict[str, Any]
+    memory: dict[str, int]
+    warm_up: int
+    all_seconds: list[float] = field(default_factory=list)
+    outputs: list[Any] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> list[float]:
+        """Times of the turns after the warm-up."""
+        return self.all_seconds[self.warm_up :]
+
+
+def measure(name: str, sides: Mapping[str, Side], options: Options) -> dict[str, Measured]:
+    """Run all sides in turns. Raises BenchmarkError where one of them fails."""
+    workers: dict[str, _Worker] = {}
+    found: dict[str, tuple[list[float], list[Any]]] = {side: ([], []) for side in sides}
+    try:
+        for side, work in sides.items():
+            workers[side] = _Worker(f"{name}: {side}", work, options)
+        for turn in range(options.warm_up + options.repeats):
+            for side, worker in workers.items():
+                seconds, output = worker.turn()
+                found[side][0].append(seconds)
+                found[side][1].append(output)
+            times = ", ".join(f"{side} {found[side][0][-1]:.2f} s" for side in sides)
+            print(f"{name}: {'warm-up' if turn < options.warm_up else f'turn {turn - options.warm_up + 1}'}: {times}", file=sys.stderr)
+        return {
+            side: Measured(worker.facts, worker.stop(), options.warm_up, *found[side]) for side, worker in workers.items()
+        }
+    finally:
+        for worker in workers.values():
+            worker.kill()
+
+
+def run_once(name: str, work: Side, options: Options) -> dict[str, Any]:
+    """Run a side that takes no turns, in a process of its own, and give its facts."""
+    worker = _Worker(name, work, options)
+    try:
+        worker.stop()
+        return worker.facts
+    finally:
+        worker.kill()
+
+
+class _Worker:
+    """The runner's end of the line to one side's process."""
+
+    def __init__(self, name: str, work: Side, options: Options) -> None:
+        self.name = name
+        # spawn: each side starts clean, and its peak memory is its own; a fork of loaded libraries starts faster
+        context: Any = multiprocessing.get_context("forkserver" if options.quick else "spawn")
+        if options.quick:
+            context.set_forkserver_preload(["ecomtune.lora.training", "ecomtune.decoding.answering", "trl"])
+        self.line, far = multiprocessing.Pipe()
+        self.process = context.Process(target=_serve, args=(far, work, options), name=name, daemon=True)
+        self.process.start()
+        far.close()
+        self.facts: dict[str, Any] = self._receive("ready")
+
+    def turn(self) -> tuple[float, Any]:
+        self.line.send("go")
+        seconds, output = self._receive("turn")
+        return seconds, output
+
+    def stop(self) -> dict[str, int]:
+        self.line.send("stop")
+        memory: dict[str, int] = self._receive("done")
+        self.process.join()
+        return memory
+
+    def kill(self) -> None:
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.line.close()
+
+    def _receive(self, expected: str) -> Any:
+        try:
+            kind, value = self.line.recv()
+        except (EOFError, ConnectionResetError) as error:
+            self.process.join()
+            raise BenchmarkError(f"{self.name} ended with exit code {self.process.exitcode} before it was done") from error
+        if kind != expected:
+            raise BenchmarkError(f"{self.name}: {value if kind == 'error' else f'said {kind} instead of {expected}'}")
+        return value
+
+
+def _serve(line: Connection, work: Side, options: Options) -> None:
+    """The life of a side's process."""
+    turns = Turns(line, options)
+    try:
+        from ecomtune.runtime import prepare
+
+        prepare(options.threads)
+        work(turns)
+        line.send(("done", turns.memory()))
+    except BaseException:
+        line.send(("error", traceback.format_exc()))
+
+
+def _peak_memory() -> int:
+    """Largest resident set so far. The runner itself stays small, because a child begins with its parent's peak."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,15 @@
+"""SVD merge of four adapters over all linear layers of the base, against peft."""
+
+from __future__ import annotations
+
+from benchmarks import merging
+from benchmarks.harness import Options
+from benchmarks.results import Entry, Target
+
+WARM_UP, TURNS = 1, 5
+
+
+def run(options: Options) -> dict[str, Entry]:
+    """One row."""
+    options = options.turns(WARM_UP, TURNS)
+    return {"merge_svd": merging.compare("merge_svd", merging.Job(options), {"ratio": Target(20.0)})}

@@ -1,0 +1,417 @@
+"""params.yaml: what is valid loads, what is not is refused in one sentence that names the key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ecomtune import params as schema
+from ecomtune.errors import UserError
+from ecomtune.params import Params, load, model_of
+
+ROOT = Path(__file__).resolve().parent.parent
+#: A small file with one item of every kind.
+VALID = """
+seed: 7
+datasets:
+  shop: {reader: demo_shop, seed: 7}
+  real:
+    reader: queryner
+    files: [{path: train.txt, url: "https://example.org/train.txt", sha256: HASH, bytes: 1, licence: MIT}]
+models:
+  tiny: {kind: causal, source: package, name: tiny, version: "1.0", sha256: HASH, licence: MIT}
+  small: {kind: encoder, source: folder, folder: small, licence: MIT}
+tasks:
+  ner: {dataset: real, train_size: 8, validation_size: 2, test_size: 4, max_new_tokens: 8}
+  relevance: {dataset: shop, train_size: 8, validation_size: 2, test_size: 4, max_new_tokens: 8}
+train:
+  shared: {model: tiny, rank: 4, alpha: 8, dropout: 0.0, learning_rate: 0.01, epochs: 1, batch_size: 8,
+    token_budget: 800, max_length: 100}
+  adapters:
+    ner: {out: single/ner, reads: data/examples/ner, tasks: [ner], settings: {}}
+    relevance: {out: single/relevance, reads: data/examples/relevance, tasks: [relevance]}
+    mixed: {out: mixed, reads: data/examples, tasks: [ner, relevance]}
+    ner_1: {out: shards/ner/1, reads: data/examples/ner, tasks: [ner], shard: [1, 2]}
+merge:
+  recipes:
+    tasks: {reads: models/adapters/single, method: svd, rank: 4, weights: {ner: 0.5, relevance: 0.5}}
+    ner_shards: {reads: models/adapters/shards/ner, method: cat, weights: {"1": 1.0}}
+baselines:
+  encoder_ner: {family: encoder, task: ner, out: encoder/ner, model: small}
+  floor_relevance: {family: floor, task: relevance, out: floor/relevance}
+systems:
+  few_shot: {kind: prompt, reads: models/pretrained/tiny, tasks: [ner], shots: 3}
+  single: {kind: adapter, reads: models/adapters/single, tasks: [ner, relevance]}
+  mixed: {kind: adapter, reads: models/adapters/mixed, tasks: [ner, relevance]}
+  merged: {kind: adapter, reads: models/adapters/merged/tasks, tasks: [ner, relevance]}
+  encoder: {kind: baseline, reads: models/baselines/encoder, tasks: [ner]}
+  floor: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}
+score: {}
+""".replace("HASH", "0" * 64)
+#: One item of every kind: where it stands, and its class.
+SECTIONS: dict[str, type[schema.Section]] = {
+    "": schema.Params,
+    "datasets.real": schema.Dataset,
+    "datasets.real.files.0": schema.SourceFile,
+    "models.tiny": schema.Model,
+    "tasks.ner": schema.TaskSettings,
+    "train": schema.Train,
+    "train.shared": schema.Training,
+    "train.adapters.ner_1": schema.Adapter,
+    "merge": schema.Merge,
+    "merge.recipes.tasks": schema.Recipe,
+    "baselines.encoder_ner": schema.Baseline,
+    "systems.few_shot": schema.System,
+    "score": schema.Score,
+}
+FIELDS = [(section, field) for section, kind in SECTIONS.items() for field in kind.model_fields]
+REQUIRED = [
+    (section, field) for section, kind in SECTIONS.items() for field, info in kind.model_fields.items() if info.is_required()
+]
+
+
+def dotted(section: str, key: str) -> str:
+    return f"{section}.{key}" if section else key
+
+
+def valid() -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(VALID)
+    return values
+
+
+def section_of(values: Any, section: str) -> Any:
+    for part in filter(None, section.split(".")):
+        values = values[int(part)] if isinstance(values, list) else values[part]
+    return values
+
+
+def load_text(folder: Path, text: str) -> Params:
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    return load(folder / "params.yaml")
+
+
+def load_values(folder: Path, values: Any) -> Params:
+    return load_text(folder, yaml.safe_dump(values, allow_unicode=True))
+
+
+def refusal(folder: Path, text: str) -> str:
+    """The sentence that refuses a file, less its name."""
+    with pytest.raises(UserError) as caught:
+        load_text(folder, text)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.startswith(str(folder / "params.yaml"))
+    return sentence.removeprefix(f"{folder / 'params.yaml'}: ")
+
+
+def refusal_of(folder: Path, place: str, value: Any) -> str:
+    """The sentence that refuses the valid file with ``value`` at ``place``."""
+    values = valid()
+    section, _, key = place.rpartition(".")
+    section_of(values, section)[key] = value
+    return refusal(folder, yaml.safe_dump(values, allow_unicode=True))
+
+
+def test_params_yaml_is_the_demo_profile() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_profile_is_valid(profile: Path) -> None:
+    assert isinstance(load(profile), Params)
+
+
+def test_the_file_that_the_cases_below_spoil_is_valid(tmp_path: Path) -> None:
+    assert load_text(tmp_path, VALID).datasets["real"].files[0].bytes == 1
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_an_unknown_key_is_named_in_every_section(tmp_path: Path, section: str) -> None:
+    sentence = refusal_of(tmp_path, dotted(section, "colour"), 1)
+    assert sentence == f"{dotted(section, 'colour')}: unknown key; remove it or correct its spelling"
+
+
+@pytest.mark.parametrize(("section", "key"), REQUIRED)
+def test_a_missing_key_is_named(tmp_path: Path, section: str, key: str) -> None:
+    values = valid()
+    del section_of(values, section)[key]
+    assert refusal(tmp_path, yaml.safe_dump(values)) == f"{dotted(section, key)}: this key is missing; add it"
+
+
+@pytest.mark.parametrize(("section", "key"), REQUIRED)
+def test_a_mistyped_key_is_named(tmp_path: Path, section: str, key: str) -> None:
+    values = valid()
+    place = section_of(values, section)
+    place[f"{key}s"] = place.pop(key)
+    assert refusal(tmp_path, yaml.safe_dump(values)).startswith(dotted(section, key))
+
+
+@pytest.mark.parametrize(("section", "key"), FIELDS)
+def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, section: str, key: str) -> None:
+    assert refusal_of(tmp_path, dotted(section, key), [{}]).startswith(dotted(section, key))
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "datasets.real.files.0.path",
+        "train.adapters.ner.out",
+        "train.adapters.ner.reads",
+        "merge.recipes.tasks.reads",
+        "baselines.encoder_ner.out",
+        "systems.single.reads",
+    ],
+)
+@pytest.mark.parametrize("path", ["/etc", "../data", "data/../../other", "", "."])
+def test_a_path_outside_the_repository_is_refused(tmp_path: Path, place: str, path: str) -> None:
+    assert refusal_of(tmp_path, place, path) == f"{place}: must be a path inside the repository"
+
+
+@pytest.mark.parametrize("section", ["datasets", "models", "tasks", "train.adapters", "merge.recipes", "baselines", "systems"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "a.b", "", ".."])
+def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section: str, name: str) -> None:
+    values = valid()
+    items = section_of(values, section)
+    items[name] = next(iter(items.values()))
+    assert refusal(tmp_path, yaml.safe_dump(values)).startswith(f"{section}.{name}")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "part"),
+    [
+        ("seed", -1, "seed: Input should be greater than or equal to 0"),
+        ("tasks.ner.train_size", 0, "tasks.ner.train_size: Input should be greater than 0"),
+        ("tasks.ner.max_rejected", 1.5, "tasks.ner.max_rejected: Input should be less than or equal to 1"),
+        ("tasks.ner.prompt", "short", "tasks.ner.prompt: Input should be 'compact' or 'long'"),
+        ("train.shared.dropout", 1.0, "train.shared.dropout: Input should be less than 1"),
+        ("train.shared.learning_rate", float("inf"), "train.shared.learning_rate: Input should be a finite number"),
+        ("train.shared.alpha", float("nan"), "train.shared.alpha: Input should be a finite number"),
+        ("merge.recipes.tasks.weights.ner", float("nan"), "merge.recipes.tasks.weights.ner: Input should be a finite"),
+        ("score.bootstrap", 99, "score.bootstrap: Input should be greater than or equal to 100"),
+        ("score.confidence", 1, "score.confidence: Input should be less than 1"),
+        ("datasets.real.files.0.url", "ftp://example.org", "datasets.real.files.0.url: String should match pattern"),
+        ("datasets.real.files.0.sha256", "abc", "datasets.real.files.0.sha256: String should match pattern"),
+        ("models.tiny.name", "", "models.tiny: source package needs the key name"),
+        ("models.small.source", "git", "models.small.source: Input should be 'package', 'hub' or 'folder'"),
+        ("train.adapters.ner_1.shard", [0, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
+        ("train.adapters.ner_1.shard", [3, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
+        ("train.adapters.ner_1.tasks", [], "train.adapters.ner_1.tasks: Tuple should have at least 1 item"),
+        ("merge.recipes.ner_shards.rank", 8, "merge.recipes.ner_shards: rank goes with method svd, and only with it"),
+        ("merge.recipes.tasks.method", "cat", "merge.recipes.tasks: rank goes with method svd, and only with it"),
+        ("merge.recipes.tasks.weights", {}, "merge.recipes.tasks.weights: Dictionary should have at least 1 item"),
+        ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
+        ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
+        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner"),
+        ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
+        ("systems.mixed.kind", "prompt", "systems.mixed: a system of kind prompt reads a folder in models/pretrained/;"),
+        ("systems.floor.kind", "adapter", "systems.floor: a system of kind adapter reads a folder in models/adapters/;"),
+        ("systems.single.kind", "baseline", "systems.single: a system of kind baseline reads a folder in models/baselines/"),
+    ],
+)
+def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: Any, part: str) -> None:
+    assert refusal_of(tmp_path, place, value).startswith(part)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "sentence"),
+    [
+        ("train.shared.model", "gpt", "train.shared.model: 'gpt' is not in models (there: tiny, small); add it there"),
+        ("tasks.ner.dataset", "esci", "tasks.ner.dataset: 'esci' is not in datasets (there: shop, real); add it there"),
+        ("train.adapters.mixed.tasks", ["ner", "price"], "train.adapters.mixed.tasks: 'price' is not in tasks"),
+        ("baselines.encoder_ner.model", "bert", "baselines.encoder_ner.model: 'bert' is not in models"),
+        ("systems.single.tasks", ["price"], "systems.single.tasks: 'price' is not in tasks"),
+        (
+            "merge.recipes.ner_shards.weights",
+            {"1": 0.5, "3": 0.5},
+            "merge.recipes.ner_shards.weights: 'models/adapters/shards/ner/3' is not in the outs of train.adapters",
+        ),
+        (
+            "merge.recipes.tasks.reads",
+            "models/adapters/shards",
+            "merge.recipes.tasks.weights: 'models/adapters/shards/ner' is not in the outs of train.adapters",
+        ),
+        (
+            "systems.few_shot.reads",
+            "models/pretrained/gpt",
+            "systems.few_shot.reads: 'models/pretrained/gpt/ner' is not in the outs of this file",
+        ),
+        (
+            "systems.encoder.tasks",
+            ["relevance"],
+            "systems.encoder.reads: 'models/baselines/encoder/relevance' is not in the outs of this file",
+        ),
+    ],
+)
+def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: str, value: Any, sentence: str) -> None:
+    found = refusal_of(tmp_path, place, value)
+    assert found.startswith(sentence)
+    assert "(there: " in found
+
+
+@pytest.mark.parametrize(
+    ("adapter", "reads", "expected"),
+    [
+        ("ner", "data/examples", "must be data/examples/ner for tasks ner"),
+        ("ner", "data/examples/relevance", "must be data/examples/ner for tasks ner"),
+        ("mixed", "data/examples/ner", "must be data/examples for tasks ner, relevance"),
+    ],
+)
+def test_an_adapter_reads_the_folder_of_its_tasks(tmp_path: Path, adapter: str, reads: str, expected: str) -> None:
+    place = f"train.adapters.{adapter}.reads"
+    assert refusal_of(tmp_path, place, reads) == f"{place}: {expected}"
+
+
+@pytest.mark.parametrize(
+    ("override", "sentence"),
+    [
+        ({"rang": 4}, "rang: unknown key; remove it or correct its spelling"),
+        ({"rank": 0}, "rank: Input should be greater than 0"),
+        ({"rank": "high"}, "rank: Input should be a valid integer, unable to parse string as an integer"),
+        ({"model": "small"}, "model: all adapters start from train.shared.model; remove it here"),
+    ],
+)
+def test_an_adapters_own_setting_is_checked(tmp_path: Path, override: dict[str, Any], sentence: str) -> None:
+    place = "train.adapters.ner.settings"
+    assert refusal_of(tmp_path, place, override) == f"{place}.{sentence}"
+
+
+def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> None:
+    values = valid()
+    values["train"]["adapters"]["ner"]["settings"] = {"rank": 4, "share_prefix": False}
+    train = load_values(tmp_path, values).train
+    assert train.settings_of("ner") == train.shared.model_copy(update={"rank": 4, "share_prefix": False})
+    assert train.settings_of("relevance") == train.shared
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["seed: 7\nseed: 8\n", "tasks:\n  ner: {train_size: 1}\n  ner: {train_size: 2}\n", "score: {confidence: 1, confidence: 2}"],
+)
+def test_a_key_that_stands_twice_is_named(tmp_path: Path, text: str) -> None:
+    assert any(f"the key '{key}' stands twice" in refusal(tmp_path, text) for key in ("seed", "ner", "confidence"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seed: [7",
+        "seed: 7\n\tscore: 1",
+        "a: &x 1\nb: *y",
+        "licence: 2026-13-45",
+        "? [a, b]\n: c",
+        "<<: 1",
+        "!!map seed",
+        "!!python/object:os.system {}",
+        "[" * 3000,
+        "seed: \x07",
+    ],
+)
+def test_what_is_no_plain_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    assert "not valid YAML" in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("text", ["", "7", "- seed", "null"])
+def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    assert "Input should be a valid dictionary" in refusal(tmp_path, text)
+
+
+def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes("licence: Schöner".encode("latin-1"))
+    with pytest.raises(UserError, match=r"params\.yaml is not valid YAML"):
+        load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("name", ["nothing.yaml", "."])
+def test_a_missing_file_is_refused_with_the_command_that_writes_it(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=r"is missing; run in the repository's root, or write it with: ecomtune profile demo"):
+        load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("system", "task", "folder"),
+    [
+        ("few_shot", "ner", "models/pretrained/tiny"),
+        ("single", "ner", "models/adapters/single/ner"),
+        ("single", "relevance", "models/adapters/single/relevance"),
+        ("mixed", "ner", "models/adapters/mixed"),
+        ("merged", "relevance", "models/adapters/merged/tasks"),
+        ("encoder", "ner", "models/baselines/encoder/ner"),
+        ("floor", "relevance", "models/baselines/floor/relevance"),
+    ],
+)
+def test_a_system_answers_with_its_folder_or_with_the_one_of_the_task_inside_it(
+    tmp_path: Path, system: str, task: str, folder: str
+) -> None:
+    params = load_text(tmp_path, VALID)
+    assert model_of(params.systems[system], task, params) == folder
+
+
+def places(values: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to every key of nested dicts and lists."""
+    for key in values if isinstance(values, dict) else range(len(values)):
+        yield (*where, key)
+        if isinstance(values[key], dict | list):
+            yield from places(values[key], (*where, key))
+
+
+#: Values of any type, and texts that PyYAML reads as something else or that a careless message would break.
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.dates()
+    | st.text(max_size=6)
+    | st.sampled_from(["a\nb", ".."]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3) | st.integers(), inner, max_size=2),
+    max_leaves=3,
+)
+
+
+@st.composite
+def spoiled(draw: st.DrawFn) -> dict[str, Any]:
+    """The valid file with up to three keys removed, renamed or given another value."""
+    values = valid()
+    for _ in range(draw(st.integers(1, 3))):
+        *way, key = draw(st.sampled_from(list(places(values)) or [("seed",)]))
+        holder = values
+        for part in way:
+            holder = holder[part]
+        value = holder.pop(key) if values else None
+        action = draw(st.sampled_from(["remove", "rename", "retype"]))
+        if action == "retype":
+            value = draw(ANYTHING)
+        name = draw(ANYTHING.filter(lambda made: not isinstance(made, list | dict))) if action == "rename" else key
+        if action != "remove" and isinstance(holder, dict):
+            holder[name] = value
+    return values
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(values=spoiled())
+def test_a_spoiled_file_loads_or_is_refused_in_one_sentence_and_nothing_else(tmp_path: Path, values: dict[str, Any]) -> None:
+    try:
+        load_values(tmp_path, values)
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    start=st.integers(0, 1500),
+    length=st.integers(0, 20),
+    text=st.text(max_size=4) | st.sampled_from(["!!", "&", "*", "<<", "? "]),
+)
+def test_a_mistyped_file_loads_or_is_refused_in_one_sentence_and_nothing_else(
+    tmp_path: Path, start: int, length: int, text: str
+) -> None:
+    try:
+        load_text(tmp_path, VALID[:start] + text + VALID[start + length :])
+    except UserError as error:
+        assert "\n" not in str(error)
