@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-.PHONY: help env repro test lint clean-scratch
+.PHONY: help env repro test weights lint clean-scratch
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 16
 
 env: $(VENV)/.complete ## the pinned environment in .venv
 
@@ -33,6 +33,9 @@ test: env ## ruff, mypy and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+
+weights: env ## the pretrained weights alone, for the tests that use them
+	$(BIN)/dvc repro pretrained
 
 lint: env ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

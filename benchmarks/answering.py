@@ -53,8 +53,8 @@ def job(options: Options, task: str, train: list[Example], test: list[Example]) 
         alpha=16,
         dropout=0.0,
         learning_rate=1e-3,
-        epochs=1 if options.quick else 2,
-        batch_size=16,
+        epochs=1,
+        batch_size=8,
         token_budget=16384,
         max_length=2048,
         threads=options.threads,
@@ -234,9 +234,7 @@ def _check_answers(job: Job, found: dict[str, Measured]) -> dict[str, Any]:
             "difference_95": [float(bound) for bound in np.quantile(drawn, [0.025, 0.975])],
         },
         "same_answer": sum(left == right for left, right in zip(parsed["ours"], parsed["theirs"], strict=True)),
-        "same_every_turn": all(
-            turn["answers"] == answers[side] for side in SIDES for turn in found[side].outputs
-        ),
+        "same_every_turn": all(turn["answers"] == answers[side] for side in SIDES for turn in found[side].outputs),
     }
 
 

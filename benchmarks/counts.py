@@ -2,12 +2,10 @@
 
 A product of [m, k] and [k, n] counts 2·m·k·n (Kaplan et al. 2020, arXiv 2001.08361, section 2.1). For each token, the
 weights of the linear layers (N of them) then cost 2·N forward and, being frozen, 2·N backward for the gradient of their
-input; the adapter's n weights cost 2·n forward and 4·n backward. Attention costs 4·A for each pair of a query and a key
-that it may see, forward, and 8·A backward, where A is the width of all heads; pairs that the causal mask hides aren't
-counted. The head costs 2·H·V a scored position in each direction. Element-wise work isn't counted.
-
-Two places have no backward: what only the frozen embeddings feed (the input of the first layer's q, k and v), and, of a
-prefix run apart, what nothing reads (in the last layer all but its keys and values).
+input; the adapter's n weights cost 2·n forward and 4·n backward. What only the frozen embeddings feed (the input of the
+first layer's q, k and v) needs no gradient. Attention costs 4·A for each pair of a query and a key that it may see,
+forward, and 8·A backward, where A is the width of all heads; pairs that the causal mask hides aren't counted. The head
+costs 2·H·V a scored position in each direction. Element-wise work isn't counted.
 """
 
 from __future__ import annotations
@@ -64,14 +62,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Work:
-    """What one pass over one batch computes. ``tokens`` and ``pairs`` include those of the prefix."""
+    """What one pass over one batch computes; ``padding`` is the part of ``tokens`` that is none of any row."""
 
     rows: int
     tokens: int
-    real_tokens: int
+    padding: int
     pairs: int
-    prefix_tokens: int
-    prefix_pairs: int
     targets: int
     scored: int
     head_products: int
@@ -86,16 +82,14 @@ def _triangle(length: int) -> int:
 
 
 def shared(batch: Batch, prefix: int) -> Work:
-    """Our pass: the prefix once, then rows of what follows it, logits of target tokens alone."""
-    width = max(map(len, batch)) - prefix
+    """Our pass: the prefix once, each row's own tokens without padding, logits of target tokens alone."""
+    own = [len(example) - prefix for example in batch]
     targets = sum(len(example.target_ids) for example in batch)
     return Work(
         rows=len(batch),
-        tokens=prefix + len(batch) * width,
-        real_tokens=prefix + sum(len(example) - prefix for example in batch),
-        pairs=_triangle(prefix) + len(batch) * (width * prefix + _triangle(width)),
-        prefix_tokens=prefix,
-        prefix_pairs=_triangle(prefix),
+        tokens=prefix + sum(own),
+        padding=0,
+        pairs=_triangle(prefix) + sum(length * prefix + _triangle(length) for length in own),
         targets=targets,
         scored=targets,
         head_products=2,
@@ -103,16 +97,14 @@ def shared(batch: Batch, prefix: int) -> Work:
 
 
 def whole(batch: Batch, *, scores_all: bool) -> Work:
-    """trl's pass: whole rows; without Triton it scores every position but the last, and it computes logits twice."""
+    """trl's pass: whole rows, padded; it computes logits twice, and without Triton of every position but the last."""
     width = max(map(len, batch))
     targets = sum(len(example.target_ids) for example in batch)
     return Work(
         rows=len(batch),
         tokens=len(batch) * width,
-        real_tokens=sum(map(len, batch)),
+        padding=len(batch) * width - sum(map(len, batch)),
         pairs=len(batch) * _triangle(width),
-        prefix_tokens=0,
-        prefix_pairs=0,
         targets=targets,
         scored=len(batch) * (width - 1) if scores_all else targets,
         head_products=3,
@@ -124,15 +116,7 @@ def training_flops(shape: Shape, work: Work) -> int:
     forward = work.tokens * 2 * (shape.linear + shape.adapter) + 4 * shape.queries * work.pairs
     backward = work.tokens * (2 * shape.linear + 4 * shape.adapter) + 8 * shape.queries * work.pairs
     first = work.tokens * 2 * (shape.hidden * (shape.queries + 2 * shape.keys) + 3 * shape.rank * shape.hidden)
-    return shape.layers * (forward + backward) - first - _unread(shape, work) + work.head_products * _head(shape, work.scored)
-
-
-def _unread(shape: Shape, work: Work) -> int:
-    """Backward operations that a prefix run apart doesn't have in the last layer."""
-    read = 2 * shape.hidden * shape.keys
-    read_adapter = 2 * shape.rank * (shape.hidden + shape.keys)
-    tokens = work.prefix_tokens * (2 * (shape.linear - read) + 4 * (shape.adapter - read_adapter))
-    return tokens + 8 * shape.queries * work.prefix_pairs
+    return shape.layers * (forward + backward) - first + work.head_products * _head(shape, work.scored)
 
 
 def _head(shape: Shape, positions: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.harness import Options, Turns, run_once
+from benchmarks.harness import BenchmarkError, Options, Turns, run_once
 from ecomtune import datasets, tasks
 from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
 from ecomtune.datasets.formatting import format_rows
@@ -16,7 +16,9 @@ from ecomtune.records import Example
 from ecomtune.tasks.base import PromptForm
 
 SEED: Final = 7
-_QUERYNER: Final = "https://raw.githubusercontent.com/zyp5511/LLM-paper/d9f3e88eb38843ee832d1b9767cbd94d37b8c3c0/datasets/queryner/conll"
+_QUERYNER: Final = (
+    "https://raw.githubusercontent.com/zyp5511/LLM-paper/d9f3e88eb38843ee832d1b9767cbd94d37b8c3c0/datasets/queryner/conll"
+)
 _FILES: Final = {
     "train.txt": ("c159a044f9bc4f5b2b77a0ff3c69ade6ab200e81c99b3eaf76694b1b79888b19", 589962),
     "dev.txt": ("14ec853a46a193ed9525355cdecf2825fe2243ad8285cb584f498bd8828036a7", 64780),
@@ -49,7 +51,7 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
     )
     examples, _, _ = format_rows(tasks.load(task), datasets.read(reader, raw, task), settings, SEED)
     if len(examples["train"]) < train or len(examples["test"]) < test:
-        raise ValueError(f"{reader} has {len(examples['train'])} and {len(examples['test'])} rows of {task}, not {train} and {test}")
+        raise BenchmarkError(f"{reader} has no {train} training and {test} test rows of {task}; measure fewer --repeats")
     return Rows({"queryner": "QueryNER", "demo_shop": "demo shop"}[reader], examples["train"], examples["test"][:test])
 
 
@@ -70,5 +72,3 @@ class _PicoModel:
 
         make_causal(self.folder)
         turns.ready({})
-
-

@@ -17,6 +17,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+#: What ``--quick`` loads once for all sides; what isn't installed is left out.
+PRELOADED = ("ecomtune.lora.training", "ecomtune.decoding.answering", "trl.trainer.sft_trainer")
+
 
 class BenchmarkError(Exception):
     """A measurement that can't be made, in one sentence."""
@@ -37,7 +40,7 @@ class Options:
     def turns(self, warm_up: int, repeats: int) -> Options:
         """These options with a comparison's own numbers of turns, where the user gave none."""
         if self.quick:
-            return replace(self, warm_up=1, repeats=1)
+            return replace(self, warm_up=1, repeats=self.repeats or 1)
         return replace(self, warm_up=warm_up, repeats=self.repeats or repeats)
 
 
@@ -118,10 +121,9 @@ def measure(name: str, sides: Mapping[str, Side], options: Options) -> dict[str,
                 found[side][0].append(seconds)
                 found[side][1].append(output)
             times = ", ".join(f"{side} {found[side][0][-1]:.2f} s" for side in sides)
-            print(f"{name}: {'warm-up' if turn < options.warm_up else f'turn {turn - options.warm_up + 1}'}: {times}", file=sys.stderr)
-        return {
-            side: Measured(worker.facts, worker.stop(), options.warm_up, *found[side]) for side, worker in workers.items()
-        }
+            stage = "warm-up" if turn < options.warm_up else f"turn {turn - options.warm_up + 1} of {options.repeats}"
+            print(f"{name}: {stage}: {times}", file=sys.stderr)
+        return {side: Measured(worker.facts, worker.stop(), options.warm_up, *found[side]) for side, worker in workers.items()}
     finally:
         for worker in workers.values():
             worker.kill()
@@ -145,7 +147,7 @@ class _Worker:
         # spawn: each side starts clean, and its peak memory is its own; a fork of loaded libraries starts faster
         context: Any = multiprocessing.get_context("forkserver" if options.quick else "spawn")
         if options.quick:
-            context.set_forkserver_preload(["ecomtune.lora.training", "ecomtune.decoding.answering", "trl"])
+            context.set_forkserver_preload(list(PRELOADED))
         self.line, far = multiprocessing.Pipe()
         self.process = context.Process(target=_serve, args=(far, work, options), name=name, daemon=True)
         self.process.start()

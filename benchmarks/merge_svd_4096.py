@@ -9,8 +9,8 @@ from benchmarks.results import Entry, Target
 WARM_UP, TURNS = 1, 5
 
 
-def run(options: Options) -> dict[str, Entry]:
-    """One row; ``--quick`` takes a smaller layer."""
+def run(options: Options) -> Entry:
+    """A turn is one merge; ``--quick`` takes a smaller layer."""
     options = options.turns(WARM_UP, TURNS)
     job = merging.Job(options, width=96 if options.quick else 4096)
-    return {"merge_svd_4096": merging.compare("merge_svd_4096", job, {"ratio": Target(300.0)})}
+    return merging.compare("merge_svd_4096", job, {"ratio": Target(300.0)})

@@ -56,8 +56,7 @@ def ours(turns: Turns, job: Job) -> None:
 
     shapes = job.shapes()
     adapters = [
-        Adapter({name: random_factors(name, shape, number) for name, shape in shapes.items()}, {})
-        for number in range(ADAPTERS)
+        Adapter({name: random_factors(name, shape, number) for name, shape in shapes.items()}, {}) for number in range(ADAPTERS)
     ]
     turns.ready({"layers": len(shapes)})
     while turns.begin():
@@ -126,7 +125,7 @@ def compare(title: str, job: Job, targets: dict[str, Target]) -> Entry:
     counts = {"ours": {"svd_flops": _ours_flops(shapes)}, "theirs": {"svd_flops": _theirs_flops(shapes)}}
     return entry(
         against="peft add_weighted_adapter, svd (svd_full_matrices=False), same rank",
-        data=f"{ADAPTERS} random adapters of rank {RANK}, {len(shapes)} layers",
+        data=f"{ADAPTERS} random adapters of rank {RANK}, layers: {len(shapes)}",
         unit="merges",
         settings={"rank": RANK, "weights": WEIGHTS, "layers": len(shapes)},
         found=found,
@@ -151,9 +150,7 @@ def _check(found: Mapping[str, Measured]) -> dict[str, Any]:
 
 def _theirs_flops(shapes: Mapping[str, tuple[int, int]]) -> int:
     """Dense sum, and a thin SVD: 14 m n^2 + 8 n^3 (Golub and Van Loan 2013, figure 8.6.1, with m >= n)."""
-    return sum(
-        2 * ADAPTERS * RANK * out * inner + _svd(max(out, inner), min(out, inner)) for out, inner in shapes.values()
-    )
+    return sum(2 * ADAPTERS * RANK * out * inner + _svd(max(out, inner), min(out, inner)) for out, inner in shapes.values())
 
 
 def _ours_flops(shapes: Mapping[str, tuple[int, int]]) -> int:

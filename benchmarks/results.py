@@ -13,6 +13,12 @@ from ecomtune.files import dump_json, read_json, write_text
 
 Entry = dict[str, Any]
 SIDES = ("ours", "theirs")
+#: The comparisons, a module each, in the order of the table.
+COMPARISONS = (
+    *("train_ner_long", "train_ner_long_dropout", "train_mixed_compact"),
+    *("answer_ner_long", "answer_relevance", "answer_relevance_compact"),
+    *("merge_svd", "merge_svd_4096"),
+)
 #: Digits that are kept of a measured time or ratio, and of what is derived from one.
 PLACES = 4
 NOTES = Path(__file__).with_name("NOTES.md")
@@ -102,20 +108,20 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def add(folder: Path, device: str, machine: Mapping[str, Any], entries: Mapping[str, Entry]) -> None:
-    """Put entries into the folder's results and write its table anew; results of another machine are dropped."""
+def add(folder: Path, device: str, machine: Mapping[str, Any], name: str, found: Entry) -> None:
+    """Put an entry into the folder's results and write its table anew; results of another machine are dropped."""
     suffix = "" if device == "cpu" else f"-{device}"
     path = folder / f"results{suffix}.json"
     old = read_json(path) if path.is_file() else {}
     kept = old["comparisons"] if old.get("machine") == machine else {}
-    results = {"machine": dict(machine), "comparisons": {**kept, **entries}}
+    results = {"machine": dict(machine), "comparisons": {**kept, name: found}}
     write_text(path, dump_json(results))
     write_text(folder / f"RESULTS{suffix}.md", table(results))
 
 
 def table(results: Mapping[str, Any]) -> str:
     """The results as Markdown."""
-    rows = sorted(results["comparisons"].items())
+    rows = [(name, results["comparisons"][name]) for name in COMPARISONS if name in results["comparisons"]]
     notes = NOTES.read_text(encoding="utf-8").strip() if NOTES.is_file() else ""
     parts = [
         "# Measured against peers",
@@ -126,9 +132,9 @@ def table(results: Mapping[str, Any]) -> str:
         _times(rows),
         "## Memory, and the machine's limit",
         _limits(rows),
-        "The bound is the ratio of the operations that each side must do (benchmarks/counts.py), hence the ratio of times at equal "
-        "efficiency. Share of peak: operations a second while training, over the best matrix product measured between the "
-        "same turns; in brackets without the operations spent on padding.",
+        "The bound is the ratio of the operations that the two sides do (counted by formula, see benchmarks/counts.py), hence "
+        "the ratio of times at equal efficiency. Tokens are those processed in all measured turns, padding included. Share of "
+        "peak: operations a second while training, over the best matrix product measured between the same turns.",
         "## Same output",
         _outputs(rows),
         *([notes] if notes else []),
@@ -164,10 +170,7 @@ def _limits(rows: Sequence[tuple[str, Entry]]) -> str:
         key = "peak_cuda_bytes" if "peak_cuda_bytes" in memory[0] else "peak_bytes"
         peaks = [f"{each[key] / 2**20:.0f} MiB" for each in memory]
         tokens = [f"{each['tokens']:,}" if "tokens" in each else "" for each in counts]
-        shares = [
-            f"{each['share_of_peak']:.0%} ({each['share_of_peak_without_padding']:.0%})" if "share_of_peak" in each else ""
-            for each in counts
-        ]
+        shares = [f"{each['share_of_peak']:.0%}" if "share_of_peak" in each else "" for each in counts]
         goals = [_goal(found["targets"][what]) if what in found["targets"] else "" for what in ("memory", "share_of_peak")]
         peak = _number(found.get("matrix_product_peak_gflops"))
         lines.append(_row([name, *peaks, f"{found['memory_ratio']:.2f}", goals[0], *tokens, peak, *shares, goals[1]]))

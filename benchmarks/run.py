@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from enum import Enum
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +15,13 @@ import typer
 from benchmarks.data import pico_base
 from benchmarks.harness import BenchmarkError, Options, run_once
 from benchmarks.machine import describe
-from benchmarks.results import Entry, add
+from benchmarks.results import COMPARISONS, Entry, add
 from ecomtune.errors import UserError
 
-COMPARISONS = ("train_ner_long", "train_mixed_compact", "answer_ner_long", "answer_relevance", "merge_svd", "merge_svd_4096")
 DEFAULT_BASE = Path("models/pretrained/smollm2")
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     """Where to compute."""
 
     cpu = "cpu"
@@ -42,12 +42,14 @@ def run(names: list[str], options: Options, out: Path) -> None:
     """Run comparisons one after another and write results after each. Raises BenchmarkError."""
     machine: dict[str, Any] = run_once("machine", describe, options)
     for name in names:
-        entries: dict[str, Entry] = importlib.import_module(f"benchmarks.{name}").run(options)
-        add(out, options.device, machine, entries)
+        found: Entry = importlib.import_module(f"benchmarks.{name}").run(options)
+        add(out, options.device, machine, name, found)
 
 
 def main(
-    only: Annotated[list[str] | None, typer.Option(help="a comparison to run (may be given several times); default: all")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="a comparison to run (may be given several times); default: all")
+    ] = None,
     device: Annotated[Device, typer.Option(help="cuda: bfloat16, results kept apart")] = Device.cpu,
     repeats: Annotated[int, typer.Option(min=0, help="measured turns of each side; default: each comparison's own")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of each side")] = len(os.sched_getaffinity(0)),
@@ -65,7 +67,7 @@ def main(
     options = Options(base, scratch, device.value, threads, repeats=repeats, quick=quick)
     try:
         if quick:
-            options = Options(pico_base(options), scratch, device.value, threads, quick=True)
+            options = replace(options, base=pico_base(options))
         elif not (base / "model.safetensors").is_file():
             _fail(f"{base} holds no model.safetensors; bring the weights with: dvc repro pretrained@smollm2")
         run(names, options, out)

@@ -1,4 +1,4 @@
-"""Training, all four tasks of the demo shop mixed, compact instructions, against trl. A turn is one batch of each task."""
+"""Training, all four tasks of the demo shop mixed, compact instructions, against trl."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ WARM_UP, TURNS = 1, 5
 TASKS = ("relevance", "ner", "summarization", "description")
 
 
-def run(options: Options) -> dict[str, Entry]:
-    """One row, without dropout."""
+def run(options: Options) -> Entry:
+    """A turn is one batch of each task."""
     options = options.turns(WARM_UP, TURNS)
     settings = training.settings(options, dropout=0.0)
     found = [rows(options, task, "compact", train=options.repeats * settings.batch_size, test=0) for task in TASKS]
     examples = [example for each in found for example in each.train]
     source = " and ".join(sorted({each.source for each in found}))
-    job = training.Job(options, settings, examples)
-    return {"train_mixed_compact": training.compare("train_mixed_compact", source, job, {"ratio": Target(1.5)})}
+    return training.compare("train_mixed_compact", source, training.Job(options, settings, examples), {"ratio": Target(1.5)})

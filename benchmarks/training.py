@@ -2,7 +2,8 @@
 
 Both sides get the same rows in the same batches (the project's length-bucketed plan, one task a batch, which spares trl
 most of its padding too), the same tokens and loss tokens, the same initial adapter, optimizer, schedule, clipping,
-precision, threads and attention. trl runs without gradient checkpointing, packing, truncation, logging, saving or evaluation.
+precision and threads, and attention through SDPA. trl runs without the gradient checkpointing that it defaults to, without
+packing (which would need flash attention), truncation, logging, saving and evaluation.
 A turn is one optimizer step on one batch of each task, from fetching the batch to the scheduler's step.
 """
 
@@ -15,8 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.counts import Shape, shared, training_flops, whole
-from benchmarks.harness import Measured, Options, Turns, measure
+from benchmarks.counts import Shape, Work, shared, training_flops, whole
+from benchmarks.harness import Measured, Options, Side, Turns, measure
 from benchmarks.machine import matmul_peak
 from benchmarks.results import Entry, Target, entry
 from ecomtune.encoding import EncodedExample, encode_example
@@ -26,6 +27,12 @@ from ecomtune.records import Example
 SEED = 7
 #: Relative difference of losses above which the two sides don't count as equal, by device (GPU: bfloat16).
 TOLERANCE = {"cpu": 1e-4, "cuda": 1e-2}
+#: What trl's arguments take from the project's.
+SAME_ARGUMENTS = (
+    *("adam_beta1", "adam_beta2", "adam_epsilon", "bf16", "dataloader_pin_memory", "gradient_accumulation_steps"),
+    *("learning_rate", "lr_scheduler_type", "max_grad_norm", "num_train_epochs", "optim", "output_dir", "report_to"),
+    *("save_strategy", "seed", "use_cpu", "warmup_steps", "weight_decay"),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Job:
         measured = [list(turn) for turn in zip(*by_task.values(), strict=True)]
         if len(measured) != self.options.repeats or any(len(batch) != size for turn in measured for batch in turn):
             raise ValueError("the rows don't make whole batches for every turn")
-        return [*measured[-self.options.warm_up :], *measured]
+        return [*(measured[turn % len(measured)] for turn in range(self.options.warm_up)), *measured]
 
 
 def ours(turns: Turns, job: Job) -> None:
@@ -83,7 +90,7 @@ def ours(turns: Turns, job: Job) -> None:
         data_collator=collator,
         plan=list(_in_order(batches)),
     )
-    trainer.add_callback(_gate(turns, trainer, len(rounds[0])))
+    _gate(turns, trainer, len(rounds[0]))
     turns.ready({"work": [[shared(batch, collator.prefix_length(batch)).as_json() for batch in turn] for turn in rounds]})
     trainer.train()
 
@@ -91,11 +98,13 @@ def ours(turns: Turns, job: Job) -> None:
 def theirs(turns: Turns, job: Job) -> None:
     """trl's SFTTrainer with completion-only loss on the same token ids."""
     import torch
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
-    from trl import SFTConfig, SFTTrainer
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
 
+    disable_progress_bars()
     base, settings = job.options.base, job.settings
     tokenizer = AutoTokenizer.from_pretrained(base)
     rounds = job.rounds(tokenizer)
@@ -111,20 +120,14 @@ def theirs(turns: Turns, job: Job) -> None:
         ]
     )
     own = _arguments(job)
-    same = ("learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "max_grad_norm", "seed", "use_cpu", "bf16")
-    same += ("optim", "adam_beta1", "adam_beta2", "adam_epsilon", "gradient_accumulation_steps", "num_train_epochs")
     arguments = SFTConfig(
-        **{name: getattr(own, name) for name in same},
-        output_dir=own.output_dir,
+        **{name: getattr(own, name) for name in SAME_ARGUMENTS},
         per_device_train_batch_size=settings.batch_size,
         train_sampling_strategy="sequential",
         completion_only_loss=True,
         gradient_checkpointing=False,
         packing=False,
         max_length=None,
-        save_strategy="no",
-        report_to="none",
-        dataloader_pin_memory=own.dataloader_pin_memory,
     )
     set_seed(SEED)
     causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
@@ -141,18 +144,16 @@ def theirs(turns: Turns, job: Job) -> None:
         train_dataset=dataset,
         processing_class=tokenizer,
     )
-    trainer.add_callback(_gate(turns, trainer, len(rounds[0])))
+    _gate(turns, trainer, len(rounds[0]))
     scores_all = job.options.device == "cpu"  # trl's fused head leaves other positions out only where Triton runs
     turns.ready({"work": [[whole(batch, scores_all=scores_all).as_json() for batch in turn] for turn in rounds]})
     trainer.train()
 
 
 def _arguments(job: Job) -> Any:
-    from ecomtune.files import SCRATCH
     from ecomtune.lora.training import training_arguments
 
-    SCRATCH.mkdir(exist_ok=True)
-    return training_arguments(job.settings, SEED)
+    return training_arguments(job.settings, SEED, str(job.options.scratch / "trainer"))  # nothing is saved there
 
 
 def _quiet(arguments: Any) -> Any:
@@ -175,7 +176,7 @@ def _in_order(batches: list[list[EncodedExample]]) -> Iterator[list[int]]:
 def _recording(trainer_class: type) -> type:
     """The trainer, keeping each step's loss, which Trainer itself only sums."""
 
-    class Recording(trainer_class):  # type: ignore[misc]  # one small override for two base classes
+    class Recording(trainer_class):
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
             self.step_losses = [*getattr(self, "step_losses", []), loss.detach()]
@@ -184,9 +185,9 @@ def _recording(trainer_class: type) -> type:
     return Recording
 
 
-def _gate(turns: Turns, trainer: Any, steps: int) -> Any:
-    """A callback that lets the trainer run ``steps`` optimizer steps a turn."""
-    from transformers import TrainerCallback
+def _gate(turns: Turns, trainer: Any, steps: int) -> None:
+    """Let the trainer run ``steps`` optimizer steps a turn, and print nothing."""
+    from transformers import PrinterCallback, TrainerCallback
 
     class Gate(TrainerCallback):
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -197,24 +198,19 @@ def _gate(turns: Turns, trainer: Any, steps: int) -> Any:
                 turns.end(lambda: [float(loss) for loss in trainer.step_losses[-steps:]])
                 control.should_training_stop = not turns.begin()
 
-    return Gate()
+    trainer.add_callback(Gate())
+    trainer.remove_callback(PrinterCallback)
 
 
 def compare(title: str, source: str, job: Job, targets: dict[str, Target]) -> Entry:
     """Measure one training against trl and the machine's matrix products. ``targets``: time, memory, share of peak."""
     options = job.options
-    sides = {"ours": partial(ours, job=job), "theirs": partial(theirs, job=job), "peak": matmul_peak}
+    sides: dict[str, Side] = {"ours": partial(ours, job=job), "theirs": partial(theirs, job=job), "peak": matmul_peak}
     found = measure(title, sides, options)
     shape = Shape.read(options.base, job.settings.rank)
     peak = max(gigaflops for turn in found["peak"].outputs for gigaflops in turn.values())
     counted = {side: _counts(found[side], shape) for side in ("ours", "theirs")}
-    shares = {
-        side: {
-            "share_of_peak": count["flops"] / sum(found[side].seconds) / 1e9 / peak,
-            "share_of_peak_without_padding": count["flops_without_padding"] / sum(found[side].seconds) / 1e9 / peak,
-        }
-        for side, count in counted.items()
-    }
+    shares = {side: count["flops"] / sum(found[side].seconds) / 1e9 / peak for side, count in counted.items()}
     return entry(
         against="trl SFTTrainer, completion-only loss, same batches",
         data=f"{source}, {len(job.examples)} rows",
@@ -222,7 +218,7 @@ def compare(title: str, source: str, job: Job, targets: dict[str, Target]) -> En
         settings=job.settings.model_dump(exclude={"model", "share_prefix", "epochs", "accumulation"}),
         found=found,
         per_turn=counted["ours"]["rows"] / options.repeats,
-        counts={side: {**count, **shares[side]} for side, count in counted.items()},
+        counts={side: {**count, "share_of_peak": shares[side]} for side, count in counted.items()},
         bound=counted["theirs"]["flops"] / counted["ours"]["flops"],
         targets=targets,
         checks=_check_losses(found, options, job.settings.dropout),
@@ -230,20 +226,17 @@ def compare(title: str, source: str, job: Job, targets: dict[str, Target]) -> En
     )
 
 
-def _counts(found: Measured, shape: Shape) -> dict[str, int]:
-    from benchmarks.counts import Work
-
+def _counts(found: Measured, shape: Shape) -> dict[str, float]:
     works = [Work(**work) for turn in found.facts["work"][found.warm_up :] for work in turn]
-    flops = [training_flops(shape, work) for work in works]
-    useful = [count * work.real_tokens / work.tokens for count, work in zip(flops, works, strict=True)]
+    rows, tokens = sum(work.rows for work in works), sum(work.tokens for work in works)
     return {
-        "rows": sum(work.rows for work in works),
-        "tokens": sum(work.tokens for work in works),
-        "tokens_without_padding": sum(work.real_tokens for work in works),
+        "rows": rows,
+        "tokens": tokens,
+        "tokens_per_row": tokens / rows,
+        "padding": sum(work.padding for work in works),
         "target_tokens": sum(work.targets for work in works),
         "scored_positions": sum(work.scored for work in works),
-        "flops": sum(flops),
-        "flops_without_padding": round(sum(useful)),
+        "flops": sum(training_flops(shape, work) for work in works),
     }
 
 

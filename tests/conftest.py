@@ -10,8 +10,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # pico models are too small for t
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# The same examples on every run, so that two runs differ by the code alone; no time limits, since a loaded machine is slow.
+settings.register_profile("ecomtune", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ecomtune")
 
 
 @pytest.fixture(scope="session")

@@ -103,3 +103,22 @@ def test_parameters_of_the_demo_have_at_most_fifty_stages() -> None:
     ]
     assert sum(map(len, families)) + 1 <= 50
     assert Path(ROOT / "params.yaml").read_text() == Path(ROOT / "profiles/demo.yaml").read_text()
+
+
+@pytest.mark.parametrize("profile", sorted(file.stem for file in (ROOT / "profiles").glob("*.yaml")))
+def test_every_parameter_that_a_stage_tracks_is_written_out(profile: str) -> None:
+    """DVC knows no defaults: a tracked key that a profile leaves out stops the stage."""
+    values = yaml.safe_load((ROOT / "profiles" / f"{profile}.yaml").read_text())
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for stage in stages.values():
+        section = stage.get("foreach", "").removeprefix("${").removesuffix("}")
+        for key in find(values, section) or {} if section else [""]:
+            for parameter in stage.get("do", stage)["params"]:
+                assert find(values, parameter.replace("${key}", key)) is not None
+
+
+def find(values: object, path: str) -> object:
+    """The value at a dotted path, or None."""
+    for part in path.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values

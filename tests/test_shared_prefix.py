@@ -131,7 +131,7 @@ def test_without_a_prefix_loss_and_gradients_are_the_plain_ones_too(
     check_equal(shared(models.ours, batch, share=False), vanilla(models.plain, batch))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(
     prefix=st.integers(64, 90),
     lengths=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=2, max_size=4),

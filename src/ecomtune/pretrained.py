@@ -42,6 +42,8 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
                 f"models.{key}: no {model.kind} model in safetensors or GGUF can be read from {model.source} "
                 f"{model.name or model.folder} ({reason[:300]}); correct the source"
             ) from error
+    if not model.chat:
+        tokenizer.chat_template = None
     weights.save_pretrained(target)
     tokenizer.save_pretrained(target)
 

@@ -43,10 +43,13 @@ def load_adapter(folder: Path) -> Adapter:
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
     config = read_json(folder / CONFIG)
-    for option in ("use_dora", "lora_bias"):
+    for option in ("use_dora", "lora_bias", "alpha_pattern", "rank_pattern"):
         if config.get(option):
             raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
     tensors = load_file(folder / WEIGHTS)
+    others = sorted(name for name in tensors if not name.endswith((_A, _B)))
+    if others:
+        raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")
     modules = sorted(name.removesuffix(_A) for name in tensors if name.endswith(_A))
     factors = {}
     for module in modules:

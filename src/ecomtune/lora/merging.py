@@ -64,13 +64,14 @@ def compress(factors: Factors, rank: int) -> Factors:
 
 
 def decompose(factors: Factors) -> tuple[Matrix, Matrix, Matrix]:
-    """The thin SVD of ``b @ a``: U [out, R], singular values [R] (descending), Vᵀ [R, in]; R is the factors' rank.
+    """The thin SVD of ``b @ a``: U [out, R], singular values [R] (descending), Vᵀ [R, in]; R is the smallest of the
+    factors' rank and the sides of ``b @ a``.
 
     Computed in float64: the core's small singular values would else drown in the rounding of the large ones.
     """
     q_left, r_left = np.linalg.qr(factors.b.astype(np.float64))
     q_right, r_right = np.linalg.qr(factors.a.T.astype(np.float64))
-    u, singular, vt = np.linalg.svd(r_left @ r_right.T)
+    u, singular, vt = np.linalg.svd(r_left @ r_right.T, full_matrices=False)
     return q_left @ u, singular, vt @ q_right.T
 
 

@@ -19,7 +19,7 @@ def main(params: Params, name: str) -> None:
 
     examples: list[Example] = []
     for task in adapter.tasks:
-        rows = read_records(Path("data/examples") / task / "train.jsonl", Example)[: adapter.limit]
+        rows = read_records(Path("data/examples") / task / "train.jsonl", Example)[: adapter.limit.get(task)]
         examples += rows if adapter.shard is None else rows[adapter.shard[0] - 1 :: adapter.shard[1]]
     model = train_adapter(examples, Path("models/pretrained") / settings.model, settings, params.seed)
     with output_folder(Path("models/adapters") / adapter.out) as folder:

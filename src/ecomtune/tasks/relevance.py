@@ -9,8 +9,15 @@ from typing import Final
 
 from ecomtune.records import Reference
 from ecomtune.tasks.base import Fields, Task, text_of
+from ecomtune.text import normalize
 
 LABELS: Final = ("Exact", "Substitute", "Complement", "Irrelevant")
+
+
+def missing_words(fields: Fields) -> str:
+    """The query's words that the product's text lacks: small models compare two texts badly unless they are told."""
+    product = set(normalize(" ".join(text_of(fields, name) for name in ("title", "brand", "color"))).split())
+    return " ".join(word for word in normalize(text_of(fields, "query")).split() if word not in product) or "none"
 
 
 class Relevance(Task):
@@ -36,14 +43,15 @@ class Relevance(Task):
             "Complement: the product is not what was asked for, but is used together with it.\n"
             "Irrelevant: the product has nothing to do with the query, or misses what matters most in it.\n"
             "Output only one word: Exact, Substitute, Complement or Irrelevant.\n"
-            "Example\nQuery: red phone case\nProduct: Acme Slim Case for Phones, Blue\nFit: Substitute"
+            "Example\nQuery: red phone case\nProduct: Acme Slim Case for Phones, Blue\nMissing: red phone\nFit: Substitute"
         ),
     }
 
     def body(self, fields: Fields) -> str:
-        known = [f"{name.capitalize()}: {text_of(fields, name)}" for name in ("brand", "color") if text_of(fields, name)]
-        product = "\n".join([f"Product: {text_of(fields, 'title')}", *known])
-        return f"Query: {text_of(fields, 'query')}\n{product}\nFit:"
+        title = text_of(fields, "title")
+        unsaid = [text for name in ("brand", "color") if normalize(text := text_of(fields, name)) not in normalize(title)]
+        product = ", ".join([title, *unsaid])
+        return f"Query: {text_of(fields, 'query')}\nProduct: {product}\nMissing: {missing_words(fields)}\nFit:"
 
     def target(self, fields: Fields, reference: Reference) -> str:
         if reference not in LABELS:

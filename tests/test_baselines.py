@@ -1,0 +1,319 @@
+"""Conventional models fit, answer in the task's terms, and leave the same plain files each time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from ecomtune import baselines, tasks
+from ecomtune.baselines import bag_of_words
+from ecomtune.baselines.encoder_tagger import best_path, follows
+from ecomtune.baselines.inputs import input_pair, input_text
+from ecomtune.errors import UserError
+from ecomtune.files import SCRATCH, sha256_folder
+from ecomtune.params import Baseline
+from ecomtune.records import Example, Reference
+
+Answer = tuple[str, Reference | None]
+BASELINES = [
+    ("encoder", "relevance"),
+    ("encoder", "ner"),
+    ("seq2seq", "summarization"),
+    ("floor", "relevance"),
+    ("floor", "summarization"),
+    ("floor", "description"),
+]
+TAGS = ["B-color", "B-price", "I-color", "I-price", "O"]
+
+
+def baseline(family: str, task: str, **changes: Any) -> Baseline:
+    model = None if family == "floor" else "pico"
+    values = {"family": family, "task": task, "out": f"{family}/{task}", "model": model, "epochs": 1, "batch_size": 4}
+    return Baseline.model_validate({**values, **changes})
+
+
+def example(task: str, fields: dict[str, str | list[str]], reference: Reference) -> Example:
+    loaded = tasks.load(task)
+    target, prompt = loaded.target(fields, reference), loaded.prompt(fields, "compact")
+    return Example(
+        id="1", task=task, prompt=prompt, target=target, reference=reference, fields=fields, group="g", source="shop:1"
+    )
+
+
+def examples(task: str) -> list[Example]:
+    """Eight examples, two of each label."""
+    labels = tasks.load("relevance").labels
+    made: dict[str, Callable[[int], tuple[dict[str, str | list[str]], Reference]]] = {
+        "relevance": lambda n: ({"query": "red shoes", "title": f"{'running red pack men'.split()[n % 4]} {n}"}, labels[n % 4]),
+        "ner": lambda n: (
+            {"words": ["red", "running", "shoes"][: 1 + n % 3]},
+            ["B-color", "B-modifier", "I-modifier"][: 1 + n % 3],
+        ),
+        "summarization": lambda n: ({"reviews": [f"Red shoes {n}! For men.", "Good."]}, ["running shoes for men"]),
+        "description": lambda n: ({"title": "Shoes", "bullets": [f"Red {n}", "For men"]}, ["running shoes for men"]),
+    }
+    return [example(task, *made[task](number)) for number in range(8)]
+
+
+@pytest.fixture
+def pico(workplace: Path, pico_encoder: Path) -> Path:
+    """A working folder whose models/pretrained/pico is the pico encoder."""
+    return shelve(workplace, pico_encoder)
+
+
+def shelve(folder: Path, encoder: Path) -> Path:
+    (folder / "models" / "pretrained").mkdir(parents=True)
+    (folder / "models" / "pretrained" / "pico").symlink_to(encoder)
+    (folder / SCRATCH).mkdir()
+    return folder
+
+
+def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 7) -> None:
+    folder.mkdir(parents=True)
+    baselines.fit(settings, tasks.load(settings.task), train, [], folder, seed)
+
+
+def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:
+    return baselines.answer(settings, tasks.load(settings.task), folder, asked)
+
+
+@pytest.fixture(scope="module", params=BASELINES, ids="-".join)
+def fitted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pico_encoder: Path
+) -> Iterator[tuple[Baseline, Path]]:
+    """A baseline and the folder that holds two fits of it, ``first`` and ``second``."""
+    folder = shelve(tmp_path_factory.mktemp("baselines"), pico_encoder)
+    settings = baseline(*request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name in ("first", "second"):
+            fit(settings, examples(settings.task), folder / name)
+        yield settings, folder
+
+
+def is_meaning(task: str, fields: dict[str, Any], parsed: Any) -> bool:
+    """Whether ``parsed`` is what the task's answers mean."""
+    if task == "relevance":
+        return parsed in tasks.load(task).labels
+    if task == "ner":
+        return len(parsed) == len(fields["words"]) and all(map(follows, ["O", *parsed], parsed))
+    return parsed is None or (len(parsed) == 1 and parsed[0].strip() == parsed[0] != "")
+
+
+def test_every_baseline_answers_each_example_in_the_tasks_terms(fitted: tuple[Baseline, Path]) -> None:
+    settings, folder = fitted
+    asked = examples(settings.task)
+    answers = answer(settings, folder / "first", asked)
+    assert len(answers) == len(asked)
+    for each, (text, parsed) in zip(asked, answers, strict=True):
+        assert isinstance(text, str)
+        assert is_meaning(settings.task, each.fields, parsed)
+
+
+def test_equal_seeds_leave_the_same_bytes(fitted: tuple[Baseline, Path]) -> None:
+    _, folder = fitted
+    assert sha256_folder(folder / "first") == sha256_folder(folder / "second")
+
+
+def test_only_json_text_and_safetensors_are_written(fitted: tuple[Baseline, Path]) -> None:
+    _, folder = fitted
+    files = [path for path in (folder / "first").rglob("*") if path.is_file()]
+    assert files
+    assert {path.suffix for path in files} <= {".json", ".txt", ".safetensors"}
+    assert not any(path.read_bytes()[:2] in (b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK") for path in files)
+
+
+def test_nothing_is_left_in_scratch(fitted: tuple[Baseline, Path]) -> None:
+    _, folder = fitted
+    assert list((folder / SCRATCH).iterdir()) == []
+
+
+def test_an_answer_does_not_depend_on_the_other_examples(fitted: tuple[Baseline, Path]) -> None:
+    settings, folder = fitted
+    asked = examples(settings.task)
+    alone = [answer(settings, folder / "first", [each])[0] for each in asked[:3]]
+    assert answer(settings, folder / "first", asked)[:3] == alone
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "epochs"), [("encoder", "relevance", 60), ("encoder", "ner", 30), ("seq2seq", "summarization", 60)]
+)
+def test_a_trained_baseline_learns_its_examples(pico: Path, family: str, task: str, epochs: int) -> None:
+    settings = baseline(family, task, epochs=epochs, learning_rate=1e-2, batch_size=8)
+    fit(settings, examples(task), pico / "fitted")
+    learned = [parsed for _, parsed in answer(settings, pico / "fitted", examples(task))]
+    assert learned == [each.reference for each in examples(task)]
+
+
+@pytest.mark.parametrize(("family", "task"), [("encoder", "description"), ("seq2seq", "ner"), ("floor", "ner")])
+def test_a_family_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
+    settings = baseline(family, task)
+    with pytest.raises(UserError, match=rf"^baselines: family {family} has no model for task {task}; choose another family$"):
+        fit(settings, examples(task), pico / "fitted")
+
+
+def test_inputs_are_the_fields_alone_the_required_ones_first() -> None:
+    fields: dict[str, str | list[str]] = {"brand": "Acme", "title": "Mug", "bullets": ["Big", "Red"], "color": ""}
+    described = example("description", fields, ["A mug."])
+    assert input_text(described, tasks.load("description")) == "Mug Big Red Acme"
+    judged = example("relevance", {"color": "red", "brand": "Acme", "title": "Mug", "query": "red mug"}, "Exact")
+    assert input_pair(judged, tasks.load("relevance")) == ("red mug", "Mug Acme red")
+
+
+def test_a_pair_of_any_length_is_cut_to_the_longest_input(pico: Path) -> None:
+    settings = baseline("encoder", "relevance", max_length=8)
+    long = example("relevance", {"query": "red shoes " * 40, "title": "running " * 40}, "Exact")
+    fit(settings, [*examples("relevance"), long], pico / "fitted")
+    assert answer(settings, pico / "fitted", [long])[0][0] in tasks.load("relevance").labels
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory: pytest.TempPathFactory, pico_encoder: Path) -> tuple[Baseline, Path]:
+    """A tagger that calls every word a color."""
+    folder = shelve(tmp_path_factory.mktemp("tagger"), pico_encoder)
+    settings = baseline("encoder", "ner", epochs=30, learning_rate=1e-2, max_length=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        fit(settings, [example("ner", {"words": ["red", "shoes"]}, ["B-color", "B-color"])] * 4, folder / "fitted")
+    return settings, folder / "fitted"
+
+
+@pytest.mark.parametrize(
+    ("words", "tags"),
+    [
+        (["red", "shoes"], ["B-color", "B-color"]),
+        (["red", "\u200b", "shoes"], ["B-color", "O", "B-color"]),
+        (["\u200b", "red"], ["O", "B-color"]),
+        (["red", "\u200b"], ["B-color", "O"]),
+        (["\u200b"], ["O"]),
+        (["red"] * 9, ["B-color"] * 6 + ["O"] * 3),
+    ],
+)
+def test_a_word_without_a_piece_or_beyond_the_longest_input_is_outside(
+    tagger: tuple[Baseline, Path], words: list[str], tags: list[str]
+) -> None:
+    settings, folder = tagger
+    asked = example("ner", {"words": words}, ["O"] * len(words))
+    assert answer(settings, folder, [asked, example("ner", {"words": ["red"]}, ["O"])])[0] == (" ".join(tags), tags)
+
+
+def test_a_tagger_trains_on_words_without_a_piece(pico: Path) -> None:
+    odd = example("ner", {"words": ["red", "\u200b", "shoes"]}, ["B-color", "O", "B-modifier"])
+    settings = baseline("encoder", "ner", epochs=30, learning_rate=1e-2)
+    fit(settings, [odd] * 4, pico / "fitted")
+    assert answer(settings, pico / "fitted", [odd])[0][1] == odd.reference
+
+
+@st.composite
+def grids(draw: st.DrawFn) -> tuple[Any, list[str]]:
+    """Scores [words, tags] and the tags, among them O."""
+    tags = sorted({"O", *draw(st.sets(st.sampled_from(TAGS), min_size=1))})
+    number = st.floats(-20, 20, width=32)
+    rows = draw(st.lists(st.lists(number, min_size=len(tags), max_size=len(tags)), max_size=4))
+    return np.array(rows, dtype=np.float32).reshape(len(rows), len(tags)), tags
+
+
+@settings(deadline=None, max_examples=100)
+@given(grid=grids())
+def test_the_best_path_is_valid_and_none_is_better(grid: tuple[Any, list[str]]) -> None:
+    scores, tags = grid
+    found = best_path(scores, tags)
+    assert len(found) == len(scores)
+    assert all(map(follows, ["O", *found], found))
+
+    def total(path: Sequence[str]) -> float:
+        return float(sum(row[tags.index(tag)] for row, tag in zip(scores, path, strict=True)))
+
+    paths = itertools.product(tags, repeat=len(scores))
+    best = max(total(path) for path in paths if all(map(follows, ["O", *path], path)))
+    assert total(found) == pytest.approx(best, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("before", "tag", "allowed"),
+    [
+        ("O", "O", True),
+        ("O", "B-color", True),
+        ("O", "I-color", False),
+        ("B-color", "I-color", True),
+        ("I-color", "I-color", True),
+        ("B-price", "I-color", False),
+        ("I-price", "I-color", False),
+        ("I-price", "B-color", True),
+    ],
+)
+def test_an_inside_tag_follows_its_own_type_only(before: str, tag: str, allowed: bool) -> None:
+    assert follows(before, tag) is allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "lead"),
+    [
+        ("Warm and soft. The zip broke.", "Warm and soft."),
+        ("Great! Buy it.", "Great!"),
+        ("Why 4.5 stars? No idea.", "Why 4.5 stars?"),
+        ("no end", "no end"),
+        ("  Two lines.\nMore. ", "Two lines."),
+    ],
+)
+def test_the_floor_of_texts_is_the_first_sentence_of_the_last_required_field(tmp_path: Path, text: str, lead: str) -> None:
+    for task, fields in (
+        ("summarization", {"reviews": [text, "Other."]}),
+        ("description", {"title": "T", "bullets": [text, "B"]}),
+    ):
+        settings = baseline("floor", task)
+        assert answer(settings, tmp_path, [example(task, dict(fields), ["x"])]) == [(lead, [lead])]
+
+
+def test_a_first_text_that_is_empty_is_an_invalid_answer(tmp_path: Path) -> None:
+    asked = example("summarization", {"reviews": ["", "Good."]}, ["x"])
+    assert answer(baseline("floor", "summarization"), tmp_path, [asked]) == [("", None)]
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_the_floor_of_labels_answers_as_scikit_learn_itself(pico: Path, classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    vocabulary = "red blue mug shoes lid men pack 12".split()
+    labels = tasks.load("relevance").labels[:classes]
+    made = [
+        example(
+            "relevance",
+            {"query": " ".join(rng.choice(vocabulary, 2)), "title": " ".join(rng.choice(vocabulary, 4))},
+            labels[number % classes],
+        )
+        for number in range(80)
+    ]
+    train, asked = made[:40], [*made[40:], example("relevance", {"query": "unknown", "title": "words"}, "Exact")]
+    task = tasks.load("relevance")
+    fit(baseline("floor", "relevance"), train, pico / "fitted")
+    vectorizer = TfidfVectorizer(token_pattern=r"\S+", lowercase=False)
+    model = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=7)
+    model.fit(vectorizer.fit_transform([bag_of_words._text(each, task) for each in train]), [each.reference for each in train])
+    expected = model.predict(vectorizer.transform([bag_of_words._text(each, task) for each in asked])).tolist()
+    assert len(set(expected)) == classes
+    assert answer(baseline("floor", "relevance"), pico / "fitted", asked) == [(label, label) for label in expected]
+
+
+def test_a_score_of_exactly_zero_gives_the_first_of_two_labels_as_in_scikit_learn(pico: Path) -> None:
+    train = [each for each in examples("relevance") if each.reference in ("Exact", "Substitute")]
+    fit(baseline("floor", "relevance"), train, pico / "fitted")
+    weights = load_file(pico / "fitted" / "weights.safetensors")
+    zeros = {name: values if name == "idf" else np.zeros_like(values) for name, values in weights.items()}
+    save_file(zeros, pico / "fitted" / "weights.safetensors")
+    assert answer(baseline("floor", "relevance"), pico / "fitted", train[:1]) == [("Exact", "Exact")]
+
+
+def test_training_rows_of_one_label_are_refused(pico: Path) -> None:
+    alike = [each for each in examples("relevance") if each.reference == "Exact"]
+    with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: its 2 training rows have one label only; raise it$"):
+        fit(baseline("floor", "relevance"), alike, pico / "fitted")

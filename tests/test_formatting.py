@@ -1,0 +1,190 @@
+"""Rows become examples or are rejected by name, and a data set that can't be used stops with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ecomtune import tasks
+from ecomtune.datasets.formatting import fault, format_rows
+from ecomtune.errors import UserError
+from ecomtune.params import TaskSettings
+from ecomtune.records import Reference, Row
+
+SPLITS = {"train": 6, "validation": 2, "test": 3}
+
+
+def ner_row(number: int, split: str | None, words: list[str] | None = None, tags: list[str] | None = None) -> Row:
+    words = [f"brand{number}", "mug"] if words is None else words
+    reference: Reference = ["B-creator", "B-core_product_type"] if tags is None else tags
+    return Row(fields={"words": words}, reference=reference, group=f"g{number}", split=split, source=f"shop:{number}")
+
+
+def good_rows() -> list[Row]:
+    splits = [split for split, count in SPLITS.items() for _ in range(count)]
+    return [ner_row(number, split) for number, split in enumerate(splits)]
+
+
+def task_settings(**changes: Any) -> TaskSettings:
+    values = {"dataset": "shop", "train_size": 100, "validation_size": 100, "test_size": 100, "max_new_tokens": 8}
+    return TaskSettings.model_validate({**values, **changes})
+
+
+def refusal(rows: list[Row], **changes: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        format_rows(tasks.load("ner"), rows, task_settings(**changes), 7)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_example_holds_prompt_target_and_all_of_its_row() -> None:
+    task = tasks.load("ner")
+    examples, rejected, _ = format_rows(task, good_rows(), task_settings(prompt="long"), 7)
+    assert rejected == []
+    rows = {row.source: row for row in good_rows()}
+    for split, found in examples.items():
+        for example in found:
+            row = rows.pop(example.source)
+            assert (row.split, row.fields, row.reference, row.group) == (
+                split,
+                example.fields,
+                example.reference,
+                example.group,
+            )
+            assert example.task == "ner"
+            assert example.prompt == task.prompt(row.fields, "long")
+            assert example.target == task.target(row.fields, row.reference)
+    assert rows == {}
+
+
+def test_ids_are_unique_and_name_task_split_and_place() -> None:
+    examples, _, _ = format_rows(tasks.load("ner"), good_rows(), task_settings(), 7)
+    ids = [example.id for found in examples.values() for example in found]
+    assert len(set(ids)) == len(ids) == 11
+    assert [example.id for example in examples["test"]] == ["ner-test-000000", "ner-test-000001", "ner-test-000002"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_a_smaller_size_gives_the_beginning_of_the_larger_one(size: int) -> None:
+    whole, _, _ = format_rows(tasks.load("ner"), good_rows(), task_settings(), 7)
+    part, _, report = format_rows(tasks.load("ner"), good_rows(), task_settings(train_size=size), 7)
+    assert part["train"] == whole["train"][:size]
+    assert part["test"] == whole["test"]
+    assert report["splits"]["train"] == {"available": 6, "rows": size, "groups": size}
+
+
+def test_equal_seeds_give_equal_examples_and_other_seeds_another_order() -> None:
+    first, again, other = (format_rows(tasks.load("ner"), good_rows(), task_settings(), seed)[0] for seed in (7, 7, 8))
+    assert first == again != other
+    assert {example.source for example in first["train"]} == {example.source for example in other["train"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "reference", "reason"),
+    [
+        ("ner", {"words": []}, [], "field words is missing or empty"),
+        ("ner", {"words": ["", " "]}, ["O", "O"], "field words is missing or empty"),
+        ("ner", {"query": "mug"}, ["O"], "field words is missing or empty"),
+        ("ner", {"words": ["mug"]}, ["O", "O"], "1 words but 2 tags"),
+        ("ner", {"words": ["mug"]}, ["I-color"], "tag 'I-color' after 'O' is no valid IOB2 tag of a known type"),
+        ("ner", {"words": ["a\nb"]}, ["O"], "its target doesn't parse back to its reference"),
+        ("relevance", {"query": "mug", "title": ""}, "Exact", "field title is missing or empty"),
+        ("relevance", {"query": "mug", "title": "Mug"}, "E", "label 'E' is none of Exact, Substitute, Complement, Irrelevant"),
+        ("summarization", {"reviews": ["Good."]}, [""], "the reference text is empty"),
+        ("description", {"title": "Mug", "bullets": ["a"]}, [], "the reference text is empty"),
+        ("description", {"title": "Mug", "bullets": []}, ["A mug."], "field bullets is missing or empty"),
+    ],
+)
+def test_a_row_that_cannot_become_an_example_has_its_reason(
+    name: str, fields: dict[str, Any], reference: Reference, reason: str
+) -> None:
+    row = Row(fields=fields, reference=reference, group="g", split=None, source="shop:1")
+    assert fault(tasks.load(name), row) == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "reference"),
+    [
+        ("ner", {"words": ["mug"]}, ["O"]),
+        ("relevance", {"query": "mug", "title": "Mug"}, "Exact"),
+        ("summarization", {"reviews": ["Good."]}, [" Good mug.\n", ""]),
+        ("description", {"title": "Mug", "bullets": ["a"]}, "A mug."),
+    ],
+)
+def test_a_sound_row_has_no_fault(name: str, fields: dict[str, Any], reference: Reference) -> None:
+    row = Row(fields=fields, reference=reference, group="g", split=None, source="shop:1")
+    assert fault(tasks.load(name), row) is None
+
+
+def test_rejected_rows_are_named_with_their_reason_and_counted() -> None:
+    bad = [ner_row(20, "train", words=[]), ner_row(21, "test", tags=["O"]), ner_row(22, "train", words=[""])]
+    examples, rejected, report = format_rows(tasks.load("ner"), [*bad, *good_rows()], task_settings(max_rejected=0.3), 7)
+    assert rejected == [
+        {"source": "shop:20", "reason": "field words is missing or empty"},
+        {"source": "shop:21", "reason": "2 words but 1 tags"},
+        {"source": "shop:22", "reason": "field words is missing or empty"},
+    ]
+    assert report["rejected"] == {"2 words but 1 tags": 1, "field words is missing or empty": 2}
+    assert {split: len(found) for split, found in examples.items()} == SPLITS
+
+
+def test_the_report_counts_available_chosen_and_groups() -> None:
+    twin = ner_row(0, "train", words=["other", "mug"]).model_copy(update={"source": "shop:0b"})
+    _, _, report = format_rows(tasks.load("ner"), [*good_rows(), twin], task_settings(test_size=2), 7)
+    assert report == {
+        "dataset": "shop",
+        "task": "ner",
+        "task_version": tasks.load("ner").version,
+        "rejected": {},
+        "shared_between_splits": {"groups": 0, "inputs": 0},
+        "splits": {
+            "train": {"available": 7, "rows": 7, "groups": 6},
+            "validation": {"available": 2, "rows": 2, "groups": 2},
+            "test": {"available": 3, "rows": 2, "groups": 2},
+        },
+    }
+
+
+def test_more_rejected_rows_than_max_rejected_stop_with_the_first_of_them() -> None:
+    bad = [ner_row(20, "train", words=[]), ner_row(21, "train", words=[])]
+    assert refusal([*good_rows(), *bad], max_rejected=0.15) == (
+        "tasks.ner: 2 of 13 rows are rejected, more than max_rejected 0.15 allows, the first (shop:20) as field words is "
+        "missing or empty; mend the data or raise it"
+    )
+
+
+def test_as_many_rejected_rows_as_max_rejected_allows_pass() -> None:
+    rows = [*good_rows(), ner_row(20, "train", words=[])]
+    _, rejected, _ = format_rows(tasks.load("ner"), rows, task_settings(max_rejected=1 / 12), 7)
+    assert len(rejected) == 1
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_an_empty_split_stops(split: str) -> None:
+    rows = [row for row in good_rows() if row.split != split]
+    assert refusal(rows) == f"tasks.ner: data set shop has no {split} rows; name another data set"
+
+
+def test_no_rows_at_all_stop() -> None:
+    assert refusal([]) == "tasks.ner: data set shop has no train rows; name another data set"
+
+
+def test_a_validation_size_of_zero_needs_no_validation_rows() -> None:
+    rows = [row for row in good_rows() if row.split != "validation"]
+    examples, _, _ = format_rows(tasks.load("ner"), rows, task_settings(validation_size=0), 7)
+    assert examples["validation"] == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "shared"),
+    [
+        (lambda row: row.model_copy(update={"fields": {"words": ["BRAND0", "mug!"]}}), "input"),
+        (lambda row: row.model_copy(update={"group": "g0"}), "group"),
+    ],
+)
+def test_what_two_splits_share_stops_with_both_rows(spoil: Callable[[Row], Row], shared: str) -> None:
+    rows = good_rows()
+    rows[-1] = spoil(rows[-1])
+    assert refusal(rows).startswith(f"tasks.ner: shop:10 in test has the same {shared} as shop:0 in train; remove one")

@@ -1,0 +1,132 @@
+"""QueryNER's files are read whole, and a line that can't be read is named."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from ecomtune import tasks
+from ecomtune.datasets import queryner, read
+from ecomtune.datasets.formatting import fault
+from ecomtune.datasets.splits import check_leakage, split_rows
+from ecomtune.errors import UserError
+from ecomtune.files import sha256_file
+from ecomtune.records import Row
+
+TRAIN = 'acme\tB-creator\nred\tB-color\nmug\tB-core_product_type\n\ngröße\tB-UoM\n12"\tI-UoM\n'
+DEV = "tea\tO\n\n"
+TEST = "+\tO\n\nnone\tO\n"
+
+
+def write(folder: Path, train: str | bytes = TRAIN, dev: str = DEV, test: str = TEST) -> Path:
+    (folder / "train.txt").write_bytes(train if isinstance(train, bytes) else train.encode())
+    (folder / "dev.txt").write_text(dev, encoding="utf-8")
+    (folder / "test.txt").write_text(test, encoding="utf-8")
+    return folder
+
+
+def rows(folder: Path) -> list[Row]:
+    return list(queryner.rows(folder, "ner"))
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        rows(folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_each_query_is_a_row_of_its_official_split_in_file_order(tmp_path: Path) -> None:
+    found = rows(write(tmp_path))
+    assert [(row.fields["words"], row.reference, row.split, row.source) for row in found] == [
+        (["acme", "red", "mug"], ["B-creator", "B-color", "B-core_product_type"], "train", "queryner:train.txt:1"),
+        (["größe", '12"'], ["B-UoM", "I-UoM"], "train", "queryner:train.txt:2"),
+        (["tea"], ["O"], "validation", "queryner:dev.txt:1"),
+        (["+"], ["O"], "test", "queryner:test.txt:1"),
+        (["none"], ["O"], "test", "queryner:test.txt:2"),
+    ]
+
+
+def test_near_copies_share_a_group_and_punctuation_alone_is_its_own(tmp_path: Path) -> None:
+    copies = "Red\tO\nmug!\tO\n\nred\tO\n-\tO\nmug\tO\n\n&\tO\n"
+    assert [row.group for row in rows(write(tmp_path, train=copies))][:3] == ["red mug", "red mug", "&"]
+
+
+@pytest.mark.parametrize(
+    "train",
+    [TRAIN, f"\n\n{TRAIN}\n\n\n", TRAIN.replace("\n", "\r\n"), TRAIN.replace("\n\n", "\n\n\n"), TRAIN.removesuffix("\n")],
+)
+def test_blank_lines_and_line_ends_change_nothing(tmp_path: Path, train: str) -> None:
+    expected = [["acme", "red", "mug"], ["größe", '12"']]
+    assert [row.fields["words"] for row in rows(write(tmp_path, train=train))][:2] == expected
+
+
+@pytest.mark.parametrize("line", ["red", "red O", "red\t", "\tO", "red\tO\tO", " ", "\t"])
+def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, train=f"acme\tO\n\n{line}\nmug\tO\n") / "train.txt"
+    assert refusal(tmp_path) == f"{path} line 3: expected a word, a tab and a tag; download the file again"
+
+
+@pytest.mark.parametrize("name", ["train.txt", "dev.txt", "test.txt"])
+def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+    (write(tmp_path) / name).unlink()
+    assert refusal(tmp_path).startswith(f"{tmp_path / name} can't be read as UTF-8 text (")
+
+
+def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
+    write(tmp_path, train="größe\tO\n".encode("latin-1"))
+    assert refusal(tmp_path).startswith(f"{tmp_path / 'train.txt'} can't be read as UTF-8 text (")
+
+
+def test_a_task_that_the_reader_does_not_serve_is_refused_with_those_it_does(tmp_path: Path) -> None:
+    sentence = "tasks.relevance.dataset: reader queryner has no data for relevance, only for ner; name another data set"
+    with pytest.raises(UserError, match=f"^{sentence}$"):
+        read("queryner", write(tmp_path), "relevance")
+
+
+@pytest.mark.parametrize("reader", ["nothing", "fetch", "demo_words", "splits", "", "../queryner"])
+def test_a_name_of_no_reader_is_refused(tmp_path: Path, reader: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(reader, tmp_path, "ner")
+    assert str(caught.value) == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """QueryNER's own files, by the mirror's index."""
+    mirror, folder = Path(os.environ["ECOMTUNE_MIRROR"]), tmp_path_factory.mktemp("queryner")
+    for entry in json.loads((mirror / "index.json").read_text(encoding="utf-8")):
+        if entry["dataset"] == "queryner" and entry["path"].endswith(".txt"):
+            path = folder / Path(entry["path"]).name
+            shutil.copyfile(mirror / "sha256" / entry["sha256"], path)
+            assert sha256_file(path) == entry["sha256"]
+    return folder
+
+
+@pytest.mark.mirror
+def test_the_real_files_hold_the_queries_and_entities_on_the_card(real: Path) -> None:
+    found = rows(real)
+    assert Counter(row.split for row in found) == {"train": 7841, "validation": 871, "test": 993}
+    starts = Counter(row.split for row in found for tag in row.reference if tag.startswith("B-"))
+    assert starts == {"train": 17507, "validation": 1930, "test": 2319}
+    assert len({tag[2:] for row in found for tag in row.reference if tag != "O"}) == 17
+
+
+@pytest.mark.mirror
+def test_every_real_target_parses_back_exactly_but_for_the_two_faults_on_the_card(real: Path) -> None:
+    task = tasks.load("ner")
+    found = {row.source: reason for row in rows(real) if (reason := fault(task, row))}
+    assert found == {
+        "queryner:test.txt:151": "tag 'I-modifier' after 'I-product_name' is no valid IOB2 tag of a known type",
+        "queryner:test.txt:413": "tag 'I-core_product_type' after 'B-content' is no valid IOB2 tag of a known type",
+    }
+
+
+@pytest.mark.mirror
+def test_no_real_input_or_group_is_shared_by_splits(real: Path) -> None:
+    check_leakage("ner", split_rows(rows(real), 7), lambda row: tasks.load("ner").input_key(row.fields))
