@@ -205,7 +205,7 @@ def test_a_choice_is_the_greedy_path_through_a_rows_own_options(pico: Pico, opti
 
 # Labels.
 
-#: Labels that begin alike, one of them in two tokens.
+#: Labels of which four begin alike, two of them for several tokens.
 TANGLED = ["red running shoes for men", "red running shoes for women", "red running pack", "red 12", "pack"]
 
 

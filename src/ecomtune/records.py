@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, describe
 from ecomtune.files import write_lines
 
 #: A label (relevance), one IOB2 tag a word (ner), or reference texts (summarization, description).
@@ -84,11 +84,10 @@ def read_records(path: Path, kind: type[RecordType]) -> list[RecordType]:
                 try:
                     records.append(kind.model_validate_json(line))
                 except ValidationError as error:
-                    first = error.errors()[0]
-                    where = ".".join(str(part) for part in first["loc"])
-                    raise UserError(
-                        f"{path} line {number}: {where} {first['msg']}; delete the file and run dvc repro again"
-                    ) from error
+                    problem = f"{path} line {number}: {describe(error)}"
+                    raise UserError(f"{problem}; delete the file and run dvc repro again") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no UTF-8 text ({error}); delete the file and run dvc repro again") from error
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
     return records

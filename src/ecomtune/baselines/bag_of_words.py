@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ecomtune.baselines.inputs import input_pair
+from ecomtune.errors import UserError
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
@@ -23,6 +24,8 @@ def fit(
     settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
 ) -> None:
     """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle."""
+    if len({str(example.reference) for example in train}) < 2:
+        raise UserError(f"tasks.{task.name}.train_size: its {len(train)} training rows have one label only; raise it")
     vectorizer = _vectorizer()
     features = vectorizer.fit_transform([_text(example, task) for example in train])
     regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=seed)
@@ -41,8 +44,8 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     vectorizer.idf_ = tensors["idf"]
     features: csr_matrix = vectorizer.transform([_text(example, task) for example in examples])
     scores = features @ tensors["coefficients"].T + tensors["intercepts"]
-    labels = known["classes"] if scores.shape[1] > 1 else known["classes"][::-1]
-    best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] < 0).astype(int)
+    labels = known["classes"]
+    best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
     return [(labels[index], labels[index]) for index in best]
 
 

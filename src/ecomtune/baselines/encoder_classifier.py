@@ -31,7 +31,7 @@ def fit(
     )
     rows = []
     for example in train:
-        encoded = tokenizer(*input_pair(example, task), truncation="only_second", max_length=settings.max_length)
+        encoded = tokenizer(*input_pair(example, task), truncation=True, max_length=settings.max_length)
         rows.append({**encoded, "labels": labels.index(str(example.reference))})
     train_model(model, rows, DataCollatorWithPadding(tokenizer), settings, seed)
     model.save_pretrained(folder)
@@ -46,7 +46,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     answers: list[tuple[str, Reference | None]] = []
     for batch in batches(examples):
         pairs = [input_pair(example, task) for example in batch]
-        encoded = tokenizer(pairs, truncation="only_second", max_length=settings.max_length, padding=True, return_tensors="pt")
+        encoded = tokenizer(pairs, truncation=True, max_length=settings.max_length, padding=True, return_tensors="pt")
         for index in model(**encoded).logits.argmax(dim=-1).tolist():
             label = model.config.id2label[index]
             answers.append((label, label))

@@ -37,7 +37,7 @@ def fit(
     for example in train:
         encoded = _encode(tokenizer, texts_of(example.fields, "words"), settings.max_length)
         labels = [IGNORED] * len(encoded["input_ids"])
-        for word, place in enumerate(_first_pieces(encoded)):
+        for word, place in _first_pieces(encoded).items():
             labels[place] = tags.index(example.reference[word])
         rows.append({**encoded, "labels": labels})
     train_model(model, rows, DataCollatorForTokenClassification(tokenizer), settings, seed)
@@ -47,7 +47,7 @@ def fit(
 
 @torch.inference_mode()
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
-    """The best valid tag sequence of each example; words beyond ``max_length`` are O."""
+    """The best valid tag sequence of each example; words beyond ``max_length``, or of which no piece is left, are O."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForTokenClassification.from_pretrained(folder).eval()
     tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
@@ -57,8 +57,9 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
         encoded = [_encode(tokenizer, each, settings.max_length) for each in words]
         scores = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits.log_softmax(dim=-1)
         for row, (each, pieces) in enumerate(zip(words, map(_first_pieces, encoded), strict=True)):
-            found = best_path(scores[row, pieces].numpy(), tags)
-            found += ["O"] * (len(each) - len(found))
+            table = np.where(np.array(tags) == "O", 0.0, np.full((len(each), 1), -np.inf))
+            table[list(pieces)] = scores[row, list(pieces.values())].numpy()
+            found = best_path(table, tags)
             answers.append((" ".join(found), found))
     return answers
 
@@ -67,13 +68,13 @@ def _encode(tokenizer: Any, words: Sequence[str], max_length: int) -> Any:
     return tokenizer(list(words), is_split_into_words=True, truncation=True, max_length=max_length)
 
 
-def _first_pieces(encoded: Any) -> list[int]:
-    """Places of each word's first piece. A word of which the tokenizer makes nothing has none, hence is the last one here."""
+def _first_pieces(encoded: Any) -> dict[int, int]:
+    """The place of each word's first piece; a word of which the tokenizer makes nothing (zero-width characters) has none."""
     words = encoded.word_ids()
-    return [words.index(word) for word in range(max((word for word in words if word is not None), default=-1) + 1)]
+    return {word: words.index(word) for word in words if word is not None}
 
 
-def best_path(scores: NDArray[np.float32], tags: Sequence[str]) -> list[str]:
+def best_path(scores: NDArray[np.floating[Any]], tags: Sequence[str]) -> list[str]:
     """The tag sequence of the highest total score [words, tags] in which every I-x follows B-x or I-x (Viterbi)."""
     allowed = np.array([[follows(before, tag) for tag in tags] for before in tags])
     penalty = np.where(allowed, 0.0, -np.inf)

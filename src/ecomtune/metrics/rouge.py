@@ -26,7 +26,7 @@ class Rouge(CountedMetric):
         counts = np.ones((len(references), len(TYPES) + 1))
         for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
             texts = [gold] if isinstance(gold, str) else gold
-            counts[row, :-1] = _scores(_lines(" ".join(answer or [])), [_lines(text) for text in texts])
+            counts[row, :-1] = _scores(_lines(_joined(answer)), [_lines(text) for text in texts])
         return counts
 
     def values(self, counts: Counts) -> dict[str, Counts]:
@@ -41,6 +41,10 @@ def _scorer() -> RougeScorer:
 def _scores(answer: str, references: Sequence[str]) -> list[float]:
     found = _scorer().score_multi(list(references), answer)
     return [found[name].fmeasure for name in TYPES]
+
+
+def _joined(answer: Reference | None) -> str:
+    return answer if isinstance(answer, str) else " ".join(answer or [])
 
 
 def _lines(text: str) -> str:

@@ -52,8 +52,12 @@ class Task(ABC):
         return ()
 
     def input_key(self, fields: Fields) -> str:
-        """The row's input after lower-casing and without punctuation and white space: equal keys are near copies."""
-        return normalize(" ".join(text_of(fields, name) for name in self.required_fields))
+        """The row's input after lower-casing and without punctuation and white space: equal keys are near copies.
+
+        A text of punctuation alone is its own key.
+        """
+        text = " ".join(text_of(fields, name) for name in self.required_fields)
+        return normalize(text) or text
 
 
 def text_of(fields: Fields, name: str) -> str:
