@@ -308,13 +308,43 @@ def test_demonstrations_stand_solved_and_in_order_between_instruction_and_row(na
     ]
 
 
-@pytest.mark.parametrize("name", ["relevance", "description"])
-def test_a_field_that_is_not_known_leaves_no_line(name: str) -> None:
-    known = {key: value for key, value in FIELDS[name].items() if key not in ("brand", "color")}
-    body = tasks.load(name).body({**known, "brand": ""})
-    assert "Brand" not in body
-    assert "Color" not in body
-    assert "Brand: Acme\nColor: red" in tasks.load(name).body(FIELDS[name])
+def test_a_description_leaves_no_line_for_what_is_not_known() -> None:
+    task = tasks.load("description")
+    body = task.body({**FIELDS["description"], "brand": "", "color": ""})
+    assert body == "Title: Acme Mug\nFeatures:\n- Holds 12 oz\n- Keeps warm\nDescription:"
+    assert "\nBrand: Acme\nColor: red\n" in task.body(FIELDS["description"])
+
+
+@pytest.mark.parametrize(
+    ("title", "product"),
+    [
+        ("Mug", "Mug, Acme, red"),
+        ("Acme Mug", "Acme Mug, red"),
+        ("ACME mug (Red)", "ACME mug (Red)"),
+        ("Acmes Predator Mug", "Acmes Predator Mug, Acme, red"),
+    ],
+)
+def test_a_product_is_its_title_and_what_brand_and_color_add(title: str, product: str) -> None:
+    body = tasks.load("relevance").body({**FIELDS["relevance"], "title": title})
+    assert f"\nProduct: {product}\n" in body
+    unknown = tasks.load("relevance").body({"query": "mug", "title": title, "brand": ""})
+    assert f"\nProduct: {title}\n" in unknown
+
+
+@pytest.mark.parametrize(
+    ("query", "missing"),
+    [
+        ("red mug", "none"),
+        ("Red, MUG!", "none"),
+        ("blue acme mugs", "blue mugs"),
+        ("tea tea", "tea tea"),
+        ("re", "re"),
+        ("&", "none"),
+    ],
+)
+def test_the_words_of_the_query_that_the_product_lacks_are_named(query: str, missing: str) -> None:
+    body = tasks.load("relevance").body({**FIELDS["relevance"], "query": query})
+    assert body == f"Query: {query}\nProduct: Acme Mug, red\nMissing: {missing}\nFit:"
 
 
 def near_copy(task: Task, change: dict[str, str | list[str]]) -> bool:
