@@ -233,7 +233,7 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
     [
         ("train.shared.model", "gpt", "train.shared.model: 'gpt' is not in models (there: tiny, small); add it there"),
         ("tasks.ner.dataset", "esci", "tasks.ner.dataset: 'esci' is not in datasets (there: shop, real); add it there"),
-        ("train.adapters.mixed.tasks", ["ner", "price"], "train.adapters.mixed.tasks: 'price' is not in tasks"),
+        ("train.adapters.mixed.tasks", ["ner", "price"], "train.adapters.mixed: 'price' is not in tasks"),
         ("baselines.encoder_ner.model", "bert", "baselines.encoder_ner.model: 'bert' is not in models"),
         ("systems.single.tasks", ["price"], "systems.single.tasks: 'price' is not in tasks"),
         (

@@ -49,7 +49,9 @@ class Relevance(Task):
 
     def body(self, fields: Fields) -> str:
         title = text_of(fields, "title")
-        unsaid = [text for name in ("brand", "color") if normalize(text := text_of(fields, name)) not in normalize(title)]
+        said = f" {normalize(title)} "
+        others = [text_of(fields, name) for name in ("brand", "color")]
+        unsaid = [text for text in others if normalize(text) and f" {normalize(text)} " not in said]
         product = ", ".join([title, *unsaid])
         return f"Query: {text_of(fields, 'query')}\nProduct: {product}\nMissing: {missing_words(fields)}\nFit:"
 
