@@ -110,12 +110,12 @@ def test_a_changed_scoring_parameter_reruns_scoring_and_comparison_only(clone: P
 
 
 def test_a_mistyped_key_stops_every_stage_with_one_sentence(clone: Path) -> None:
-    before = edit(clone, "learning_rate", "learning_rte")
+    before = edit(clone, "threads", "thraeds")
     try:
         for stage, item in (("train", "relevance_1"), ("score", "floor"), ("compare", "")):
             done = run(clone, "python", "-m", f"ecomtune.stages.{stage}", item)
             assert done.returncode == 1
-            assert "learning_rte: unknown key" in done.stderr
+            assert "thraeds: unknown key" in done.stderr
             assert len(done.stderr.strip().splitlines()) == 1
     finally:
         (clone / "params.yaml").write_text(before)
