@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, PeftModelForCausalLM
+from peft.tuners.lora import Linear
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -113,6 +114,28 @@ def check_equal(ours: tuple[float, Gradients], expected: tuple[float, Gradients]
     for name, gradient in expected[1].items():
         assert gradient.norm() > 0, name
         assert (ours[1][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
+
+
+def test_a_layer_and_its_adapter_are_one_operation_until_more_is_asked_for(models: Models) -> None:
+    layer = models.ours.get_base_model().model.layers[0].mlp.down_proj
+    x = torch.randn(2, 3, layer.in_features)
+    fused = layer(x)
+    assert "FusedProduct" in fused.grad_fn.next_functions[0][0].name()
+    torch.testing.assert_close(fused, Linear.forward(layer, x))
+    with models.ours.disable_adapter():
+        assert torch.equal(layer(x), layer.base_layer(x))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(x), Linear.forward(layer, x))
+
+
+def test_dropout_leaves_the_adapter_to_peft(pico_causal: Path) -> None:
+    settings = Training(
+        model="pico", rank=4, alpha=8, dropout=0.5, learning_rate=0.01, epochs=1, batch_size=4, token_budget=999, max_length=999
+    )
+    layer = lora_model(pico_causal, settings).get_base_model().model.layers[0].mlp.down_proj
+    torch.nn.init.normal_(layer.lora_B["default"].weight)
+    x = torch.ones(1, 1, layer.in_features)
+    assert not torch.equal(layer(x), layer(x))
 
 
 @pytest.mark.parametrize("places", [[0, 1], [1, 3, 4], [4, 2, 0, 5], [2, 2, 2], [0, 1, 2, 3, 4, 5]])

@@ -13,8 +13,11 @@ class UserError(Exception):
 
 
 def describe(error: ValidationError) -> str:
-    """The first problem of a failed validation: the key and what to change."""
-    first = error.errors()[0]
+    """The first problem of a failed validation: the key and what to change.
+
+    Unknown keys come first, since a mistyped key is found missing under its right name too.
+    """
+    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":

@@ -18,6 +18,7 @@ from ecomtune.files import SCRATCH, read_json
 from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
 from ecomtune.lora.batches import SharedPrefixCollator, plan_batches
+from ecomtune.lora.fused_linear import FusedLoraLinear
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.params import Training
 from ecomtune.records import Example
@@ -73,6 +74,7 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
         target_modules="all-linear",
         base_model_name_or_path=base.as_posix(),
     )
+    config._register_custom_module({torch.nn.Linear: FusedLoraLinear})
     return SharedPrefixLora(causal, config)
 
 
