@@ -25,6 +25,7 @@ $(VENV)/.complete: constraints.txt pyproject.toml
 	@touch $@
 
 repro: env ## run the study that params.yaml describes, and print its table
+	$(BIN)/ecomtune check
 	$(BIN)/dvc repro
 	$(BIN)/ecomtune table
 

@@ -42,6 +42,18 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
 
 
 @app.command()
+def check() -> None:
+    """Say whether params.yaml is valid, before any stage runs."""
+    from ecomtune.params import load
+
+    try:
+        load()
+    except UserError as error:
+        _fail(str(error))
+    print("params.yaml is valid")
+
+
+@app.command()
 def table() -> None:
     """Print every system by task, from metrics/."""
     from rich.console import Console
