@@ -105,6 +105,7 @@ def theirs(turns: Turns, job: Job) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(job.options.base)
     model = _model(job)
+    model.set_attn_implementation("sdpa")
     longest = max(len(encode_text(tokenizer, example.target)) + 1 for example in job.test)
     read = _Read(model)
     turns.ready({"max_new_tokens": longest})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,7 +20,7 @@ LAYERS = [
     {"records", "params"},
     {"encoding"},
     {"tasks", "datasets", "metrics"},
-    {"lora", "decoding", "baselines", "report", "pretrained", "freshness"},
+    {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers"},
     {"stages"},
     {"cli"},
 ]
@@ -112,12 +114,14 @@ def test_every_parameter_that_a_stage_tracks_is_written_out(profile: str) -> Non
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for stage in stages.values():
         section = stage.get("foreach", "").removeprefix("${").removesuffix("}")
-        for key in find(values, section) or {} if section else [""]:
+        items = find(values, section) if section else {"": {}}
+        for key, item in items.items():
             for parameter in stage.get("do", stage)["params"]:
-                assert find(values, parameter.replace("${key}", key)) is not None
+                name = re.sub(r"\$\{item\.(\w+)\}", lambda found, item=item: item[found[1]], parameter)
+                assert find(values, name.replace("${key}", key)) is not None, name
 
 
-def find(values: object, path: str) -> object:
+def find(values: Any, path: str) -> Any:
     """The value at a dotted path, or None."""
     for part in path.split("."):
         values = values.get(part) if isinstance(values, dict) else None

@@ -1,13 +1,18 @@
-"""The commands beside dvc: one sentence and a non-zero status for what a user gets wrong."""
+"""The commands beside dvc, and the frame of a stage: one sentence and a non-zero status for what a user gets wrong."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from ecomtune.cli import app
+from ecomtune.files import sha256_file
+from ecomtune.report.summary import interval
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,3 +75,60 @@ def test_a_broken_profile_leaves_params_as_they_are(project: Path) -> None:
     (project / "profiles" / "real.yaml").write_text("seed: x\n", encoding="utf-8")
     assert refusal("profile", "real").startswith("error: profiles/real.yaml: ")
     assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
+
+
+def stage(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a stage in the current folder."""
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_stage_logs_its_time_with_the_hash_of_its_parameters(project: Path) -> None:
+    assert stage("ecomtune.stages.download", "demo_shop").returncode == 0
+    (line,) = (project / ".scratch/times.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["stage"] == "download@demo_shop" and entry["seconds"] >= 0
+    assert entry["params"] == sha256_file(project / "params.yaml")
+
+
+def test_a_file_where_a_stage_needs_a_folder_is_told_in_one_sentence(project: Path) -> None:
+    (project / ".scratch").touch()
+    done = stage("ecomtune.stages.download", "demo_shop")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("download: error: .scratch: File exists; ") and line.endswith(", and run this again")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full stands for a full disk and is Linux's")
+def test_a_full_disk_is_told_by_a_stage_in_one_sentence(project: Path) -> None:
+    (project / ".scratch").mkdir()
+    (project / ".scratch/times.jsonl").symlink_to("/dev/full")
+    done = stage("ecomtune.stages.download", "demo_shop")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(f"download: error: {project}: No space left on device; ")
+
+
+def test_a_command_tells_a_file_that_it_cannot_write_in_one_sentence(project: Path) -> None:
+    (project / ".scratch").touch()
+    assert refusal("profile", "real").startswith("error: .scratch: File exists; ")
+
+
+GOOD = {"macro_f1": 0.5, "macro_f1_ci": [0.4, 0.6], "n": 12, "groups": 3, "invalid": 0}
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [[], 3, {}, {"relevance": 3}, {"relevance": {**GOOD, "macro_f1": "high"}}, {"relevance": {**GOOD, "macro_f1_ci": [0.4]}}],
+    ids=["list", "number", "no task", "no scores", "text for a number", "half an interval"],
+)
+def test_metrics_of_another_shape_are_told_in_one_sentence(project: Path, scores: object) -> None:
+    (project / "params.yaml").write_bytes((ROOT / "profiles" / "pico.yaml").read_bytes())
+    (project / "metrics").mkdir()
+    (project / "metrics/merged_shards.json").write_text(json.dumps(scores), encoding="utf-8")
+    problem = "metrics/merged_shards.json doesn't hold the scores of task relevance as stage score@merged_shards writes them"
+    assert refusal("table") == f"error: {problem}; run dvc repro score@merged_shards"
+
+
+@pytest.mark.parametrize(("confidence", "name"), [(0.95, "95%"), (0.9, "90%"), (0.999, "99.9%"), (0.57, "57%")])
+def test_an_interval_is_named_by_its_confidence(confidence: float, name: str) -> None:
+    assert interval({"confidence": confidence}) == f"{name} interval"

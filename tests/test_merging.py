@@ -281,6 +281,20 @@ def test_a_missing_adapter_is_refused_by_its_folder(tmp_path: Path) -> None:
         load_adapter(tmp_path / "shards/ner/1")
 
 
+@pytest.mark.parametrize("size", [0, 4, 2000])
+def test_an_adapter_whose_weights_are_cut_is_refused_with_the_file_and_what_to_do(
+    made: Path, tmp_path: Path, size: int
+) -> None:
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    for file in (made / "first").iterdir():
+        (cut / file.name).write_bytes(file.read_bytes()[:size] if file.suffix == ".safetensors" else file.read_bytes())
+    with pytest.raises(
+        UserError, match=rf"^{cut}/adapter_model\.safetensors is not whole \(.*\); delete {cut} and run dvc repro"
+    ):
+        load_adapter(cut)
+
+
 def test_an_adapter_of_two_ranks_is_not_written_as_one(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one rank, not \[2, 3\]"):
         save_adapter(adapter(SMALL.factors["layer0"], WIDE.factors["layer0"]), tmp_path)

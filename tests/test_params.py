@@ -11,8 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ecomtune import datasets, tasks
 from ecomtune import params as schema
 from ecomtune.errors import UserError
+from ecomtune.files import modules_with
 from ecomtune.params import Params, load, model_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -196,6 +198,9 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
     ("place", "value", "part"),
     [
         ("seed", -1, "seed: Input should be greater than or equal to 0"),
+        ("seed", 2**32, "seed: Input should be less than 4294967296"),
+        ("datasets.shop.seed", -1, "datasets.shop.seed: Input should be greater than or equal to 0"),
+        ("tasks.ner.seed", 2**32, "tasks.ner.seed: Input should be less than 4294967296"),
         ("tasks.ner.train_size", 0, "tasks.ner.train_size: Input should be greater than 0"),
         ("tasks.ner.max_rejected", 1.5, "tasks.ner.max_rejected: Input should be less than or equal to 1"),
         ("tasks.ner.prompt", "short", "tasks.ner.prompt: Input should be 'compact' or 'long'"),
@@ -208,6 +213,8 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("datasets.real.files.0.url", "ftp://example.org", "datasets.real.files.0.url: String should match pattern"),
         ("datasets.real.files.0.sha256", "abc", "datasets.real.files.0.sha256: String should match pattern"),
         ("models.tiny.name", "", "models.tiny: source package needs the key name"),
+        ("models.tiny.sha256", "", "models.tiny: source package needs the key sha256"),
+        ("models.small.sha256", "abc", "models.small.sha256: String should match pattern"),
         ("models.small.source", "git", "models.small.source: Input should be 'package', 'hub' or 'folder'"),
         ("train.adapters.ner_1.shard", [0, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.shard", [3, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
@@ -231,10 +238,20 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
 @pytest.mark.parametrize(
     ("place", "value", "sentence"),
     [
-        ("train.shared.model", "gpt", "train.shared.model: 'gpt' is not in models (there: tiny, small); add it there"),
+        ("datasets.shop.reader", "shopp", "datasets.shop.reader: 'shopp' is not in src/ecomtune/datasets (there: demo_shop, "),
+        ("datasets.shop.reader", "fetch", "datasets.shop.reader: 'fetch' is not in src/ecomtune/datasets (there: demo_shop, "),
+        ("train.shared.model", "gpt", "train.shared.model: 'gpt' is not in models of kind causal (there: tiny); add it there"),
+        ("train.shared.model", "small", "train.shared.model: 'small' is not in models of kind causal (there: tiny)"),
         ("tasks.ner.dataset", "esci", "tasks.ner.dataset: 'esci' is not in datasets (there: shop, real); add it there"),
         ("train.adapters.mixed.tasks", ["ner", "price"], "train.adapters.mixed: 'price' is not in tasks"),
-        ("baselines.encoder_ner.model", "bert", "baselines.encoder_ner.model: 'bert' is not in models"),
+        ("train.adapters.mixed.limit", {"ner": 4, "price": 4}, "train.adapters.mixed.limit: 'price' is not in its tasks"),
+        (
+            "train.adapters.ner.limit",
+            {"relevance": 4},
+            "train.adapters.ner.limit: 'relevance' is not in its tasks (there: ner)",
+        ),
+        ("baselines.encoder_ner.model", "bert", "baselines.encoder_ner.model: 'bert' is not in models of kind encoder"),
+        ("baselines.encoder_ner.model", "tiny", "baselines.encoder_ner.model: 'tiny' is not in models of kind encoder"),
         ("systems.single.tasks", ["price"], "systems.single.tasks: 'price' is not in tasks"),
         (
             "merge.recipes.ner_shards.weights",
@@ -249,7 +266,12 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
         (
             "systems.few_shot.reads",
             "models/pretrained/gpt",
-            "systems.few_shot.reads: 'models/pretrained/gpt/ner' is not in the outs of this file",
+            "systems.few_shot.reads: 'gpt' is not in models of kind causal (there: tiny)",
+        ),
+        (
+            "systems.few_shot.reads",
+            "models/pretrained/small",
+            "systems.few_shot.reads: 'small' is not in models of kind causal (there: tiny)",
         ),
         (
             "systems.encoder.tasks",
@@ -262,6 +284,45 @@ def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: 
     found = refusal_of(tmp_path, place, value)
     assert found.startswith(sentence)
     assert "(there: " in found
+
+
+@pytest.mark.parametrize("name", ["price", "base"])
+def test_a_task_without_a_module_is_refused_with_those_that_have_one(tmp_path: Path, name: str) -> None:
+    values = valid()
+    values["tasks"][name] = values["tasks"]["ner"]
+    there = "description, ner, relevance, summarization"
+    assert refusal(tmp_path, dump(values)) == (
+        f"tasks.{name}: {name!r} is not in src/ecomtune/tasks (there: {there}); add it there or correct the name"
+    )
+
+
+@pytest.mark.parametrize(("package", "constant"), [(datasets, "TASKS"), (tasks, "TASK")], ids=["readers", "tasks"])
+def test_the_modules_that_a_file_may_name_are_just_those_that_load(package: Any, constant: str) -> None:
+    def loads(name: str) -> bool:
+        try:
+            return bool(package.load(name))
+        except UserError:
+            return False
+
+    names = sorted(file.stem for file in Path(package.__file__).parent.glob("*.py"))
+    assert modules_with(constant, package.__name__.rpartition(".")[2]) == [name for name in names if loads(name)]
+
+
+@pytest.mark.parametrize("version", ["main", "v1.0", "a" * 39, "a" * 41, "A" * 40, "a" * 39 + "g"])
+def test_a_hub_model_without_a_whole_commit_is_refused(tmp_path: Path, version: str) -> None:
+    hub = {"kind": "causal", "source": "hub", "name": "owner/tiny", "licence": "MIT"}
+    assert refusal_of(tmp_path, "models.tiny", {**hub, "version": version}) == (
+        "models.tiny: source hub needs a commit as version, 40 hex digits, since a branch or tag may move"
+    )
+
+
+def test_a_hub_model_with_a_commit_a_folder_with_a_hash_and_the_largest_seed_are_valid(tmp_path: Path) -> None:
+    values = valid()
+    values["seed"] = values["datasets"]["shop"]["seed"] = values["tasks"]["ner"]["seed"] = 2**32 - 1
+    values["models"]["small"]["sha256"] = "a" * 64
+    values["models"]["tiny"] = {"kind": "causal", "source": "hub", "name": "owner/tiny", "licence": "MIT", "version": "0a" * 20}
+    values["train"]["adapters"]["mixed"]["limit"] = {"ner": 4}
+    assert load_text(tmp_path, dump(values)).seed == 2**32 - 1
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.scratch_clone import commit, make_clone, run
 
 pytestmark = pytest.mark.pipeline
 KINDS = {"download", "pretrained", "format", "train", "merge", "baseline", "predict", "score", "compare"}
+FLOOR = "{kind: baseline, reads: models/baselines/floor, tasks: [relevance]}"
+STALE = "dvc.lock is stale (Running stage"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +79,7 @@ def test_metrics_are_readable_from_git_alone_and_have_counts_and_intervals(clone
 
 
 def test_an_experiment_trains_with_the_changed_parameter_and_shows_in_metrics_diff(clone: Path) -> None:
-    done = run(clone, "dvc", "exp", "run", "-S", "train.shared.rank=2")
+    done = run(clone, "dvc", "exp", "run", "-S", "train.shared.rank=2", "-S", "train.shared.learning_rate=0.1")
     try:
         assert done.returncode == 0, done.stdout + done.stderr
         assert stages_to_run(done.stdout) == {
@@ -86,11 +89,15 @@ def test_an_experiment_trains_with_the_changed_parameter_and_shows_in_metrics_di
             "predict@merged_shards",
             "score@merged_shards",
             "compare",
-        } or "score@merged_shards" not in stages_to_run(done.stdout)  # equal answers end the chain early
+        }
         config = json.loads((clone / "models/adapters/shards/relevance/1/adapter_config.json").read_text())
         assert config["r"] == 2
         assert "train.shared.rank" in run(clone, "dvc", "params", "diff", "HEAD").stdout
-        assert run(clone, "dvc", "metrics", "diff", "HEAD").returncode == 0
+        diff = json.loads(run(clone, "dvc", "metrics", "diff", "HEAD", "--json").stdout)
+        assert list(diff) == ["metrics/merged_shards.json"]
+        now = json.loads((clone / "metrics/merged_shards.json").read_text())["relevance"]["macro_f1"]
+        shown = diff["metrics/merged_shards.json"]["relevance.macro_f1"]
+        assert shown["new"] == now != shown["old"]
     finally:
         run(clone, "git", "checkout", "-q", ".")
         run(clone, "dvc", "checkout", "-q")
@@ -101,8 +108,10 @@ def test_a_changed_scoring_parameter_reruns_scoring_and_comparison_only(clone: P
     try:
         done = run(clone, "dvc", "repro")
         assert stages_to_run(done.stdout) == {"score@floor", "score@merged_shards", "compare"}
-        diff = json.loads(run(clone, "dvc", "metrics", "diff", "HEAD", "--json").stdout)
-        assert diff == {} or all("_ci" not in key for file in diff.values() for key in file)
+        old = json.loads(run(clone, "git", "show", "HEAD:metrics/floor.json").stdout)["relevance"]
+        new = json.loads((clone / "metrics/floor.json").read_text())["relevance"]
+        assert new["macro_f1_ci"] != old["macro_f1_ci"]
+        assert {key for key in old if old[key] != new[key]} <= {key for key in old if key.endswith("_ci")}
     finally:
         (clone / "params.yaml").write_text(before)
         run(clone, "git", "checkout", "-q", ".")
@@ -144,25 +153,34 @@ def test_the_committed_run_counts_as_fresh(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> None:
+    try:
+        assert run(clone, "ecomtune", "publish", "pico").stdout == "results/pico\n"
+        page = (clone / "results/pico/README.md").read_text()
+        assert "minutes of 12 stages on" in page and "not timed" not in page
+    finally:
+        shutil.rmtree(clone / "results/pico", ignore_errors=True)
+
+
 @pytest.mark.parametrize(
-    ("file", "old", "new"),
+    ("file", "old", "new", "told"),
     [
-        ("params.yaml", "rank: 4", "rank: 8"),
-        ("src/ecomtune/lora/training.py", '"""Training one adapter', '"""Training an adapter'),
-        ("metrics/floor.json", '"n": 12', '"n": 13'),
-        ("params.yaml", "  floor: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}\n", ""),
-        ("params.yaml", "\nscore:", "  again: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}\n\nscore:"),
+        ("params.yaml", "rank: 4", "rank: 8", f"{STALE} 'train@relevance_1'"),
+        ("src/ecomtune/lora/training.py", '"""Training one adapter', '"""Training an adapter', f"{STALE} 'train@relevance_1'"),
+        ("metrics/floor.json", '"n": 12', '"n": 13', "metrics/floor.json isn't what dvc.lock says; run dvc repro"),
+        ("params.yaml", f"  floor: {FLOOR}\n", "", "dvc.lock still holds stage score@floor, which params.yaml no longer has"),
+        ("params.yaml", "\nscore:", f"  again: {FLOOR}\n\nscore:", f"{STALE} 'predict@again'"),
     ],
     ids=["changed parameter", "changed code", "edited metrics", "removed system", "new system"],
 )
-def test_a_stale_checkout_is_noticed(clone: Path, file: str, old: str, new: str) -> None:
+def test_a_stale_checkout_is_noticed(clone: Path, file: str, old: str, new: str, told: str) -> None:
     path = clone / file
     before = path.read_text()
     assert old in before
     try:
         path.write_text(before.replace(old, new))
         done = run(clone, "ecomtune", "fresh")
-        assert done.returncode == 1 and done.stderr.startswith("error: ")
+        assert done.returncode == 1 and f"error: {told}" in done.stderr
     finally:
         path.write_text(before)
 

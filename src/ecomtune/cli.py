@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from ecomtune.errors import UserError
 
-app = typer.Typer(help="Choose, on evidence, how to solve an e-commerce language task.", no_args_is_help=True)
+
+class _Commands(TyperGroup):
+    """Commands that tell a user's mistake, or a file that can't be read or written, in one sentence with status 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # the reader has gone, as in `ecomtune table | head`: typer ends in silence
+        except (UserError, OSError) as error:
+            from ecomtune.stages import sentence
+
+            print(f"error: {sentence(error)}", file=sys.stderr)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(cls=_Commands, help="Choose, on evidence, how to solve an e-commerce language task.", no_args_is_help=True)
 PROFILES = Path("profiles")
 
 
@@ -26,14 +44,8 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
     from ecomtune.files import write_text
     from ecomtune.params import PARAMS_FILE, load
 
-    source = PROFILES / f"{name}.yaml"
-    if not source.is_file():
-        have = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none: run in the repository's root"
-        _fail(f"there is no profile {name!r}; name one of: {have}")
-    try:
-        load(source)
-    except UserError as error:
-        _fail(str(error))
+    source = _profile_file(name)
+    load(source)
     new = source.read_text(encoding="utf-8")
     old = PARAMS_FILE.read_text(encoding="utf-8") if PARAMS_FILE.is_file() else ""
     changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(source), lineterm="", n=0))
@@ -46,10 +58,7 @@ def check() -> None:
     """Say whether params.yaml is valid, before any stage runs."""
     from ecomtune.params import load
 
-    try:
-        load()
-    except UserError as error:
-        _fail(str(error))
+    load()
     print("params.yaml is valid")
 
 
@@ -58,17 +67,16 @@ def table() -> None:
     """Print every system by task, from metrics/."""
     from rich.console import Console
 
+    from ecomtune.freshness import problems
     from ecomtune.params import load
     from ecomtune.report import summary
 
-    try:
-        found: dict[str, Any] = summary.summarize(load())
-    except UserError as error:
-        _fail(str(error))
-    console = Console()
-    console.print(summary.table(found))
+    found = summary.summarize(load())
+    Console().print(summary.table(found))
     for file in found["left_over"]:
-        console.print(f"metrics/{file} belongs to no system of params.yaml and is left out")
+        print(f"metrics/{file} belongs to no system of params.yaml and is left out")
+    for problem in problems(Path(), left_over=False)[:1]:
+        print(f"these numbers are stale: {problem}")
 
 
 @app.command()
@@ -87,20 +95,20 @@ def fresh() -> None:
 @app.command()
 def publish(name: Annotated[str, typer.Argument(help="the run's profile")]) -> None:
     """Write results/NAME: the current run's table with its params, lock, metrics, data hashes and times."""
-    import subprocess
-
+    from ecomtune.freshness import problems, stage_names
     from ecomtune.report import publish as report
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    try:
-        print(report.publish(name, commit or "unknown"))
-    except UserError as error:
-        _fail(str(error))
+    source = _profile_file(name)
+    print(report.publish(source, stage_names(Path()), problems(Path(), left_over=False)))
 
 
-def _fail(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(1)
+def _profile_file(name: str) -> Path:
+    """profiles/NAME.yaml. Raises UserError where there is none, so that no NAME leads out of profiles/ or results/."""
+    source = PROFILES / f"{name}.yaml"
+    if not re.fullmatch(r"\w[\w-]*", name) or not source.is_file():
+        have = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none: run in the repository's root"
+        raise UserError(f"there is no profile {name!r}; name one of: {have}")
+    return source
 
 
 if __name__ == "__main__":

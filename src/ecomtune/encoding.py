@@ -56,7 +56,7 @@ def encode_example(
     if len(example) > max_length:
         raise UserError(
             f"example {identity}: {len(example)} tokens are more than train.shared.max_length {max_length}; "
-            "raise it, or drop the row with a lower tasks.*.max_characters"
+            "raise it, or take the row out of the data set"
         )
     return example
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -114,3 +115,10 @@ def sha256_folder(folder: Path) -> str:
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(folder).as_posix()}\0{sha256_file(file)}\n".encode())
     return digest.hexdigest()
+
+
+def modules_with(constant: str, package: str) -> list[str]:
+    """Names of the modules of ``ecomtune.<package>`` that define ``constant``, told by their text: none is imported."""
+    defined = re.compile(rf"^{constant}\b.*=", re.MULTILINE)
+    modules = sorted((Path(__file__).parent / package).glob("*.py"))
+    return [module.stem for module in modules if defined.search(module.read_text(encoding="utf-8"))]

@@ -4,64 +4,94 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ecomtune.errors import UserError
+from ecomtune.files import read_yaml
+from ecomtune.params import PARAMS_FILE, load
 
 UP_TO_DATE = "Data and pipelines are up to date."
 
 
-def problems(repository: Path) -> list[str]:
-    """Every reason why the committed results don't belong to this checkout; empty where they do.
+def problems(repository: Path, left_over: bool = True) -> list[str]:
+    """Every reason why the results don't belong to this checkout; empty where they do.
 
+    ``left_over=False`` lets pass what a run of other parameters has left behind in dvc.lock and metrics/.
     ``dvc repro --dry`` alone isn't enough: it calls a new stage a success, and never looks at a removed stage or at an
     edited or deleted metrics file (measured with dvc 3.67).
     """
-    lock_file = repository / "dvc.lock"
-    if not lock_file.is_file():
-        return ["dvc.lock is missing; run dvc repro and commit it"]
-    locked = yaml.safe_load(lock_file.read_text(encoding="utf-8"))["stages"]
-    return [*_stale_stages(repository), *_removed_stages(repository, locked), *_changed_metrics(repository, locked)]
+    try:
+        locked, present = _locked_metrics(repository), set(stage_names(repository))
+    except UserError as error:
+        return [str(error)]
+    expected = {path: md5 for stage, outs in locked.items() if stage in present for path, md5 in outs.items()}
+    found = {f"metrics/{file.name}": _md5(file) for file in sorted((repository / "metrics").glob("*.json"))}
+    return [
+        *_changed_metrics(expected, found),
+        *_stale_stages(repository),
+        *(_left_over(locked.keys() - present, found.keys() - expected.keys()) if left_over else []),
+    ]
 
 
-def _dvc(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["dvc", *arguments], cwd=repository, capture_output=True, text=True, check=False)
+def stage_names(repository: Path) -> list[str]:
+    """The stages that dvc.yaml has with these parameters, in its order (dvc itself takes seconds to list them).
+
+    Raises UserError where params.yaml isn't valid.
+    """
+    params = load(repository / PARAMS_FILE).model_dump()
+    names: list[str] = []
+    for name, stage in read_yaml(repository / "dvc.yaml")["stages"].items():
+        if "foreach" in stage:
+            section: dict[str, Any] = reduce(lambda part, key: part[key], stage["foreach"][2:-1].split("."), params)
+            names += [f"{name}@{item}" for item in section]
+        else:
+            names.append(name)
+    return names
+
+
+def _locked_metrics(repository: Path) -> dict[str, dict[str, str]]:
+    """The metrics files of each stage of dvc.lock with their md5."""
+    file = repository / "dvc.lock"
+    if not file.is_file():
+        raise UserError(f"{file} is missing; run dvc repro and commit it")
+    try:
+        return {
+            name: {out["path"]: out["md5"] for out in stage.get("outs", []) if out["path"].startswith("metrics/")}
+            for name, stage in read_yaml(file)["stages"].items()
+        }
+    except (UserError, AttributeError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, UserError) else f"{file} doesn't hold stages as dvc writes them"
+        raise UserError(f"{reason}; restore it (git checkout HEAD -- dvc.lock), then run dvc repro") from error
 
 
 def _stale_stages(repository: Path) -> list[str]:
-    done = _dvc(repository, "repro", "--dry", "--allow-missing")
+    command = ["dvc", "repro", "--dry", "--allow-missing"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     if done.returncode == 0 and UP_TO_DATE in done.stdout and "Running stage" not in done.stdout:
         return []
-    lines = [
-        line for line in [*done.stdout.splitlines(), *done.stderr.splitlines()] if "stage" in line.lower() or "ERROR" in line
-    ]
+    output = [*done.stdout.splitlines(), *done.stderr.splitlines()]
+    lines = [line.rstrip(":") for line in output if line.startswith(("Running stage", "ERROR"))]
     reason = "; ".join(lines[:3]) or "dvc repro --dry says so"
     return [f"dvc.lock is stale ({reason}); run dvc repro and commit dvc.lock and metrics/"]
 
 
-def _removed_stages(repository: Path, locked: dict[str, Any]) -> list[str]:
-    present = set(_dvc(repository, "stage", "list", "--name-only").stdout.split())
-    gone = sorted(set(locked) - present)
-    return [f"dvc.lock still holds stage {name}, which params.yaml no longer has; remove its entry" for name in gone]
-
-
-def _changed_metrics(repository: Path, locked: dict[str, Any]) -> list[str]:
-    expected = {
-        out["path"]: out["md5"]
-        for stage in locked.values()
-        for out in stage.get("outs", [])
-        if out["path"].startswith("metrics/")
-    }
-    found = {f"metrics/{file.name}": _md5(file) for file in sorted((repository / "metrics").glob("*.json"))}
+def _changed_metrics(expected: dict[str, str], found: dict[str, str]) -> list[str]:
     return [
         *(f"{path} is missing; run dvc repro and commit it" for path in sorted(expected.keys() - found.keys())),
-        *(f"{path} belongs to no stage of dvc.lock; delete it" for path in sorted(found.keys() - expected.keys())),
         *(
             f"{path} isn't what dvc.lock says; run dvc repro and commit both"
             for path in sorted(expected.keys() & found.keys())
             if expected[path] != found[path]
         ),
+    ]
+
+
+def _left_over(stages: set[str], metrics: set[str]) -> list[str]:
+    return [
+        *(f"dvc.lock still holds stage {name}, which params.yaml no longer has; remove its entry" for name in sorted(stages)),
+        *(f"{path} belongs to no stage of params.yaml and dvc.lock; delete it" for path in sorted(metrics)),
     ]
 
 

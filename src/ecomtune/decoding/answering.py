@@ -8,25 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from rich.progress import Progress
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.labels import answer_likeliest
 from ecomtune.encoding import encode_prompt
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH, dump_json, read_json, sha256_folder, write_text
+from ecomtune.files import SCRATCH, dump_json, read_json, sha256_file, sha256_folder, write_text
 from ecomtune.params import TaskSettings
 from ecomtune.records import Example
-from ecomtune.tasks.base import Task, texts_of
-
-#: Raised when decoding changes answers, so that no cached answer of an older way is taken.
-VERSION = 1
+from ecomtune.tasks.base import Fields, Task, texts_of
 
 
 def load_model(base: Path, adapter: Path | None) -> Any:
     """The causal model of ``base``, an adapter added into its weights (exact, and faster than beside them)."""
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=row_attention.NAME)
     if adapter is not None:
         from peft import PeftModel
 
@@ -49,9 +48,14 @@ def answer_task(
     prompts: Sequence[str],
     base: Path,
     adapter: Path | None,
+    demonstrations: Sequence[tuple[Fields, str]] = (),
 ) -> list[str]:
-    """Raw answers, from scratch where the same weights have answered the same prompts in the same way before."""
-    key = _cache_key(task, settings, prompts, base, adapter)
+    """Raw answers, from scratch where the same weights have answered the same prompts by the same code before.
+
+    ``demonstrations`` are those that the prompts hold already: calibrated labels need them once more.
+    """
+    empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt, demonstrations)
+    key = _cache_key(task, settings, [*prompts, empty], base, adapter)
     cached = SCRATCH / "answers" / f"{key}.json"
     if cached.is_file():
         answers: list[str] = read_json(cached)
@@ -61,7 +65,7 @@ def answer_task(
     _check_context(model, tokenizer, settings, examples, prompts)
     with Progress() as bar:
         rows = bar.add_task(task.name, total=len(prompts))
-        answers = _decode(model, tokenizer, task, settings, examples, prompts, lambda done: bar.advance(rows, done))
+        answers = _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
     write_text(cached, dump_json(answers))
     return answers
 
@@ -87,12 +91,13 @@ def _decode(
     settings: TaskSettings,
     examples: Sequence[Example],
     prompts: Sequence[str],
+    empty: str,
     progress: Any,
 ) -> list[str]:
+    """Answers by the task's own decoder; ``empty`` is its prompt without content."""
     if settings.decoding == "constrained" and task.decoder == "label":
         if settings.labels == "greedy":
             return answer_labels(model, tokenizer, prompts, task.labels, settings.batch_size, progress)
-        empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt)
         return answer_likeliest(model, tokenizer, prompts, task.labels, settings.batch_size, progress, settings.labels, empty)
     if settings.decoding == "constrained" and task.decoder == "tags":
         queries = [texts_of(example.fields, "words") for example in examples]
@@ -104,15 +109,22 @@ def _decode(
 
 
 def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], base: Path, adapter: Path | None) -> str:
-    """All that decides the answers: weights, prompts and decoding, and the batches, which decide last digits."""
+    """All that decides the answers: weights, prompts, decoding and its code, and the batches, which decide last digits."""
+    package = Path(__file__).parent.parent
+    code = [
+        *(package / "decoding").glob("*.py"),
+        package / "encoding.py",
+        *(package / "tasks" / name for name in ("base.py", f"{task.name}.py")),
+    ]
     parts = {
         "adapter": sha256_folder(adapter) if adapter else None,
         "base": sha256_folder(base),
         "batch_size": settings.batch_size,
-        "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),
+        "code": {file.name: sha256_file(file) for file in code},
+        "libraries": [torch.__version__, transformers.__version__],
         "prompts": list(prompts),
-        "task": [task.name, task.version],
+        "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),
+        "task": task.name,
         "threads": torch.get_num_threads(),
-        "version": VERSION,
     }
     return hashlib.sha256(dump_json(parts).encode()).hexdigest()

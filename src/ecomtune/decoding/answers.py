@@ -24,7 +24,7 @@ def answer_labels(
     prefix = SharedPrefix(model, encoded)
     answers = [""] * len(prompts)
     for rows in batches([len(prompt) for prompt in encoded], batch_size):
-        session = started(model, prefix, [encoded[row] for row in rows], room=0)
+        session = started(model, prefix, [encoded[row] for row in rows], more=max(map(len, options)))
         chosen, _ = session.choose([list(options)] * len(rows))
         for row, option in zip(rows, chosen, strict=True):
             answers[row] = options[tuple(option)]
@@ -55,8 +55,8 @@ def answer_tags(
     costs = [1000 * len(words) + len(prompt) for words, prompt in zip(queries, encoded, strict=True)]
     for rows in batches(costs, batch_size):
         words = {row: [encode_text(tokenizer, word) for word in queries[row]] for row in rows}
-        room = max(len(encoded[row]) + sum(len(word) + 3 for word in words[row]) for row in rows)
-        session = started(model, prefix, [(*encoded[row], *words[row][0]) for row in rows], room=room)
+        more = max(sum(len(word) + 3 for word in words[row]) for row in rows)
+        session = started(model, prefix, [(*encoded[row], *words[row][0]) for row in rows], more)
         active = list(rows)
         while active:
             before = [answers[row][-1] if answers[row] else None for row in active]
@@ -101,8 +101,7 @@ def answer_texts(
     prefix = SharedPrefix(model, encoded)
     answers: list[list[int]] = [[] for _ in prompts]
     for rows in batches([len(prompt) for prompt in encoded], batch_size):
-        longest = max(len(encoded[row]) for row in rows)
-        session = started(model, prefix, [encoded[row] for row in rows], room=longest + max_new_tokens)
+        session = started(model, prefix, [encoded[row] for row in rows], max_new_tokens)
         active = list(rows)
         while active:
             following = next_tokens(session.logits(), temperature, [streams[row] for row in active])
@@ -139,9 +138,9 @@ def batches(costs: Sequence[int], batch_size: int) -> Iterator[list[int]]:
         yield order[start : start + batch_size]
 
 
-def started(model: Any, prefix: SharedPrefix, prompts: Sequence[Tokens], room: int) -> Session:
-    """A session in which each row has read its own part of the prompt."""
+def started(model: Any, prefix: SharedPrefix, prompts: Sequence[Tokens], more: int) -> Session:
+    """A session in which each row has read its own part of the prompt, with room for about ``more`` tokens."""
     own = [prompt[len(prefix.ids) :] for prompt in prompts]
-    session = Session(model, prefix, len(own), max(room, max(map(len, own))))
+    session = Session(model, prefix, len(own), max(map(len, own)) + more)
     session.feed(own)
     return session

@@ -49,7 +49,7 @@ def label_scores(
     prefix = SharedPrefix(model, encoded)
     scores = torch.zeros(len(prompts), len(labels))
     for rows in batches([len(prompt) for prompt in encoded], batch_size):
-        session = started(model, prefix, [encoded[row] for row in rows], room=longest)
+        session = started(model, prefix, [encoded[row] for row in rows], longest)
         found = session.logits().log_softmax(dim=-1)[:, [option[0] for option in options]]
         if longest > 1:
             session.keep([place for place in range(len(rows)) for _ in options])  # one copy of each row for each label

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
+from ecomtune.decoding import row_attention
+from ecomtune.decoding.row_attention import Reading
 from ecomtune.encoding import common_prefix_length
 
 Tokens = Sequence[int]
@@ -19,59 +20,88 @@ MIN_PREFIX = 8
 
 
 class SharedPrefix:
-    """The leading tokens that all prompts of a task have in common, and their keys and values."""
+    """The leading tokens that all prompts of a task have in common, and their keys and values.
+
+    The model must be loaded with ``attn_implementation=row_attention.NAME``; raises ValueError where it isn't.
+    """
 
     def __init__(self, model: Any, prompts: Sequence[Tokens]) -> None:
+        if model.config._attn_implementation != row_attention.NAME:
+            raise ValueError(f"load the model with attn_implementation={row_attention.NAME!r}")
         length = min(common_prefix_length(prompts), min(map(len, prompts), default=1) - 1)
         self.ids = tuple(prompts[0][:length]) if len(prompts) > 1 and length >= MIN_PREFIX else ()
-        self.layers: list[tuple[Tensor, Tensor]] = []
         if self.ids:
             cache = DynamicCache(config=model.config)
             with torch.inference_mode():
                 model.base_model(input_ids=_tensor([self.ids], model), past_key_values=cache, use_cache=True)
-            self.layers = [(layer.keys, layer.values) for layer in cache.layers]
+            self.layers = [(layer.keys[0], layer.values[0]) for layer in cache.layers]
+        else:
+            config = model.config
+            width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+            nothing = torch.empty(config.num_key_value_heads, 0, width, dtype=model.dtype, device=model.device)
+            self.layers = [(nothing, nothing)] * config.num_hidden_layers
 
 
 class Session:
     """Rows behind a shared prefix: feed each row its own next tokens, then look at what may follow.
 
-    Rows may be fed different numbers of tokens; shorter ones are padded on the right and the padding is masked for good.
+    Rows may be fed different numbers of tokens; none is padded outside attention.
     ``hidden`` [B, H] is the last state of each row; no logits are computed before they are asked for.
     """
 
     def __init__(self, model: Any, prefix: SharedPrefix, rows: int, room: int) -> None:
-        """``room``: the number of tokens that a row may be fed at most, padding included, before the cache grows."""
+        """``room``: the number of own tokens that a row may be fed before the room for their states must grow."""
         self.model = model
-        self.rows = rows
-        length = len(prefix.ids)
-        self.cache = DynamicCache()
-        self.cache.layers = [RoomyLayer(keys, values, rows, length + room) for keys, values in prefix.layers]
-        if not prefix.layers:
-            self.cache = DynamicCache(config=model.config)
-        self.mask = torch.ones(rows, length, dtype=torch.long, device=model.device)
-        self.lengths = torch.full((rows,), length, dtype=torch.long, device=model.device)
-        self.hidden = torch.empty(rows, 0, device=model.device)
+        self.prefix = prefix
+        self.own = [
+            tuple(states.new_zeros(rows, states.shape[0], room, states.shape[2]) for states in layer) for layer in prefix.layers
+        ]
+        self.lengths = torch.zeros(rows, dtype=torch.long, device=model.device)
+        self.hidden = torch.zeros(rows, model.config.hidden_size, dtype=model.dtype, device=model.device)
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that are still read."""
+        return len(self.lengths)
 
     @torch.inference_mode()
     def feed(self, tokens: Sequence[Tokens]) -> None:
         """Let each row read its tokens; a row without any keeps its state."""
-        counts = torch.tensor([len(row) for row in tokens], device=self.model.device)
-        width = int(counts.max())
-        if width == 0:
+        flat = [token for row in tokens for token in row]
+        if not flat:
             return
-        input_ids = _tensor([[*row, *[0] * (width - len(row))] for row in tokens], self.model)
-        steps = torch.arange(width, device=self.model.device)
-        self.mask = torch.cat([self.mask, (steps < counts[:, None]).long()], dim=1)
+        counts = torch.tensor([len(row) for row in tokens], device=self.model.device)
+        reading = self._reading(counts)
         states = self.model.base_model(
-            input_ids=input_ids,
-            attention_mask=self.mask,
-            position_ids=self.lengths[:, None] + steps,
-            past_key_values=self.cache,
-            use_cache=True,
-        ).last_hidden_state
-        last = states[torch.arange(self.rows, device=states.device), (counts - 1).clamp(min=0)]
-        self.hidden = last if self.hidden.shape[1] == 0 else torch.where(counts[:, None] > 0, last, self.hidden)
+            input_ids=_tensor([flat], self.model),
+            position_ids=(len(self.prefix.ids) + reading.slots)[None],
+            attention_mask=reading.seen[None],  # four dimensions: transformers makes none of its own
+            reading=reading,
+            use_cache=False,
+        ).last_hidden_state[0]
+        fed = counts > 0
+        self.hidden[fed] = states[counts.cumsum(0)[fed] - 1]
         self.lengths = self.lengths + counts
+
+    def _reading(self, counts: Tensor) -> Reading:
+        """Where ``counts`` [B] new tokens of each row go; makes room for them."""
+        steps = torch.arange(int(counts.max()), device=counts.device)
+        inside = steps < counts[:, None]
+        slots = self.lengths[:, None] + steps
+        filled = int((self.lengths + counts).max())
+        missing = filled - self.own[0][0].shape[2]
+        if missing > 0:
+            self.own = [tuple(functional.pad(states, (0, 0, 0, missing)) for states in layer) for layer in self.own]
+        starts = counts.cumsum(0) - counts
+        return Reading(
+            prefix=self.prefix.layers,
+            own=self.own,
+            rows=torch.arange(self.rows, device=counts.device)[:, None].expand_as(inside)[inside],
+            slots=slots[inside],
+            places=torch.where(inside, starts[:, None] + steps, 0),
+            real=inside.flatten().nonzero()[:, 0],
+            seen=torch.arange(filled, device=counts.device) <= slots[:, :, None],
+        )
 
     @torch.inference_mode()
     def logits(self, allowed: Tensor | None = None) -> Tensor:
@@ -86,9 +116,8 @@ class Session:
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows only."""
         index = torch.tensor(rows, dtype=torch.long, device=self.model.device)
-        self.cache.batch_select_indices(index)
-        self.mask, self.lengths, self.hidden = self.mask[index], self.lengths[index], self.hidden[index]
-        self.rows = len(rows)
+        self.own = [tuple(states[index] for states in layer) for layer in self.own]
+        self.lengths, self.hidden = self.lengths[index], self.hidden[index]
 
     def choose(self, options: Sequence[Sequence[Tokens]]) -> tuple[list[Tokens], list[Tokens]]:
         """For each row the likeliest of its options, greedily over their trie, and the option's tokens still unread.
@@ -127,41 +156,3 @@ def _follow_forced(path: Tokens, options: Sequence[Tokens]) -> Tokens:
 
 def _tensor(rows: Sequence[Tokens], model: Any) -> Tensor:
     return torch.tensor([list(row) for row in rows], dtype=torch.long, device=model.device)
-
-
-class RoomyLayer(DynamicLayer):
-    """A cache layer that writes into room made beforehand; a growing one copies all it holds at every step."""
-
-    def __init__(self, keys: Tensor, values: Tensor, rows: int, capacity: int) -> None:
-        super().__init__()
-        self.lazy_initialization(keys, values)
-        self.length = keys.shape[-2]
-        self.key_room, self.value_room = (
-            state.new_empty(rows, state.shape[1], capacity, state.shape[3]) for state in (keys, values)
-        )
-        self.key_room[:, :, : self.length] = keys
-        self.value_room[:, :, : self.length] = values
-        self._show()
-
-    def _show(self) -> None:
-        self.keys = self.key_room[:, :, : self.length]
-        self.values = self.value_room[:, :, : self.length]
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Write the new states behind the others and give views of all."""
-        end = self.length + key_states.shape[-2]
-        if end > self.key_room.shape[-2]:
-            missing = end - self.key_room.shape[-2]
-            self.key_room, self.value_room = (
-                functional.pad(room, (0, 0, 0, missing)) for room in (self.key_room, self.value_room)
-            )
-        self.key_room[:, :, self.length : end] = key_states
-        self.value_room[:, :, self.length : end] = value_states
-        self.length = end
-        self._show()
-        return self.keys, self.values
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows."""
-        self.key_room, self.value_room = self.key_room[indices], self.value_room[indices]
-        self._show()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from ecomtune.errors import UserError
@@ -39,14 +40,17 @@ class Adapter:
 
 
 def load_adapter(folder: Path) -> Adapter:
-    """Read a plain LoRA adapter. Raises UserError where it is missing or of a kind whose ΔW isn't B @ A."""
+    """Read a plain LoRA adapter. Raises UserError where it is missing, broken or of a kind whose ΔW isn't B @ A."""
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
     config = read_json(folder / CONFIG)
     for option in ("use_dora", "lora_bias", "alpha_pattern", "rank_pattern"):
         if config.get(option):
             raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
-    tensors = load_file(folder / WEIGHTS)
+    try:
+        tensors = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise UserError(f"{folder / WEIGHTS} is not whole ({error}); delete {folder} and run dvc repro again") from error
     others = sorted(name for name in tensors if not name.endswith((_A, _B)))
     if others:
         raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")

@@ -6,40 +6,70 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH, output_folder, write_text
+from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write_text
 from ecomtune.params import PARAMS_FILE, Params, load
-from ecomtune.report.summary import summarize
+from ecomtune.report.summary import interval, summarize
 
 TIMES = SCRATCH / "times.jsonl"
+LOCK = Path("dvc.lock")
+#: What a run and its publication write, so that it may differ from the commit that the page names.
+WRITTEN = ("params.yaml", "dvc.lock", "metrics", "plots", "reports", "results")
 
 
-def publish(name: str, commit: str, results: Path = Path("results")) -> Path:
-    """Copy params, lock and metrics of the current run beside its table. Raises UserError where it isn't complete."""
+def publish(profile: Path, stages: list[str], problems: list[str], results: Path = Path("results")) -> Path:
+    """Copy params, lock and metrics of the current run, whose stages these are, beside its table, into results/PROFILE.
+
+    Raises UserError where params.yaml isn't the profile, the code isn't the commit's, or the results have problems.
+    """
     params = load()
+    if PARAMS_FILE.read_bytes() != profile.read_bytes():
+        raise UserError(f"params.yaml isn't {profile}; run ecomtune profile {profile.stem}, then dvc repro")
+    commit = _commit(profile)
+    if problems:
+        raise UserError(f"there is no fresh run of {profile} here, run dvc repro before publishing: {problems[0]}")
     summary = summarize(params)
-    lock = Path("dvc.lock")
-    if not lock.is_file():
-        raise UserError("dvc.lock is missing; run dvc repro before publishing")
-    with output_folder(results / name) as folder:
+    lock = read_yaml(LOCK)
+    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name in stages}  # other profiles' stay behind
+    target = results / profile.stem
+    with output_folder(target) as folder:
         shutil.copy(PARAMS_FILE, folder / "params.yaml")
-        shutil.copy(lock, folder / "dvc.lock")
+        write_text(folder / "dvc.lock", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True))
         (folder / "metrics").mkdir()
         for system in params.systems:
             shutil.copy(Path("metrics") / f"{system}.json", folder / "metrics")
-        write_text(folder / "README.md", page(name, commit, params, summary, yaml.safe_load(lock.read_text(encoding="utf-8"))))
-    return results / name
+        write_text(folder / "README.md", page(profile.stem, commit, params, summary, _times(stages)))
+    return target
 
 
-def page(name: str, commit: str, params: Params, summary: dict[str, Any], lock: dict[str, Any]) -> str:
+def _commit(profile: Path) -> str:
+    """HEAD, which the page names. Raises UserError where the code or the profile isn't HEAD's."""
+    head = _git("rev-parse", "--short", "HEAD")
+    if not head:
+        raise UserError("publish names a commit, and this folder has none; run it in a clone of the project's git repository")
+    differ = [
+        *_git("diff", "--name-only", "HEAD", "--", ".", *(f":!{path}" for path in WRITTEN)),
+        *_git("ls-files", "--others", "--exclude-standard", "--", "src", str(profile)),
+    ]
+    if differ:
+        raise UserError(f"{differ[0]} isn't as in commit {head[0]}, which the page would name; commit it before publishing")
+    return head[0]
+
+
+def _git(*arguments: str) -> list[str]:
+    """Lines that git prints; none where it fails."""
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else []
+
+
+def page(name: str, commit: str, params: Params, summary: dict[str, Any], times: dict[str, float | None]) -> str:
     """The Markdown page of a run."""
-    times = _times(set(lock["stages"]))
-    minutes = sum(times.values()) / 60
     hashes = [
         f"| {dataset} | {file.path} | {file.bytes:,} | {file.sha256} |"
         for dataset, spec in params.datasets.items()
@@ -53,12 +83,11 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], lock: 
         [
             f"# Run `{name}`",
             "",
-            f"Code: commit {commit}. Command: `ecomtune profile {name} && dvc repro`. "
-            f"Time: {minutes:.0f} minutes of stages on {_machine()}.",
+            f"Code: commit {commit}. Command: `ecomtune profile {name} && dvc repro`. {_total(times)}",
             "",
             *markdown(summary),
             "",
-            "Values with their 95% interval (bootstrap over groups); the whole of them stands in metrics/.",
+            f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
             "",
             "| task | data set | train | validation | test (at most) |",
             "|---|---|---|---|---|",
@@ -70,7 +99,7 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], lock: 
             "",
             "| stage | seconds |",
             "|---|---|",
-            *(f"| {stage} | {seconds:.0f} |" for stage, seconds in times.items()),
+            *(f"| {stage} | {'not timed' if seconds is None else f'{seconds:.0f}'} |" for stage, seconds in times.items()),
             "",
         ]
     )
@@ -94,15 +123,26 @@ def _cell(cell: dict[str, Any] | None) -> str:
     return f"{cell['value']:.3f} ({cell['ci'][0]:.3f}–{cell['ci'][1]:.3f}), n {cell['n']}, invalid {cell['invalid']}"
 
 
-def _times(stages: set[str]) -> dict[str, float]:
-    """Seconds of each stage's last run, from the log that the stages keep in scratch."""
-    if not TIMES.is_file():
-        return {}
-    found = {}
-    for line in TIMES.read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        found[entry["stage"]] = entry["seconds"]
-    return {stage: found[stage] for stage in sorted(stages & found.keys())}
+def _times(stages: list[str]) -> dict[str, float | None]:
+    """Seconds of each stage's last run under this params.yaml, from the log that the stages keep in scratch."""
+    times: dict[str, float | None] = dict.fromkeys(stages)
+    current = sha256_file(PARAMS_FILE)
+    for line in TIMES.read_text(encoding="utf-8").splitlines() if TIMES.is_file() else []:
+        try:
+            entry = json.loads(line)
+            if entry["stage"] in times and entry.get("params") == current:
+                times[entry["stage"]] = float(entry["seconds"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{TIMES} has a line that is no stage's time; remove the line: {line}") from error
+    return times
+
+
+def _total(times: dict[str, float | None]) -> str:
+    timed = [seconds for seconds in times.values() if seconds is not None]
+    text = f"Time: {sum(timed) / 60:.0f} minutes of {len(timed)} stages on {_machine()}."
+    if missing := len(times) - len(timed):
+        text += f" Left out: {missing} stages that are not timed, since they did not run here with these parameters."
+    return text
 
 
 def _machine() -> str:

@@ -16,17 +16,22 @@ from ecomtune.params import Params
 def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]:
     """Main metric, interval and counts of every system and task that params name, and the files that they don't.
 
-    Raises UserError where a system's metrics are missing.
+    Raises UserError where a system's metrics are missing or of another shape.
     """
     known = {f"{system}.json" for system in params.systems}
     systems: dict[str, Any] = {}
     for name, system in params.systems.items():
-        scores = read_json(metrics / f"{name}.json")
-        missing = [task for task in system.tasks if task not in scores]
-        if missing:
-            raise UserError(f"{metrics / name}.json has no task {missing[0]}; run dvc repro score@{name}")
-        systems[name] = {task: _cell(task, scores[task]) for task in system.tasks}
+        file = metrics / f"{name}.json"
+        scores = read_json(file)
+        for task in system.tasks:
+            try:
+                cell = _cell(task, scores[task])
+            except (KeyError, TypeError, ValueError) as error:
+                problem = f"{file} doesn't hold the scores of task {task} as stage score@{name} writes them"
+                raise UserError(f"{problem}; run dvc repro score@{name}") from error
+            systems.setdefault(name, {})[task] = cell
     return {
+        "confidence": params.score.confidence,
         "left_over": sorted(file.name for file in metrics.glob("*.json") if file.name not in known),
         "main_metric": {task: tasks.load(task).main_metric for task in params.tasks},
         "systems": systems,
@@ -35,18 +40,24 @@ def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]
 
 def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
     metric = tasks.load(task).main_metric
+    low, high = scores[f"{metric}_ci"]
     return {
         "metric": metric,
-        "value": scores[metric],
-        "ci": scores[f"{metric}_ci"],
-        **{name: scores[name] for name in ("n", "groups", "invalid")},
+        "value": float(scores[metric]),
+        "ci": [float(low), float(high)],
+        **{name: int(scores[name]) for name in ("n", "groups", "invalid")},
     }
+
+
+def interval(summary: dict[str, Any]) -> str:
+    """The name of the intervals, as in "95% interval"."""
+    return f"{100 * summary['confidence']:g}% interval"
 
 
 def table(summary: dict[str, Any]) -> Table:
     """The summary for a terminal: one row a system, one column a task, the best value of a column in bold."""
     columns = list(summary["main_metric"])
-    grid = Table(title="Main metric and 95% interval by system and task")
+    grid = Table(title=f"Main metric and {interval(summary)} by system and task")
     grid.add_column("system")
     for task in columns:
         counts = next((cells[task] for cells in summary["systems"].values() if task in cells), None)

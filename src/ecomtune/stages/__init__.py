@@ -6,37 +6,50 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH
-from ecomtune.params import Params, load
+from ecomtune.files import SCRATCH, sha256_file
+from ecomtune.params import PARAMS_FILE, Params, load
 
 Item = TypeVar("Item")
 
 
 def run(stage: Callable[[Params, str], None]) -> NoReturn:
-    """Run a stage for the item named on the command line; a user's mistake ends it with one sentence and status 1."""
+    """Run a stage for the item named on the command line.
+
+    A user's mistake, or a file that can't be read or written, ends it with one sentence and status 1.
+    """
     name = sys.modules["__main__"].__spec__.name.rpartition(".")[2] if sys.modules["__main__"].__spec__ else "stage"
     chosen = sys.argv[1] if len(sys.argv) > 1 else ""
     started = time.monotonic()
     try:
-        stage(load(), chosen)
-    except UserError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
+        params, digest = load(), sha256_file(PARAMS_FILE)  # now: the file may be edited while the stage runs
+        stage(params, chosen)
+        _log_time(f"{name}@{chosen}" if chosen else name, time.monotonic() - started, digest)
+    except (UserError, OSError) as error:
+        print(f"{name}: error: {sentence(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print(f"{name}: stopped; nothing half-written is left", file=sys.stderr)
         sys.exit(130)
-    _log_time(f"{name}@{chosen}" if chosen else name, time.monotonic() - started)
     sys.exit(0)
 
 
-def _log_time(stage: str, seconds: float) -> None:
-    """Note how long a stage took, in scratch: times must not stand in an output, which would then never be the same."""
+def sentence(error: UserError | OSError) -> str:
+    """What to tell the user of a mistake, or of a file or folder that can't be read or written."""
+    if isinstance(error, OSError) and error.strerror:
+        where = error.filename or Path.cwd()  # a full disk names no file
+        return f"{where}: {error.strerror}; make it readable and writable, or make room, and run this again"
+    return " ".join(str(error).split())
+
+
+def _log_time(stage: str, seconds: float, params: str) -> None:
+    """Note in scratch how long a stage took under which params.yaml: in an output, times would make no two runs the same."""
     SCRATCH.mkdir(exist_ok=True)
     with (SCRATCH / "times.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"seconds": round(seconds, 1), "stage": stage}) + "\n")
+        log.write(json.dumps({"params": params, "seconds": round(seconds, 1), "stage": stage}) + "\n")
 
 
 def pick(section: Mapping[str, Item], name: str, where: str) -> Item:

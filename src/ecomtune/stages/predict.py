@@ -42,13 +42,14 @@ def _answer_prompt(
     params: Params, system: System, task: Task, examples: Sequence[Example], model: Path
 ) -> list[tuple[str, Reference | None]]:
     from ecomtune.decoding.answering import answer_task, base_of
+    from ecomtune.decoding.demonstrations import choose_demonstrations
 
     settings = params.tasks[task.name]
-    shown = read_records(Path("data/examples") / task.name / "train.jsonl", Example)[: system.shots]
-    demonstrations = [(example.fields, example.target) for example in shown]
+    train = read_records(Path("data/examples") / task.name / "train.jsonl", Example)
+    demonstrations = [(example.fields, example.target) for example in choose_demonstrations(train, system.shots)]
     prompts = [task.prompt(example.fields, settings.prompt, demonstrations) for example in examples]
     base, adapter = (base_of(model), model) if system.kind == "adapter" else (model, None)
-    answers = answer_task(task, settings, examples, prompts, base, adapter)
+    answers = answer_task(task, settings, examples, prompts, base, adapter, demonstrations)
     return [(answer, task.parse(answer, example.fields)) for answer, example in zip(answers, examples, strict=True)]
 
 
