@@ -132,3 +132,12 @@ def test_metrics_of_another_shape_are_told_in_one_sentence(project: Path, scores
 @pytest.mark.parametrize(("confidence", "name"), [(0.95, "95%"), (0.9, "90%"), (0.999, "99.9%"), (0.57, "57%")])
 def test_an_interval_is_named_by_its_confidence(confidence: float, name: str) -> None:
     assert interval({"confidence": confidence}) == f"{name} interval"
+
+
+def test_what_another_profile_left_behind_is_named_with_the_command_that_removes_it(project: Path) -> None:
+    for folder in ("data/examples/relevance", "data/examples/ner", "models/pretrained/pico"):
+        (project / folder).mkdir(parents=True)
+    line = "left over from other parameters; before dvc repro, remove with: rm -r {}"
+    assert ecomtune("check").stdout.splitlines()[-1] == line.format("models/pretrained/pico")
+    expected = line.format("data/examples/relevance models/pretrained/pico")
+    assert ecomtune("profile", "real").stdout.splitlines()[-1] == expected

@@ -194,6 +194,12 @@ def test_a_run_after_another_profiles_is_published_without_that_ones_stages(proj
     assert [file.name for file in (project / "results/narrow/metrics").iterdir()] == ["floor.json"]
 
 
+def test_deleted_metrics_of_another_profile_are_not_missed(project: Path) -> None:
+    (project / "metrics/merged_shards.json").unlink()
+    switch("narrow")
+    assert page("narrow").startswith("# Run `narrow`")
+
+
 def log(project: Path, stage: str, seconds: float) -> None:
     """Add a time of this params.yaml to the log."""
     with (project / ".scratch/times.jsonl").open("a") as times:

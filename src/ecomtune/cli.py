@@ -51,6 +51,7 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
     changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(source), lineterm="", n=0))
     write_text(PARAMS_FILE, new)
     print("\n".join(changes) if changes else f"params.yaml is profile {name} already")
+    _report_left_overs(load())
 
 
 @app.command()
@@ -58,8 +59,9 @@ def check() -> None:
     """Say whether params.yaml is valid, before any stage runs."""
     from ecomtune.params import load
 
-    load()
+    params = load()
     print("params.yaml is valid")
+    _report_left_overs(params)
 
 
 @app.command()
@@ -100,6 +102,15 @@ def publish(name: Annotated[str, typer.Argument(help="the run's profile")]) -> N
 
     source = _profile_file(name)
     print(report.publish(source, stage_names(Path()), problems(Path(), left_over=False)))
+
+
+def _report_left_overs(params: Any) -> None:
+    """Name outputs of other profiles: stages that read whole folders would read them, and dvc.lock would hold them."""
+    from ecomtune.leftovers import left_overs
+
+    found = left_overs(params, Path())
+    if found:
+        print(f"left over from other parameters; before dvc repro, remove with: rm -r {' '.join(map(str, found))}")
 
 
 def _profile_file(name: str) -> Path:
