@@ -16,7 +16,7 @@ ROOT = SOURCE.parent
 #: Layers from the bottom up; a module imports from its own layer or a lower one.
 LAYERS = [
     {"errors", "text", "runtime"},
-    {"files"},
+    {"files", "fields"},
     {"records", "params"},
     {"encoding"},
     {"tasks", "datasets", "metrics"},

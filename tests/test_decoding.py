@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -15,12 +16,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune import tasks
-from ecomtune.decoding import row_attention
-from ecomtune.decoding.answering import answer_task, base_of
+from ecomtune.decoding import answering, row_attention
+from ecomtune.decoding.answering import answer_task, base_of, load_model
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.session import MIN_PREFIX, Session, SharedPrefix
 from ecomtune.encoding import encode_prompt, encode_text
@@ -466,16 +468,71 @@ def test_the_same_question_is_answered_again_without_loading_the_model(pico_caus
     first = answers_of("relevance", base)
     weights.unlink()
     assert answers_of("relevance", base) == first
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UserError, match="base is missing or broken"):
         answers_of("relevance", base, rows=3)
 
 
 @pytest.mark.usefixtures("workplace")
 def test_answers_from_scratch_are_taken_as_they_stand(pico_causal: Path) -> None:
-    answers_of("ner", pico_causal)
+    answers = answers_of("ner", pico_causal)
     (file,) = cached()
-    file.write_text('["é", ""]', encoding="utf-8")
-    assert answers_of("ner", pico_causal) == ["é", ""]
+    other = ["é", *answers[1:]]
+    file.write_text(json.dumps(other), encoding="utf-8")
+    assert answers_of("ner", pico_causal) == other
+    for broken in ("[]", "{}", "null", "[1, 2]", '["é"]'):
+        file.write_text(broken, encoding="utf-8")
+        assert answers_of("ner", pico_causal) == answers
+
+
+def test_answers_belong_to_the_code_that_gave_them() -> None:
+    package = Path(answering.__file__).parent.parent
+    decoding = {f"decoding/{file.name}" for file in (package / "decoding").glob("*.py")}
+    code = answering.code_of(NER)
+    assert set(code) == decoding | {"encoding.py", "tasks/base.py", "tasks/ner.py"}
+    assert all(digest == hashlib.sha256((package / name).read_bytes()).hexdigest() for name, digest in code.items())
+
+
+@pytest.mark.usefixtures("workplace")
+def test_other_code_is_asked_anew(pico_causal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers_of("ner", pico_causal)
+    monkeypatch.setattr(answering, "code_of", lambda task: {"decoding/answers.py": "other"})
+    answers_of("ner", pico_causal)
+    assert len(cached()) == 2
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("broken", ["renamed", "lacking", "nan", "cut", "gone"])
+def test_an_adapter_that_is_not_whole_is_refused(pico_causal: Path, adapters: list[Path], broken: str) -> None:
+    folder = Path(shutil.copytree(adapters[0], "adapter"))
+    file = folder / "adapter_model.safetensors"
+    tensors = load_file(file)
+    first = min(tensors)
+    if broken == "renamed":
+        tensors = {f"{name}x": tensor for name, tensor in tensors.items()}
+    elif broken == "lacking":
+        del tensors[first]
+    elif broken == "nan":
+        tensors[first] = tensors[first] * torch.nan
+    save_file(tensors, file)
+    if broken == "cut":
+        file.write_bytes(file.read_bytes()[:-10])
+    elif broken == "gone":
+        file.unlink()
+    with pytest.raises(UserError, match=r"adapter is missing or broken \(.*\); remove it and run dvc repro"):
+        load_model(pico_causal, folder)
+
+
+def test_an_adapter_config_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(UserError, match="is missing or broken"):
+        base_of(tmp_path)
+
+
+def test_broken_base_weights_are_refused(pico_causal: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(pico_causal, tmp_path / "base"))
+    (base / "model.safetensors").write_bytes((base / "model.safetensors").read_bytes()[:-10])
+    with pytest.raises(UserError, match="base is missing or broken"):
+        load_model(base, None)
 
 
 @pytest.mark.usefixtures("workplace")

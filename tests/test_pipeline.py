@@ -168,7 +168,12 @@ def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> N
         ("params.yaml", "rank: 4", "rank: 8", f"{STALE} 'train@relevance_1'"),
         ("src/ecomtune/lora/training.py", '"""Training one adapter', '"""Training an adapter', f"{STALE} 'train@relevance_1'"),
         ("metrics/floor.json", '"n": 12', '"n": 13', "metrics/floor.json isn't what dvc.lock says; run dvc repro"),
-        ("params.yaml", f"  floor: {FLOOR}\n", "", "dvc.lock still holds stage score@floor, which params.yaml no longer has"),
+        (
+            "params.yaml",
+            f"  floor: {FLOOR}\n",
+            "",
+            "dvc.lock still holds stage predict@floor and 1 more, which params.yaml no longer has",
+        ),
         ("params.yaml", "\nscore:", f"  again: {FLOOR}\n\nscore:", f"{STALE} 'predict@again'"),
     ],
     ids=["changed parameter", "changed code", "edited metrics", "removed system", "new system"],

@@ -202,6 +202,17 @@ def test_more_epochs_lower_the_loss_further(trained: Path) -> None:
     assert plain_loss(trained, RELEVANCE) < plain_loss(train(RELEVANCE, "once", epochs=1), RELEVANCE)
 
 
+def test_a_training_without_rows_is_refused() -> None:
+    with pytest.raises(UserError, match="there are no training examples"):
+        train_adapter([], BASE, SETTINGS, 7)
+
+
+def test_a_training_that_diverges_is_refused() -> None:
+    rows = [example("ner", number) for number in range(8)]
+    with pytest.raises(UserError, match=r"the training has diverged: .* lower train.shared.learning_rate"):
+        train_adapter(rows, BASE, SETTINGS.model_copy(update={"learning_rate": 1e38, "epochs": 9}), 7)
+
+
 def test_a_row_that_is_too_long_stops_training_with_its_id() -> None:
     with pytest.raises(UserError, match=r"relevance-0: .*max_length 20\b"):
         train_adapter(RELEVANCE, BASE, SETTINGS.model_copy(update={"max_length": 20}), seed=5)

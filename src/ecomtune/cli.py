@@ -74,11 +74,11 @@ def table() -> None:
     from ecomtune.report import summary
 
     found = summary.summarize(load())
+    for problem in problems(Path(), left_over=False)[:1]:
+        print(f"these numbers are stale: {problem}")
     Console().print(summary.table(found))
     for file in found["left_over"]:
         print(f"metrics/{file} belongs to no system of params.yaml and is left out")
-    for problem in problems(Path(), left_over=False)[:1]:
-        print(f"these numbers are stale: {problem}")
 
 
 @app.command()

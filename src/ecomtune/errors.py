@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from pydantic import ValidationError
 
 
@@ -10,6 +14,18 @@ class UserError(Exception):
 
     Stages and the command line print it without a traceback and exit with status 1; any other exception is our defect.
     """
+
+
+@contextmanager
+def reading(output: Path) -> Iterator[None]:
+    """Turn whatever a library raises on a stage output that is missing or broken into a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # safetensors, tokenizers and peft raise what a file provokes, Exception itself too
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{output} is missing or broken ({reason}); remove it and run dvc repro") from error
 
 
 def describe(error: ValidationError) -> str:

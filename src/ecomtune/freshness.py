@@ -89,10 +89,19 @@ def _changed_metrics(expected: dict[str, str], found: dict[str, str]) -> list[st
 
 
 def _left_over(stages: set[str], metrics: set[str]) -> list[str]:
-    return [
-        *(f"dvc.lock still holds stage {name}, which params.yaml no longer has; remove its entry" for name in sorted(stages)),
-        *(f"{path} belongs to no stage of params.yaml and dvc.lock; delete it" for path in sorted(metrics)),
-    ]
+    """One sentence each for all stages and for all metrics files that belong to other parameters."""
+    found = []
+    if stages:
+        advice = "remove what no longer belongs there, or go back to the profile that wrote it"
+        found.append(f"dvc.lock still holds stage {_some(stages)}, which params.yaml no longer has; {advice}")
+    if metrics:
+        found.append(f"{_some(metrics)} belongs to no stage of params.yaml; remove it, or go back to the profile that wrote it")
+    return found
+
+
+def _some(names: set[str]) -> str:
+    first, *others = sorted(names)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _md5(file: Path) -> str:

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ecomtune.errors import UserError, describe
+from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, Share, TaskNames
 from ecomtune.files import modules_with, read_yaml
 
 PARAMS_FILE = Path("params.yaml")
-
-
-def _inside_repository(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
-        raise ValueError("must be a path inside the repository")
-    return path
-
-
-RelativePath = Annotated[str, AfterValidator(_inside_repository)]
-#: The key of an item: the name of a folder and a part of a DVC parameter's name, hence without slashes and dots.
-Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]  # NumPy takes no other
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys refused, values taken as they are."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SourceFile(Section):
@@ -40,7 +21,7 @@ class SourceFile(Section):
     path: RelativePath
     url: str = Field(pattern=r"^https?://")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    bytes: int = Field(gt=0)
+    bytes: Integer = Field(gt=0)
     licence: str
 
 
@@ -87,37 +68,37 @@ class TaskSettings(Section):
 
     dataset: str
     prompt: Literal["compact", "long"] = "compact"
-    train_size: int = Field(gt=0)
-    validation_size: int = Field(ge=0)
-    test_size: int = Field(gt=0)
+    train_size: Integer = Field(gt=0)
+    validation_size: Integer = Field(ge=0)
+    test_size: Integer = Field(gt=0)
     max_rejected: Share = 0.05
     decoding: Literal["constrained", "free"] = "constrained"
     labels: Literal["greedy", "sum", "mean", "calibrated"] = "greedy"
     temperature: float = Field(default=0.0, ge=0)
     seed: Seed = 0
-    max_new_tokens: int = Field(gt=0)
-    batch_size: int = Field(default=32, gt=0)
+    max_new_tokens: Integer = Field(gt=0)
+    batch_size: Integer = Field(default=32, gt=0)
 
 
 class Training(Section):
     """How an adapter is trained."""
 
     model: str
-    rank: int = Field(gt=0)
-    alpha: float = Field(gt=0)
+    rank: Integer = Field(gt=0, le=4096)
+    alpha: float = Field(gt=0, le=1e6)
     dropout: float = Field(ge=0, lt=1)
-    learning_rate: float = Field(gt=0)
-    epochs: int = Field(gt=0)
-    batch_size: int = Field(gt=0)
-    accumulation: int = Field(default=1, gt=0)
-    token_budget: int = Field(gt=0)
-    max_length: int = Field(gt=0)
+    learning_rate: float = Field(gt=0, le=1)
+    epochs: Integer = Field(gt=0)
+    batch_size: Integer = Field(gt=0)
+    accumulation: Integer = Field(default=1, gt=0)
+    token_budget: Integer = Field(gt=0)
+    max_length: Integer = Field(gt=0)
     warmup: Share = 0.03
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     share_prefix: bool = True
-    threads: int = Field(default=2, gt=0)
+    threads: Integer = Field(default=2, gt=0, le=1024)
 
 
 class Adapter(Section):
@@ -128,9 +109,9 @@ class Adapter(Section):
 
     out: RelativePath
     reads: RelativePath
-    tasks: tuple[str, ...] = Field(min_length=1)
-    shard: tuple[int, int] | None = None
-    limit: dict[str, Annotated[int, Field(gt=0)]] = {}
+    tasks: TaskNames
+    shard: tuple[Integer, Integer] | None = None
+    limit: dict[str, Annotated[Integer, Field(gt=0)]] = {}
     settings: dict[str, Any] = {}
 
 
@@ -151,12 +132,14 @@ class Recipe(Section):
     reads: RelativePath
     method: Literal["cat", "svd", "linear"]
     weights: dict[str, float] = Field(min_length=1)
-    rank: int | None = Field(default=None, gt=0)
+    rank: Integer | None = Field(default=None, gt=0, le=4096)
 
     @model_validator(mode="after")
     def _rank_fits_method(self) -> Recipe:
         if (self.rank is not None) != (self.method == "svd"):
             raise ValueError("rank goes with method svd, and only with it")
+        if not any(self.weights.values()):
+            raise ValueError("weights must not all be 0")
         return self
 
 
@@ -173,10 +156,10 @@ class Baseline(Section):
     task: str
     out: RelativePath
     model: str | None = None
-    learning_rate: float = Field(default=5e-4, gt=0)
-    epochs: int = Field(default=5, gt=0)
-    batch_size: int = Field(default=16, gt=0)
-    max_length: int = Field(default=256, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0, le=1)
+    epochs: Integer = Field(default=5, gt=0)
+    batch_size: Integer = Field(default=16, gt=0)
+    max_length: Integer = Field(default=256, gt=0)
 
     @model_validator(mode="after")
     def _model_fits_family(self) -> Baseline:
@@ -192,8 +175,8 @@ class System(Section):
 
     kind: Literal["prompt", "adapter", "baseline"]
     reads: RelativePath
-    tasks: tuple[str, ...] = Field(min_length=1)
-    shots: int = Field(default=0, ge=0)
+    tasks: TaskNames
+    shots: Integer = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _fits_kind(self) -> System:
@@ -208,7 +191,7 @@ class System(Section):
 class Score(Section):
     """Settings of scoring."""
 
-    bootstrap: int = Field(default=1000, ge=100)
+    bootstrap: Integer = Field(default=1000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
 

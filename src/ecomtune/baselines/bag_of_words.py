@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ecomtune.baselines.inputs import input_pair
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
@@ -38,10 +38,11 @@ def fit(
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
     """The likeliest label of each example."""
-    known = read_json(folder / "vocabulary.json")
-    tensors = load_file(folder / "weights.safetensors")
-    vectorizer = _vectorizer(known["words"])
-    vectorizer.idf_ = tensors["idf"]
+    with reading(folder):
+        known = read_json(folder / "vocabulary.json")
+        tensors = load_file(folder / "weights.safetensors")
+        vectorizer = _vectorizer(known["words"])
+        vectorizer.idf_ = tensors["idf"]
     features: csr_matrix = vectorizer.transform([_text(example, task) for example in examples])
     scores = features @ tensors["coefficients"].T + tensors["intercepts"]
     labels = known["classes"]

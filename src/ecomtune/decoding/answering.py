@@ -10,13 +10,14 @@ from typing import Any
 import torch
 import transformers
 from rich.progress import Progress
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.labels import answer_likeliest
 from ecomtune.encoding import encode_prompt
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, reading
 from ecomtune.files import SCRATCH, dump_json, read_json, sha256_file, sha256_folder, write_text
 from ecomtune.params import TaskSettings
 from ecomtune.records import Example
@@ -24,18 +25,30 @@ from ecomtune.tasks.base import Fields, Task, texts_of
 
 
 def load_model(base: Path, adapter: Path | None) -> Any:
-    """The causal model of ``base``, an adapter added into its weights (exact, and faster than beside them)."""
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=row_attention.NAME)
-    if adapter is not None:
-        from peft import PeftModel
+    """The causal model of ``base``, an adapter added into its weights (exact, and faster than beside them).
 
-        model = PeftModel.from_pretrained(model, adapter).merge_and_unload()
-    return model.eval()
+    Raises UserError where either is broken, or the adapter isn't whole: PEFT itself takes what it finds.
+    """
+    with reading(base):
+        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=row_attention.NAME)
+    if adapter is None:
+        return model.eval()
+    from peft import PeftModel, get_peft_model_state_dict
+
+    with reading(adapter):
+        tuned = PeftModel.from_pretrained(model, adapter)
+        wanted, found = set(get_peft_model_state_dict(tuned)), load_file(adapter / "adapter_model.safetensors")
+        if wanted != set(found):
+            raise ValueError(f"it lacks, or adds, {min(wanted ^ set(found))}")
+        if not all(tensor.isfinite().all() for tensor in found.values()):
+            raise ValueError("its weights are not finite numbers: its training has diverged")
+        return tuned.merge_and_unload().eval()
 
 
 def base_of(adapter: Path) -> Path:
     """The pretrained folder that an adapter was trained on. Raises UserError where it is gone."""
-    base = Path(read_json(adapter / "adapter_config.json")["base_model_name_or_path"])
+    with reading(adapter):
+        base = Path(read_json(adapter / "adapter_config.json")["base_model_name_or_path"])
     if not base.is_dir():
         raise UserError(f"{adapter} was trained on {base}, which isn't there; run dvc repro pretrained")
     return base
@@ -57,8 +70,8 @@ def answer_task(
     empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt, demonstrations)
     key = _cache_key(task, settings, [*prompts, empty], base, adapter)
     cached = SCRATCH / "answers" / f"{key}.json"
-    if cached.is_file():
-        answers: list[str] = read_json(cached)
+    answers: list[str] = read_json(cached) if cached.is_file() else []
+    if isinstance(answers, list) and len(answers) == len(prompts) and all(isinstance(answer, str) for answer in answers):
         return answers
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = load_model(base, adapter)
@@ -108,19 +121,25 @@ def _decode(
     )
 
 
+def code_of(task: Task) -> dict[str, str]:
+    """The sha256 of each file that decides how the task is asked and answered, by its path in the package."""
+    package = Path(__file__).parent.parent
+    files = [
+        *package.glob("decoding/*.py"),
+        package / "encoding.py",
+        package / "tasks/base.py",
+        package / f"tasks/{task.name}.py",
+    ]
+    return {file.relative_to(package).as_posix(): sha256_file(file) for file in files}
+
+
 def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], base: Path, adapter: Path | None) -> str:
     """All that decides the answers: weights, prompts, decoding and its code, and the batches, which decide last digits."""
-    package = Path(__file__).parent.parent
-    code = [
-        *(package / "decoding").glob("*.py"),
-        package / "encoding.py",
-        *(package / "tasks" / name for name in ("base.py", f"{task.name}.py")),
-    ]
     parts = {
         "adapter": sha256_folder(adapter) if adapter else None,
         "base": sha256_folder(base),
         "batch_size": settings.batch_size,
-        "code": {file.name: sha256_file(file) for file in code},
+        "code": code_of(task),
         "libraries": [torch.__version__, transformers.__version__],
         "prompts": list(prompts),
         "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),

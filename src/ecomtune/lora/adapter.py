@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, reading
 from ecomtune.files import dump_json, read_json, write_text
 
 Matrix = NDArray[np.float32]
@@ -47,21 +46,26 @@ def load_adapter(folder: Path) -> Adapter:
     for option in ("use_dora", "lora_bias", "alpha_pattern", "rank_pattern"):
         if config.get(option):
             raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
-    try:
+    with reading(folder):
         tensors = load_file(folder / WEIGHTS)
-    except SafetensorError as error:
-        raise UserError(f"{folder / WEIGHTS} is not whole ({error}); delete {folder} and run dvc repro again") from error
     others = sorted(name for name in tensors if not name.endswith((_A, _B)))
     if others:
         raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")
-    modules = sorted(name.removesuffix(_A) for name in tensors if name.endswith(_A))
-    factors = {}
-    for module in modules:
-        a, b = tensors[module + _A].astype(np.float32), tensors[module + _B].astype(np.float32)
-        scale = config["lora_alpha"] / (np.sqrt(a.shape[0]) if config.get("use_rslora") else a.shape[0])
-        root = np.float32(np.sqrt(scale))
-        factors[module] = Factors(root * a, root * b)
+    modules = sorted({name.removesuffix(_A).removesuffix(_B) for name in tensors})
+    with reading(folder):
+        factors = {module: _scaled(tensors[module + _A], tensors[module + _B], config) for module in modules}
     return Adapter(factors, config)
+
+
+def _scaled(a: Matrix, b: Matrix, config: dict[str, Any]) -> Factors:
+    """Both factors in fp32, each with the root of the adapter's scale in it. Raises ValueError where they don't fit."""
+    rank, alpha = len(a), config["lora_alpha"]
+    if a.ndim != 2 or b.ndim != 2 or b.shape[1] != rank or alpha <= 0:
+        raise ValueError(f"factors {a.shape} and {b.shape} with lora_alpha {alpha} make no adapter")
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise ValueError("its weights are not finite numbers")
+    root = np.float32(np.sqrt(alpha / (np.sqrt(rank) if config.get("use_rslora") else rank)))
+    return Factors(root * a.astype(np.float32), root * b.astype(np.float32))
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:

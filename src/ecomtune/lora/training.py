@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments, set_seed
 
 from ecomtune.encoding import EncodedExample, encode_example
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, reading
 from ecomtune.files import SCRATCH, read_json
 from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
@@ -27,11 +27,14 @@ from ecomtune.records import Example
 def train_adapter(examples: Sequence[Example], base: Path, settings: Training, seed: int) -> SharedPrefixLora:
     """A LoRA model of the weights in ``base``, trained on ``examples``.
 
-    Raises UserError naming the row where an example is too long or empty.
+    Raises UserError naming the row where an example is too long or empty, and where the training diverges.
     """
     set_seed(seed)
     torch.set_num_threads(settings.threads)
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    if not examples:
+        raise UserError("there are no training examples; raise the adapter's limit, or give it fewer shards")
+    with reading(base):
+        tokenizer = AutoTokenizer.from_pretrained(base)
     encoded = [
         encode_example(
             tokenizer,
@@ -60,12 +63,15 @@ def train_adapter(examples: Sequence[Example], base: Path, settings: Training, s
             plan=plan,
         )
         trainer.train()
+    if not all(weight.isfinite().all() for weight in model.parameters() if weight.requires_grad):
+        raise UserError("the training has diverged: its weights are not finite numbers; lower train.shared.learning_rate")
     return model
 
 
 def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
     """The weights of ``base`` with a fresh adapter on every linear layer but the head (the paper's choice)."""
-    causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=prefix_attention.NAME)
+    with reading(base):
+        causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=prefix_attention.NAME)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,

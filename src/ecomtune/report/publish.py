@@ -29,7 +29,7 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
     Raises UserError where params.yaml isn't the profile, the code isn't the commit's, or the results have problems.
     """
     params = load()
-    if PARAMS_FILE.read_bytes() != profile.read_bytes():
+    if read_yaml(PARAMS_FILE) != read_yaml(profile):  # dvc lays a file that it changes out anew
         raise UserError(f"params.yaml isn't {profile}; run ecomtune profile {profile.stem}, then dvc repro")
     commit = _commit(profile)
     if problems:
@@ -139,7 +139,7 @@ def _times(stages: list[str]) -> dict[str, float | None]:
 
 def _total(times: dict[str, float | None]) -> str:
     timed = [seconds for seconds in times.values() if seconds is not None]
-    text = f"Time: {sum(timed) / 60:.0f} minutes of {len(timed)} stages on {_machine()}."
+    text = f"Time: {sum(timed):.0f} seconds inside {len(timed)} stages on {_machine()}."
     if missing := len(times) - len(timed):
         text += f" Left out: {missing} stages that are not timed, since they did not run here with these parameters."
     return text

@@ -55,5 +55,6 @@ def _log_time(stage: str, seconds: float, params: str) -> None:
 def pick(section: Mapping[str, Item], name: str, where: str) -> Item:
     """The item ``name`` of a section of params.yaml. Raises UserError where it isn't there."""
     if name not in section:
-        raise UserError(f"{where}: {name!r} is not there; name one of: {', '.join(section) or 'none, it is empty'}")
+        wrong = f"{name!r} is not there" if name else "no item is named"
+        raise UserError(f"{where}: {wrong}; name one of: {', '.join(section) or 'none, it is empty'}")
     return section[name]

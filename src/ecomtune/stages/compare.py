@@ -1,4 +1,4 @@
-"""compare: all systems side by side, into reports/summary.json and plots/systems.png."""
+"""compare: all systems side by side, into reports/summary.json and plots/compare/systems.png."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main(params: Params, _: str) -> None:
         plot_systems(summary, folder / "systems.png")
     write_text(Path("reports/summary.json"), dump_json(summary))
     for name in summary["left_over"]:
-        print(f"metrics/{name} belongs to no system of params.yaml and is left out; delete it: git rm metrics/{name}")
+        print(f"metrics/{name} belongs to no system of params.yaml and is left out")
     Console(width=120).print(table(summary))
 
 

@@ -22,6 +22,10 @@ def main(params: Params, name: str) -> None:
             write_records(folder / f"{split}.jsonl", records)
         write_lines(folder / "rejected.jsonl", map(dump_line, rejected))
         write_text(folder / "report.json", dump_json(report))
+    asked = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
+    for split, number in asked.items():
+        if len(examples[split]) < number:
+            print(f"{name}: {split}_size asks for {number} rows, {settings.dataset} has {len(examples[split])}")
     print(
         f"{name}: "
         + ", ".join(f"{len(records)} {split}" for split, records in examples.items())

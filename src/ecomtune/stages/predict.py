@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune import tasks
+from ecomtune.decoding.demonstrations import choose_demonstrations
 from ecomtune.files import output_folder
 from ecomtune.params import Params, System, model_of
 from ecomtune.records import Example, Prediction, Reference, read_records, write_records
@@ -42,15 +43,18 @@ def _answer_prompt(
     params: Params, system: System, task: Task, examples: Sequence[Example], model: Path
 ) -> list[tuple[str, Reference | None]]:
     from ecomtune.decoding.answering import answer_task, base_of
-    from ecomtune.decoding.demonstrations import choose_demonstrations
 
     settings = params.tasks[task.name]
-    train = read_records(Path("data/examples") / task.name / "train.jsonl", Example)
-    demonstrations = [(example.fields, example.target) for example in choose_demonstrations(train, system.shots)]
+    demonstrations = [(example.fields, example.target) for example in demonstrations_of(system, task.name)]
     prompts = [task.prompt(example.fields, settings.prompt, demonstrations) for example in examples]
     base, adapter = (base_of(model), model) if system.kind == "adapter" else (model, None)
     answers = answer_task(task, settings, examples, prompts, base, adapter, demonstrations)
     return [(answer, task.parse(answer, example.fields)) for answer, example in zip(answers, examples, strict=True)]
+
+
+def demonstrations_of(system: System, task: str) -> list[Example]:
+    """The training examples that the system's prompts show."""
+    return choose_demonstrations(read_records(Path("data/examples") / task / "train.jsonl", Example), system.shots)
 
 
 def _predictions(system: str, examples: Sequence[Example], answers: Sequence[tuple[str, Reference | None]]) -> list[Prediction]:

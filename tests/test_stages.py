@@ -1,0 +1,69 @@
+"""Which rows the stages take: training and demonstrations from train.jsonl alone, within an adapter's limits and shard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ecomtune.errors import UserError
+from ecomtune.params import Adapter, System
+from ecomtune.records import Example, write_records
+from ecomtune.stages import pick
+from ecomtune.stages.predict import demonstrations_of
+from ecomtune.stages.train import training_rows
+
+ROWS = 7
+
+
+@pytest.fixture(autouse=True)
+def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two tasks with numbered rows in every split."""
+    for task in ("ner", "relevance"):
+        (tmp_path / "data/examples" / task).mkdir(parents=True)
+        for split in ("train", "validation", "test"):
+            rows = [row(task, f"{task} {split} {number}", str(number)) for number in range(ROWS)]
+            write_records(tmp_path / f"data/examples/{task}/{split}.jsonl", rows)
+    monkeypatch.chdir(tmp_path)
+
+
+def row(task: str, identity: str, group: str) -> Example:
+    return Example(id=identity, task=task, prompt="p", target="t", reference="t", fields={}, group=group, source="shop")
+
+
+def adapter(*tasks: str, **changes: object) -> Adapter:
+    return Adapter.model_validate({"out": "x", "reads": "data/examples", "tasks": list(tasks), **changes})
+
+
+def ids(task: str, *numbers: int) -> list[str]:
+    return [f"{task} train {number}" for number in numbers]
+
+
+def test_an_adapter_learns_the_training_rows_of_its_tasks() -> None:
+    assert [row.id for row in training_rows(adapter("ner"))] == ids("ner", *range(ROWS))
+    mixed = [*ids("relevance", *range(ROWS)), *ids("ner", *range(ROWS))]
+    assert [row.id for row in training_rows(adapter("relevance", "ner"))] == mixed
+
+
+def test_a_limit_takes_the_first_rows_of_its_task_only() -> None:
+    found = training_rows(adapter("relevance", "ner", limit={"ner": 2}))
+    assert [row.id for row in found] == [*ids("relevance", *range(ROWS)), *ids("ner", 0, 1)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, ROWS])
+def test_shards_share_all_rows_out_evenly_and_none_twice(count: int) -> None:
+    shards = [[row.id for row in training_rows(adapter("ner", shard=[number, count]))] for number in range(1, count + 1)]
+    assert sorted(row for shard in shards for row in shard) == ids("ner", *range(ROWS))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_demonstrations_are_training_rows() -> None:
+    system = System.model_validate({"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["ner"], "shots": 3})
+    assert [row.id for row in demonstrations_of(system, "ner")] == ids("ner", 0, 1, 2)
+
+
+def test_a_stage_without_an_item_says_which_there_are() -> None:
+    with pytest.raises(UserError, match=r"^systems: no item is named; name one of: single, mixed$"):
+        pick({"single": 1, "mixed": 2}, "", "systems")
+    with pytest.raises(UserError, match=r"^systems: 'x' is not there; name one of: single, mixed$"):
+        pick({"single": 1, "mixed": 2}, "x", "systems")
