@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -303,3 +305,13 @@ def test_intervals_are_percentiles_of_the_resampled_values() -> None:
     found = intervals(counts, groups, lambda sums: {"sum": sums[..., 0]}, resamples=400, confidence=0.9, seed=5)
     drawn = resample(counts, 400, 5)[:, 0]
     assert found["sum"] == pytest.approx((np.quantile(drawn, 0.05), np.quantile(drawn, 0.95)))
+
+
+def test_metrics_are_loaded_without_torch_and_transformers_and_leave_them_importable() -> None:
+    code = (
+        "import sys, ecomtune.metrics.counted, evaluate\n"
+        "assert not {'torch', 'transformers'} & sys.modules.keys(), 'a scoring stage would wait for them'\n"
+        "import transformers\n"
+        "assert ecomtune.metrics.counted.evaluate is evaluate and transformers.__version__\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,17 +5,35 @@ So a resample costs one sum instead of one call of the metric, and a metric can'
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import datasets
-import evaluate
 import numpy as np
 
 from ecomtune.metrics.bootstrap import Counts, intervals
 from ecomtune.records import Reference
+
+
+def _import_evaluate() -> Any:
+    """evaluate without its evaluators' pipelines, which nothing here uses: they are optional, and most of its import time."""
+    hidden = {"transformers": sys.modules.get("transformers")}
+    sys.modules["transformers"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
+    try:
+        return importlib.import_module("evaluate")
+    finally:
+        del sys.modules["transformers"]
+        sys.modules.update({name: module for name, module in hidden.items() if module is not None})
+
+
+if TYPE_CHECKING:
+    import evaluate
+else:
+    evaluate = _import_evaluate()
 
 #: Decimal places of every reported value.
 PLACES = 4
