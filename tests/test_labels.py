@@ -47,7 +47,7 @@ def test_normalizations_choose_by_their_own_formula(causal: tuple[Any, Any]) -> 
     empty = label_scores(model, tokenizer, ["N/A"], LABELS, 1, quiet)
     lengths = torch.tensor([len(encode_text(tokenizer, label)) for label in LABELS])
     for name, expected in (("sum", scores), ("mean", scores / lengths), ("calibrated", scores - empty)):
-        found = answer_likeliest(model, tokenizer, PROMPTS, LABELS, 2, quiet, name, "N/A")  # type: ignore[arg-type]
+        found = answer_likeliest(model, tokenizer, PROMPTS, LABELS, 2, quiet, name, "N/A")  # type: ignore[arg-type]  # a str from the parameters
         assert found == [LABELS[place] for place in expected.argmax(dim=1).tolist()]
 
 
