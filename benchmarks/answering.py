@@ -19,8 +19,8 @@ from benchmarks.harness import Measured, Options, Turns, measure, run_once
 from benchmarks.results import SIDES, Entry, Target, entry
 from ecomtune import metrics, tasks
 from ecomtune.files import dump_json, output_folder, sha256_file
-from ecomtune.params import Training
 from ecomtune.records import Example
+from ecomtune.sections import Training
 from ecomtune.tasks.base import texts_of
 
 SEED = 7

@@ -11,8 +11,8 @@ from benchmarks.harness import BenchmarkError, Options, Turns, run_once
 from ecomtune import datasets, tasks
 from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
 from ecomtune.datasets.formatting import format_rows
-from ecomtune.params import SourceFile, TaskSettings
 from ecomtune.records import Example
+from ecomtune.sections import Dataset, SourceFile, TaskSettings
 from ecomtune.tasks.base import PromptForm
 
 SEED: Final = 7
@@ -49,7 +49,7 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
     settings = TaskSettings(
         dataset=reader, prompt=form, train_size=train, validation_size=0, test_size=max(test, 1), max_new_tokens=64
     )
-    examples, _, _ = format_rows(tasks.load(task), datasets.read(reader, raw, task), settings, SEED)
+    examples, _, _ = format_rows(tasks.load(task), datasets.read(Dataset(reader=reader), raw, task), settings, SEED)
     if len(examples["train"]) < train or len(examples["test"]) < test:
         raise BenchmarkError(f"{reader} has no {train} training and {test} test rows of {task}; measure fewer --repeats")
     return Rows({"queryner": "QueryNER", "demo_shop": "demo shop"}[reader], examples["train"], examples["test"][:test])

@@ -21,8 +21,8 @@ from benchmarks.harness import Measured, Options, Side, Turns, measure
 from benchmarks.machine import matmul_peak
 from benchmarks.results import Entry, Target, entry
 from ecomtune.encoding import EncodedExample, encode_example
-from ecomtune.params import Training
 from ecomtune.records import Example
+from ecomtune.sections import Training
 
 SEED = 7
 #: Relative difference of losses above which the two sides don't count as equal, by device (GPU: bfloat16).

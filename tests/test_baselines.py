@@ -21,8 +21,8 @@ from ecomtune.baselines.encoder_tagger import best_path, follows
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 
 Answer = tuple[str, Reference | None]
 BASELINES = [

@@ -27,8 +27,8 @@ from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.session import MIN_PREFIX, Session, SharedPrefix
 from ecomtune.encoding import encode_prompt, encode_text
 from ecomtune.errors import UserError
-from ecomtune.params import TaskSettings
 from ecomtune.records import Example
+from ecomtune.sections import TaskSettings
 
 Tokens = tuple[int, ...]
 
@@ -479,8 +479,8 @@ def test_answers_from_scratch_are_taken_as_they_stand(pico_causal: Path) -> None
     other = ["é", *answers[1:]]
     file.write_text(json.dumps(other), encoding="utf-8")
     assert answers_of("ner", pico_causal) == other
-    for broken in ("[]", "{}", "null", "[1, 2]", '["é"]'):
-        file.write_text(broken, encoding="utf-8")
+    for broken in ("[]", "{}", "null", "[1, 2]", '["é"]', "", '["é', b"\xff["):
+        file.write_bytes(broken if isinstance(broken, bytes) else broken.encode())
         assert answers_of("ner", pico_causal) == answers
 
 

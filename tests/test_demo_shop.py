@@ -20,6 +20,9 @@ from ecomtune.datasets.demo_records import Product
 from ecomtune.datasets.demo_searches import searches
 from ecomtune.errors import UserError
 from ecomtune.records import Row
+from ecomtune.sections import Dataset
+
+SHOP = Dataset(reader="demo_shop")
 
 SPLITS = ("train", "validation", "test")
 SIZES = {
@@ -50,7 +53,7 @@ def load(raw: Path, name: str) -> list[dict[str, Any]]:
 
 
 def task_rows(raw: Path, task: str) -> list[Row]:
-    return list(demo_shop.rows(raw, task))
+    return list(demo_shop.rows(raw, task, SHOP))
 
 
 def normal(text: str) -> str:
@@ -409,13 +412,13 @@ def test_the_first_rows_of_a_split_are_a_fair_sample(raw: Path) -> None:
 
 def test_an_unknown_task_is_refused_with_the_names_of_the_tasks(raw: Path) -> None:
     with pytest.raises(UserError, match=r"no task 'sentiment'; choose one of relevance, ner, summarization, description"):
-        demo_shop.rows(raw, "sentiment")
+        demo_shop.rows(raw, "sentiment", SHOP)
 
 
 @pytest.mark.parametrize("task", demo_shop.TASKS)
 def test_a_missing_file_is_named_at_once(tmp_path: Path, task: str) -> None:
     with pytest.raises(UserError, match=r"\.jsonl is missing"):
-        demo_shop.rows(tmp_path, task)
+        demo_shop.rows(tmp_path, task, SHOP)
 
 
 def test_a_judgement_of_an_unknown_product_is_refused_with_its_line(raw: Path, tmp_path: Path) -> None:
@@ -426,7 +429,7 @@ def test_a_judgement_of_an_unknown_product_is_refused_with_its_line(raw: Path, t
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (tmp_path / "judgements.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"judgements\.jsonl line 5: P9999 is not in the shop"):
-        demo_shop.rows(tmp_path, "relevance")
+        demo_shop.rows(tmp_path, "relevance", SHOP)
 
 
 def test_a_shop_with_too_few_products_for_the_judgements_ends_with_an_error_that_names_them(raw: Path) -> None:

@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, Gemma2Config, LlamaConfig, MistralConfig, Qwen2Config
 
-from ecomtune.encoding import EncodedExample, common_prefix_length, encode_example, encode_prompt, encode_text, render_prompt
+from ecomtune.encoding import (
+    EncodedExample,
+    common_prefix_length,
+    context_of,
+    encode_example,
+    encode_prompt,
+    encode_text,
+    render_prompt,
+)
 from ecomtune.errors import UserError
 
 PROMPT = "Query: red running shoes\nTags:"
@@ -128,3 +136,22 @@ def test_the_common_prefix_is_as_long_as_a_naive_search_finds(stem: list[int], t
 
 def test_no_sequences_have_no_common_prefix() -> None:
     assert common_prefix_length([]) == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "context"),
+    [
+        (LlamaConfig(max_position_embeddings=512), 512),
+        (MistralConfig(max_position_embeddings=512, sliding_window=64), 64),
+        (MistralConfig(max_position_embeddings=512, sliding_window=None), 512),
+        (Qwen2Config(max_position_embeddings=512, sliding_window=64, use_sliding_window=False), 512),
+        (Qwen2Config(max_position_embeddings=512, sliding_window=64, use_sliding_window=True, max_window_layers=1), 64),
+    ],
+)
+def test_no_text_is_longer_than_what_every_layer_sees(config: Any, context: int) -> None:
+    assert context_of(config) == context
+
+
+def test_a_model_that_caps_its_attention_scores_is_refused() -> None:
+    with pytest.raises(UserError, match="model type gemma2 caps its attention scores, which isn't supported; choose another"):
+        context_of(Gemma2Config())

@@ -23,8 +23,9 @@ from ecomtune.datasets import fetch as fetching
 from ecomtune.datasets.fetch import extract, fetch, fetch_package
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
-from ecomtune.params import Dataset, Model, SourceFile, load
+from ecomtune.params import load
 from ecomtune.pretrained import save_pretrained
+from ecomtune.sections import Dataset, Model, SourceFile
 from ecomtune.stages import download
 from tests.conftest import REPOSITORY
 

@@ -10,8 +10,8 @@ import pytest
 from ecomtune import tasks
 from ecomtune.datasets.formatting import fault, format_rows
 from ecomtune.errors import UserError
-from ecomtune.params import TaskSettings
-from ecomtune.records import Reference, Row
+from ecomtune.records import Reference, Rejected, Row
+from ecomtune.sections import TaskSettings
 
 SPLITS = {"train": 6, "validation": 2, "test": 3}
 
@@ -122,9 +122,9 @@ def test_rejected_rows_are_named_with_their_reason_and_counted() -> None:
     bad = [ner_row(20, "train", words=[]), ner_row(21, "test", tags=["O"]), ner_row(22, "train", words=[""])]
     examples, rejected, report = format_rows(tasks.load("ner"), [*bad, *good_rows()], task_settings(max_rejected=0.3), 7)
     assert rejected == [
-        {"source": "shop:20", "reason": "field words is missing or empty"},
-        {"source": "shop:21", "reason": "2 words but 1 tags"},
-        {"source": "shop:22", "reason": "field words is missing or empty"},
+        Rejected(source="shop:20", reason="field words is missing or empty"),
+        Rejected(source="shop:21", reason="2 words but 1 tags"),
+        Rejected(source="shop:22", reason="field words is missing or empty"),
     ]
     assert report["rejected"] == {"2 words but 1 tags": 1, "field words is missing or empty": 2}
     assert {split: len(found) for split, found in examples.items()} == SPLITS

@@ -11,8 +11,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ecomtune import datasets, tasks
-from ecomtune import params as schema
+from ecomtune import datasets, fields, sections, tasks
 from ecomtune.errors import UserError
 from ecomtune.files import modules_with
 from ecomtune.params import Params, load, model_of
@@ -57,20 +56,20 @@ systems:
 score: {}
 """.replace("HASH", "a" * 64)
 #: One item of every kind: where it stands, and its class.
-SECTIONS: dict[str, type[schema.Section]] = {
-    "": schema.Params,
-    "datasets.real": schema.Dataset,
-    "datasets.real.files.0": schema.SourceFile,
-    "models.tiny": schema.Model,
-    "tasks.ner": schema.TaskSettings,
-    "train": schema.Train,
-    "train.shared": schema.Training,
-    "train.adapters.ner_1": schema.Adapter,
-    "merge": schema.Merge,
-    "merge.recipes.tasks": schema.Recipe,
-    "baselines.encoder_ner": schema.Baseline,
-    "systems.few_shot": schema.System,
-    "score": schema.Score,
+SECTIONS: dict[str, type[fields.Section]] = {
+    "": Params,
+    "datasets.real": sections.Dataset,
+    "datasets.real.files.0": sections.SourceFile,
+    "models.tiny": sections.Model,
+    "tasks.ner": sections.TaskSettings,
+    "train": sections.Train,
+    "train.shared": sections.Training,
+    "train.adapters.ner_1": sections.Adapter,
+    "merge": sections.Merge,
+    "merge.recipes.tasks": sections.Recipe,
+    "baselines.encoder_ner": sections.Baseline,
+    "systems.few_shot": sections.System,
+    "score": sections.Score,
 }
 FIELDS = [(section, field) for section, kind in SECTIONS.items() for field in kind.model_fields]
 REQUIRED = [
@@ -314,6 +313,12 @@ def test_a_hub_model_without_a_whole_commit_is_refused(tmp_path: Path, version: 
     assert refusal_of(tmp_path, "models.tiny", {**hub, "version": version}) == (
         "models.tiny: source hub needs a commit as version, 40 hex digits, since a branch or tag may move"
     )
+
+
+def test_a_hub_model_takes_no_hash_that_nothing_would_check(tmp_path: Path) -> None:
+    hub = {"kind": "causal", "source": "hub", "name": "owner/tiny", "licence": "MIT", "version": "a" * 40, "sha256": "b" * 64}
+    message = "models.tiny: sha256 doesn't go with source hub, whose commit in version pins the files; remove it"
+    assert refusal_of(tmp_path, "models.tiny", hub) == message
 
 
 def test_a_hub_model_with_a_commit_a_folder_with_a_hash_and_the_largest_seed_are_valid(tmp_path: Path) -> None:

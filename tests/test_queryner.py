@@ -17,6 +17,7 @@ from ecomtune.datasets.splits import check_leakage, split_rows
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file
 from ecomtune.records import Row
+from ecomtune.sections import Dataset
 
 TRAIN = 'acme\tB-creator\nred\tB-color\nmug\tB-core_product_type\n\ngröße\tB-UoM\n12"\tI-UoM\n'
 DEV = "tea\tO\n\n"
@@ -31,7 +32,7 @@ def write(folder: Path, train: str | bytes = TRAIN, dev: str = DEV, test: str = 
 
 
 def rows(folder: Path) -> list[Row]:
-    return list(queryner.rows(folder, "ner"))
+    return list(queryner.rows(folder, "ner", Dataset(reader="queryner")))
 
 
 def refusal(folder: Path) -> str:
@@ -86,13 +87,13 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
 def test_a_task_that_the_reader_does_not_serve_is_refused_with_those_it_does(tmp_path: Path) -> None:
     sentence = "tasks.relevance.dataset: reader queryner has no data for relevance, only for ner; name another data set"
     with pytest.raises(UserError, match=f"^{sentence}$"):
-        read("queryner", write(tmp_path), "relevance")
+        read(Dataset(reader="queryner"), write(tmp_path), "relevance")
 
 
 @pytest.mark.parametrize("reader", ["nothing", "fetch", "demo_words", "splits", "", "../queryner"])
 def test_a_name_of_no_reader_is_refused(tmp_path: Path, reader: str) -> None:
     with pytest.raises(UserError) as caught:
-        read(reader, tmp_path, "ner")
+        read(Dataset(reader=reader), tmp_path, "ner")
     assert str(caught.value) == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ecomtune.errors import UserError
-from ecomtune.records import Example, Prediction, Record, Row, dump_line, read_records, write_records
+from ecomtune.records import Example, Prediction, Record, Row, dump_line, read_records, read_task, write_records
 
 #: Texts with what may end a line or a string in one format or another.
 TEXT = st.text(max_size=12) | st.text(alphabet='\u2028\u2029\x85\x0b\x0c\x1c\x00\r\n\t"\\ /<>ß漢😀', max_size=12)
@@ -147,3 +147,22 @@ def test_a_value_is_never_converted_in_silence(value: Any) -> None:
     wrong = {"valid": value} if value is not True else {"group": value}
     with pytest.raises(ValueError, match="Input should be a valid"):
         Prediction.model_validate({**values, "valid": True, **wrong})
+
+
+def predictions_of(folder: Path, *pairs: tuple[str, str]) -> Path:
+    values = {"system": "s", "answer": "a", "parsed": None, "valid": False, "reference": "r", "group": "g"}
+    records = [Prediction.model_validate({**values, "id": identity, "task": task}) for identity, task in pairs]
+    write_records(folder / "ner.jsonl", records)
+    return folder / "ner.jsonl"
+
+
+def test_the_predictions_of_one_task_are_read_in_their_order(tmp_path: Path) -> None:
+    path = predictions_of(tmp_path, ("2", "ner"), ("1", "ner"))
+    assert [record.id for record in read_task(path, Prediction, "ner")] == ["2", "1"]
+
+
+@pytest.mark.parametrize(("second", "problem"), [(("1", "ner"), "repeats id 1"), (("2", "relevance"), "is of task relevance")])
+def test_a_doubled_prediction_or_one_of_another_task_is_refused(tmp_path: Path, second: tuple[str, str], problem: str) -> None:
+    path = predictions_of(tmp_path, ("1", "ner"), second)
+    with pytest.raises(UserError, match=f"ner.jsonl line 2 {problem}; delete the file and run dvc repro again"):
+        read_task(path, Prediction, "ner")

@@ -22,7 +22,7 @@ from ecomtune.encoding import EncodedExample, encode_example
 from ecomtune.lora.batches import IGNORED, SharedPrefixCollator
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.lora.training import lora_model
-from ecomtune.params import Training
+from ecomtune.sections import Training
 
 Gradients = dict[str, Tensor]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ecomtune.errors import UserError
-from ecomtune.params import Adapter, System
 from ecomtune.records import Example, write_records
+from ecomtune.sections import Adapter, System
 from ecomtune.stages import pick
 from ecomtune.stages.predict import demonstrations_of
 from ecomtune.stages.train import training_rows

@@ -23,8 +23,8 @@ from ecomtune.errors import UserError
 from ecomtune.files import output_folder
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.lora.training import save_trained, train_adapter
-from ecomtune.params import Training
 from ecomtune.records import Example
+from ecomtune.sections import Training
 
 #: The pretrained folder, relative to the working folder as in a checkout.
 BASE = Path("models/pretrained/pico")

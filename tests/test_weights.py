@@ -71,7 +71,7 @@ def test_the_shared_prefix_loss_equals_the_plain_one_on_real_weights() -> None:
     from ecomtune.encoding import encode_example
     from ecomtune.lora.batches import SharedPrefixCollator
     from ecomtune.lora.training import lora_model
-    from ecomtune.params import Training
+    from ecomtune.sections import Training
 
     settings = Training(
         model="smollm2",

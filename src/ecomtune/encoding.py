@@ -61,6 +61,19 @@ def encode_example(
     return example
 
 
+def context_of(config: Any) -> int:
+    """The number of tokens that a prompt and its answer may have: all of them see each other, and none is cut.
+
+    A sliding attention window counts as the context where it is shorter, since shared prefixes have no windows.
+    Raises UserError where attention caps its scores, which shared prefixes don't.
+    """
+    if getattr(config, "attn_logit_softcapping", None):
+        raise UserError(f"model type {config.model_type} caps its attention scores, which isn't supported; choose another")
+    slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
+    window = getattr(config, "sliding_window", None) if slides else None
+    return min(int(config.max_position_embeddings), int(window or config.max_position_embeddings))
+
+
 def common_prefix_length(sequences: Sequence[Sequence[int]]) -> int:
     """Number of leading tokens that all sequences share."""
     if not sequences:

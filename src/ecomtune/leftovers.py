@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecomtune.params import Params
+from ecomtune.params import Params, outs
 
 
 def left_overs(params: Params, root: Path) -> list[Path]:
     """Folders among the stage outputs that no stage of ``params`` writes, relative to ``root``, sorted."""
-    written = {
-        *(f"data/raw/{name}" for name in params.datasets),
-        *(f"data/examples/{name}" for name in params.tasks),
-        *(f"data/predictions/{name}" for name in params.systems),
-        *(f"models/pretrained/{name}" for name in params.models),
-        *(f"models/adapters/{adapter.out}" for adapter in params.train.adapters.values()),
-        *(f"models/adapters/merged/{name}" for name in params.merge.recipes),
-        *(f"models/baselines/{baseline.out}" for baseline in params.baselines.values()),
-    }
+    written = set(outs(params))
     parents = {parent.as_posix() for folder in written for parent in Path(folder).parents}
     collections = sorted({"/".join(folder.split("/")[:2]) for folder in written} | {"models/adapters", "models/baselines"})
     found = []

@@ -16,7 +16,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufCon
 from ecomtune.datasets.fetch import extract, fetch_package
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
-from ecomtune.params import Model
+from ecomtune.sections import Model
 
 
 def save_pretrained(key: str, model: Model, target: Path) -> None:

@@ -39,6 +39,13 @@ class Row(Record):
     source: str
 
 
+class Rejected(Record):
+    """A row that can't be used: where it stands, and why."""
+
+    source: str
+    reason: str
+
+
 class Example(Record):
     """One case as a model sees it: ``prompt`` is its whole input, ``target`` the answer that training aims at.
 
@@ -90,6 +97,21 @@ def read_records(path: Path, kind: type[RecordType]) -> list[RecordType]:
         raise UserError(f"{path} is no UTF-8 text ({error}); delete the file and run dvc repro again") from error
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
+    return records
+
+
+TaskRecord = TypeVar("TaskRecord", Example, Prediction)
+
+
+def read_task(path: Path, kind: type[TaskRecord], task: str) -> list[TaskRecord]:
+    """All examples or predictions of one task. Raises UserError where one is of another task or an id stands twice."""
+    records = read_records(path, kind)
+    seen: set[str] = set()
+    for number, record in enumerate(records, start=1):
+        wrong = f"is of task {record.task}" if record.task != task else f"repeats id {record.id}" if record.id in seen else ""
+        if wrong:
+            raise UserError(f"{path} line {number} {wrong}; delete the file and run dvc repro again")
+        seen.add(record.id)
     return records
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 
 from ecomtune.errors import UserError
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
 _MODULES = {

@@ -14,8 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from ecomtune.baselines.inputs import input_pair
 from ecomtune.errors import UserError, reading
 from ecomtune.files import dump_json, read_json, write_text
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 from ecomtune.text import normalize
 

@@ -10,8 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Data
 
 from ecomtune.baselines.inputs import input_pair
 from ecomtune.baselines.trainer import batches, model_folder, train_model
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
 

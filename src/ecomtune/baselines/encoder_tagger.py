@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, AutoTokenizer, DataCollatorForTokenClassification, set_seed
 
 from ecomtune.baselines.trainer import batches, model_folder, train_model
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
 IGNORED = -100

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.files import dump_json, write_text
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
 

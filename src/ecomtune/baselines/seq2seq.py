@@ -11,8 +11,8 @@ from transformers import AutoTokenizer, DataCollatorForSeq2Seq, EncoderDecoderMo
 
 from ecomtune.baselines.inputs import input_text
 from ecomtune.baselines.trainer import batches, model_folder, train_model
-from ecomtune.params import Baseline
 from ecomtune.records import Example, Reference
+from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
 #: The longest answer in tokens; the longest target of the text tasks lies below.

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, Trainer, TrainingArguments, set_seed
 
 from ecomtune.files import SCRATCH
-from ecomtune.params import Baseline
+from ecomtune.sections import Baseline
 
 Encoded = dict[str, Any]
 

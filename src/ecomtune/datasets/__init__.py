@@ -1,7 +1,8 @@
 """The data sets: one module each, found by its name.
 
-A reader module names the tasks it serves (``TASKS``) and yields their rows (``rows(raw, task)``); one that makes its data
-itself has ``generate(target, seed)`` too. Its docstring is the data card: source, licence, size, columns, known faults.
+A reader module names the tasks it serves (``TASKS``) and yields their rows (``rows(raw, task, dataset)``): a broken row as
+Rejected, so that none is lost, while a broken file raises UserError. One that makes its data itself has
+``generate(target, seed)`` too. Its docstring is the data card: source, licence, size, columns, known faults.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from ecomtune.errors import UserError
-from ecomtune.records import Row
+from ecomtune.records import Rejected, Row
+from ecomtune.sections import Dataset
 
 
 def load(reader: str) -> ModuleType:
@@ -27,13 +29,13 @@ def load(reader: str) -> ModuleType:
     return module
 
 
-def read(reader: str, raw: Path, task: str) -> Iterator[Row]:
-    """Rows of ``task``. Raises UserError where the reader doesn't serve that task."""
-    module = load(reader)
+def read(dataset: Dataset, raw: Path, task: str) -> Iterator[Row | Rejected]:
+    """Rows of ``task`` from the files in ``raw``. Raises UserError where the reader doesn't serve that task."""
+    module = load(dataset.reader)
     if task not in module.TASKS:
         raise UserError(
-            f"tasks.{task}.dataset: reader {reader} has no data for {task}, only for {', '.join(module.TASKS)}; "
+            f"tasks.{task}.dataset: reader {dataset.reader} has no data for {task}, only for {', '.join(module.TASKS)}; "
             "name another data set"
         )
-    rows: Iterator[Row] = module.rows(raw, task)
+    rows: Iterator[Row | Rejected] = module.rows(raw, task, dataset)
     return rows

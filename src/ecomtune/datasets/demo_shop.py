@@ -26,6 +26,7 @@ from ecomtune.datasets.demo_generator import generate
 from ecomtune.datasets.demo_records import Judgement, Product, Query, Reviews
 from ecomtune.errors import UserError
 from ecomtune.records import Row, read_records
+from ecomtune.sections import Dataset
 
 __all__ = ["TASKS", "generate", "rows"]
 
@@ -34,7 +35,7 @@ TASKS: Final = ("relevance", "ner", "summarization", "description")
 Item = TypeVar("Item")
 
 
-def rows(raw: Path, task: str) -> Iterator[Row]:
+def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
     """Rows of one task from the files in ``raw``, in file order. Raises UserError for what it can't read."""
     if task not in READERS:
         raise UserError(f"the demo shop has no task {task!r}; choose one of {', '.join(TASKS)}")

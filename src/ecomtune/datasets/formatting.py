@@ -8,15 +8,13 @@ from typing import Any
 
 from ecomtune.datasets.splits import check_leakage, sample, split_rows
 from ecomtune.errors import UserError
-from ecomtune.params import TaskSettings
-from ecomtune.records import Example, Row
+from ecomtune.records import Example, Rejected, Row
+from ecomtune.sections import TaskSettings
 from ecomtune.tasks.base import Task, text_of
-
-Rejected = dict[str, str]
 
 
 def format_rows(
-    task: Task, rows: Iterable[Row], settings: TaskSettings, seed: int
+    task: Task, rows: Iterable[Row | Rejected], settings: TaskSettings, seed: int
 ) -> tuple[dict[str, list[Example]], list[Rejected], dict[str, Any]]:
     """Examples by split, rejected rows with their reason, and a report of counts.
 
@@ -28,7 +26,7 @@ def format_rows(
         first = rejected[0]
         raise UserError(
             f"tasks.{task.name}: {len(rejected)} of {total} rows are rejected, more than max_rejected "
-            f"{settings.max_rejected} allows, the first ({first['source']}) as {first['reason']}; mend the data or raise it"
+            f"{settings.max_rejected} allows, the first ({first.source}) as {first.reason}; mend the data or raise it"
         )
     available = split_rows(kept, seed)
     sizes = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
@@ -44,13 +42,14 @@ def format_rows(
     return examples, rejected, _report(task, settings, available, chosen, rejected)
 
 
-def _sort_out(task: Task, rows: Iterable[Row]) -> tuple[list[Row], list[Rejected]]:
+def _sort_out(task: Task, rows: Iterable[Row | Rejected]) -> tuple[list[Row], list[Rejected]]:
     kept: list[Row] = []
     rejected: list[Rejected] = []
     for row in rows:
-        reason = fault(task, row)
-        if reason:
-            rejected.append({"source": row.source, "reason": reason})
+        if isinstance(row, Rejected):
+            rejected.append(row)
+        elif reason := fault(task, row):
+            rejected.append(Rejected(source=row.source, reason=reason))
         else:
             kept.append(row)
     return kept, rejected
@@ -93,7 +92,7 @@ def _report(
         "dataset": settings.dataset,
         "task": task.name,
         "task_version": task.version,
-        "rejected": dict(sorted(Counter(row["reason"] for row in rejected).items())),
+        "rejected": dict(sorted(Counter(row.reason for row in rejected).items())),
         "shared_between_splits": {"groups": 0, "inputs": 0},  # check_leakage has stopped on any other number
         "splits": {
             split: {

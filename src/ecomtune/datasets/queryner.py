@@ -14,13 +14,14 @@ from typing import Final
 
 from ecomtune.errors import UserError
 from ecomtune.records import Row
+from ecomtune.sections import Dataset
 from ecomtune.text import normalize
 
 TASKS: Final = ("ner",)
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
 
 
-def rows(raw: Path, task: str) -> Iterator[Row]:
+def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
     """Rows of the official splits, in file order. Raises UserError naming the file and line that can't be read."""
     for split, name in SPLITS.items():
         for number, (words, tags) in enumerate(read_conll(raw / name), start=1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,17 @@ from typing import Any
 import torch
 import transformers
 from rich.progress import Progress
-from safetensors.torch import load_file
+from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.labels import answer_likeliest
-from ecomtune.encoding import encode_prompt
+from ecomtune.encoding import context_of, encode_prompt
 from ecomtune.errors import UserError, reading
 from ecomtune.files import SCRATCH, dump_json, read_json, sha256_file, sha256_folder, write_text
-from ecomtune.params import TaskSettings
 from ecomtune.records import Example
+from ecomtune.sections import TaskSettings
 from ecomtune.tasks.base import Fields, Task, texts_of
 
 
@@ -34,13 +35,16 @@ def load_model(base: Path, adapter: Path | None) -> Any:
     if adapter is None:
         return model.eval()
     from peft import PeftModel, get_peft_model_state_dict
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
 
     with reading(adapter):
         tuned = PeftModel.from_pretrained(model, adapter)
-        wanted, found = set(get_peft_model_state_dict(tuned)), load_file(adapter / "adapter_model.safetensors")
-        if wanted != set(found):
-            raise ValueError(f"it lacks, or adds, {min(wanted ^ set(found))}")
-        if not all(tensor.isfinite().all() for tensor in found.values()):
+        with safe_open(adapter / SAFETENSORS_WEIGHTS_NAME, framework="pt") as weights:
+            found = set(weights.keys())
+        taken = get_peft_model_state_dict(tuned)
+        if found != set(taken):
+            raise ValueError(f"it lacks, or adds, {min(found ^ set(taken))}")
+        if not all(tensor.isfinite().all() for tensor in taken.values()):
             raise ValueError("its weights are not finite numbers: its training has diverged")
         return tuned.merge_and_unload().eval()
 
@@ -70,9 +74,8 @@ def answer_task(
     empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt, demonstrations)
     key = _cache_key(task, settings, [*prompts, empty], base, adapter)
     cached = SCRATCH / "answers" / f"{key}.json"
-    answers: list[str] = read_json(cached) if cached.is_file() else []
-    if isinstance(answers, list) and len(answers) == len(prompts) and all(isinstance(answer, str) for answer in answers):
-        return answers
+    if (known := _cached(cached, len(prompts))) is not None:
+        return known
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = load_model(base, adapter)
     _check_context(model, tokenizer, settings, examples, prompts)
@@ -83,11 +86,21 @@ def answer_task(
     return answers
 
 
+def _cached(file: Path, number: int) -> list[str] | None:
+    """The answers kept in ``file``; None where it isn't there or doesn't hold ``number`` answers whole."""
+    try:
+        answers = json.loads(file.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    whole = isinstance(answers, list) and len(answers) == number and all(isinstance(answer, str) for answer in answers)
+    return answers if whole else None
+
+
 def _check_context(
     model: Any, tokenizer: Any, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
 ) -> None:
     """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut."""
-    context = int(model.config.max_position_embeddings)
+    context = context_of(model.config)
     for example, prompt in zip(examples, prompts, strict=True):
         needed = len(encode_prompt(tokenizer, prompt)) + settings.max_new_tokens
         if needed > context:

@@ -12,7 +12,7 @@ from peft import LoraConfig
 from torch.utils.data import DataLoader
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments, set_seed
 
-from ecomtune.encoding import EncodedExample, encode_example
+from ecomtune.encoding import EncodedExample, context_of, encode_example
 from ecomtune.errors import UserError, reading
 from ecomtune.files import SCRATCH, read_json
 from ecomtune.lora import prefix_attention
@@ -20,8 +20,8 @@ from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
 from ecomtune.lora.batches import SharedPrefixCollator, plan_batches
 from ecomtune.lora.fused_linear import FusedLoraLinear
 from ecomtune.lora.shared_prefix import SharedPrefixLora
-from ecomtune.params import Training
 from ecomtune.records import Example
+from ecomtune.sections import Training
 
 
 def train_adapter(examples: Sequence[Example], base: Path, settings: Training, seed: int) -> SharedPrefixLora:
@@ -47,7 +47,7 @@ def train_adapter(examples: Sequence[Example], base: Path, settings: Training, s
         for row in examples
     ]
     model = lora_model(base, settings)
-    context = int(model.get_base_model().config.max_position_embeddings)
+    context = context_of(model.get_base_model().config)
     if settings.max_length > context:
         raise UserError(f"train.shared.max_length {settings.max_length} is beyond the model's context of {context}; lower it")
     plan = plan_batches(

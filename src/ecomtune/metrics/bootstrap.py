@@ -38,4 +38,5 @@ def intervals(
     """Percentile interval of each value over resampled groups (Efron and Tibshirani 1993, chapter 13)."""
     drawn = values(resample(group_sums(counts, groups), resamples, seed))
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    return {name: tuple(float(bound) for bound in np.quantile(found, tails)) for name, found in drawn.items()}  # type: ignore[misc]
+    bounds = {name: np.quantile(found, tails) for name, found in drawn.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}

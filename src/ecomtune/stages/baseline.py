@@ -7,7 +7,7 @@ from pathlib import Path
 from ecomtune import tasks
 from ecomtune.files import output_folder
 from ecomtune.params import Params
-from ecomtune.records import Example, read_records
+from ecomtune.records import Example, read_task
 from ecomtune.runtime import prepare
 from ecomtune.stages import pick, run
 
@@ -19,8 +19,8 @@ def main(params: Params, name: str) -> None:
     from ecomtune import baselines  # after prepare: transformers reads the environment
 
     examples = Path("data/examples") / settings.task
-    train = read_records(examples / "train.jsonl", Example)
-    validation = read_records(examples / "validation.jsonl", Example)
+    train = read_task(examples / "train.jsonl", Example, settings.task)
+    validation = read_task(examples / "validation.jsonl", Example, settings.task)
     with output_folder(Path("models/baselines") / settings.out) as folder:
         baselines.fit(settings, tasks.load(settings.task), train, validation, folder, params.seed)
 

@@ -6,21 +6,21 @@ from pathlib import Path
 
 from ecomtune import datasets, tasks
 from ecomtune.datasets.formatting import format_rows
-from ecomtune.files import dump_json, output_folder, write_lines, write_text
+from ecomtune.files import dump_json, output_folder, write_text
 from ecomtune.params import Params
-from ecomtune.records import dump_line, write_records
+from ecomtune.records import write_records
 from ecomtune.stages import pick, run
 
 
 def main(params: Params, name: str) -> None:
     settings = pick(params.tasks, name, "tasks")
     raw = Path("data/raw") / settings.dataset
-    rows = datasets.read(params.datasets[settings.dataset].reader, raw, name)
+    rows = datasets.read(params.datasets[settings.dataset], raw, name)
     examples, rejected, report = format_rows(tasks.load(name), rows, settings, params.seed)
     with output_folder(Path("data/examples") / name) as folder:
         for split, records in examples.items():
             write_records(folder / f"{split}.jsonl", records)
-        write_lines(folder / "rejected.jsonl", map(dump_line, rejected))
+        write_records(folder / "rejected.jsonl", rejected)
         write_text(folder / "report.json", dump_json(report))
     asked = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
     for split, number in asked.items():

@@ -8,9 +8,10 @@ from pathlib import Path
 from ecomtune import tasks
 from ecomtune.decoding.demonstrations import choose_demonstrations
 from ecomtune.files import output_folder
-from ecomtune.params import Params, System, model_of
-from ecomtune.records import Example, Prediction, Reference, read_records, write_records
+from ecomtune.params import Params, model_of
+from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.runtime import prepare
+from ecomtune.sections import System
 from ecomtune.stages import pick, run
 from ecomtune.tasks.base import Task
 
@@ -21,7 +22,7 @@ def main(params: Params, name: str) -> None:
     with output_folder(Path("data/predictions") / name) as folder:
         for key in system.tasks:
             task = tasks.load(key)
-            examples = read_records(Path("data/examples") / key / "test.jsonl", Example)
+            examples = read_task(Path("data/examples") / key / "test.jsonl", Example, key)
             model = Path(model_of(system, key, params))
             if system.kind == "baseline":
                 answers = _answer_baseline(params, task, examples, model)
@@ -54,7 +55,9 @@ def _answer_prompt(
 
 def demonstrations_of(system: System, task: str) -> list[Example]:
     """The training examples that the system's prompts show."""
-    return choose_demonstrations(read_records(Path("data/examples") / task / "train.jsonl", Example), system.shots)
+    if not system.shots:
+        return []
+    return choose_demonstrations(read_task(Path("data/examples") / task / "train.jsonl", Example, task), system.shots)
 
 
 def _predictions(system: str, examples: Sequence[Example], answers: Sequence[tuple[str, Reference | None]]) -> list[Prediction]:

@@ -7,14 +7,14 @@ from pathlib import Path
 from ecomtune import metrics, tasks
 from ecomtune.files import dump_json, write_text
 from ecomtune.params import Params
-from ecomtune.records import Prediction, read_records
+from ecomtune.records import Prediction, read_task
 from ecomtune.stages import pick, run
 
 
 def main(params: Params, name: str) -> None:
     scores = {}
     for key in pick(params.systems, name, "systems").tasks:
-        predictions = read_records(Path("data/predictions") / name / f"{key}.jsonl", Prediction)
+        predictions = read_task(Path("data/predictions") / name / f"{key}.jsonl", Prediction, key)
         scores[key] = metrics.load(tasks.load(key).metric).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune.files import output_folder
-from ecomtune.params import Adapter, Params
-from ecomtune.records import Example, read_records
+from ecomtune.params import Params
+from ecomtune.records import Example, read_task
 from ecomtune.runtime import prepare
+from ecomtune.sections import Adapter
 from ecomtune.stages import pick, run
 
 
@@ -26,7 +27,7 @@ def training_rows(adapter: Adapter) -> list[Example]:
     """The training examples of the adapter's tasks, within its limits, or its share of them."""
     examples: list[Example] = []
     for task in adapter.tasks:
-        rows = read_records(Path("data/examples") / task / "train.jsonl", Example)[: adapter.limit.get(task)]
+        rows = read_task(Path("data/examples") / task / "train.jsonl", Example, task)[: adapter.limit.get(task)]
         examples += rows if adapter.shard is None else rows[adapter.shard[0] - 1 :: adapter.shard[1]]
     return examples
 

