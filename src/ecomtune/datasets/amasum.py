@@ -1,0 +1,124 @@
+"""AmaSum: customer reviews of Amazon products with editors' verdicts, pros and cons (arXiv 2109.04325, SelSum).
+
+Source: github.com/abrazinskas/SelSum, folder data: a zip of raw files, one JSON object a product. Licence: non-commercial and
+educational use only; it doesn't allow redistribution, so no file or sentence of it may be published, only metrics. Language:
+English. Columns: website_summaries (verdict: a text, pros and cons: lists of texts), customer_reviews (title, text, rating,
+helpful_votes, verified, author, publication_date), product_meta. Published size: 33,324 summaries of 31,483 products, at
+least 10 reviews each; only five products could be read here, with 36 to 188 reviews.
+
+``columns`` of the data set says which part is summarized: ``reference: verdict`` (as where nothing is said), ``pros`` or
+``cons``. The input is the four most helpful reviews (most votes first, then by text, so that no directory order counts):
+of any rating for verdict, above 3 for pros, below 3 for cons. The summary is the target, several of them are references;
+the items of pros or cons stand one a line. The files may lie in the data set's folder, in folders below it, or in zip
+files, which are read in place. A folder called train, val(id) or test gives the split; else there is none.
+
+Known faults, measured on the five products: a sentence of the pros is cut in two at an exclamation mark; one product has no
+review below 3, hence no cons, another has a single one. No review is empty, stands twice or holds HTML. Handled without
+having been seen: a product in two files is rejected the second time, a review without a text is left out, one without votes
+counts as 0, one without a rating is of neither pros nor cons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, TypeGuard
+
+from ecomtune.datasets.cleaning import plain, text_fault
+from ecomtune.datasets.raw_files import json_object, opened_zip
+from ecomtune.errors import UserError
+from ecomtune.records import Rejected, Row
+from ecomtune.sections import Dataset
+
+TASKS: Final = ("summarization",)
+PARTS: Final = ("verdict", "pros", "cons")
+REVIEWS: Final = 4
+SPLITS: Final = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+    """One row a product, files in sorted order. Raises UserError where there is none, or a zip is broken."""
+    part = dataset.columns.get("reference", "verdict")
+    if part not in PARTS or set(dataset.columns) - {"reference"}:
+        raise UserError(f"columns of AmaSum: only reference: {', '.join(PARTS[:-1])} or {PARTS[-1]} is known; correct it")
+    seen: set[str] = set()
+    path = None
+    for path, data in read_files(raw):
+        source = f"amasum:{path}:1"
+        record = json_object(data)
+        if isinstance(record, str):
+            yield Rejected(source=source, reason=record)
+        elif path.stem in seen:
+            yield Rejected(source=source, reason="its product is that of an earlier file")
+        else:
+            seen.add(path.stem)
+            yield as_row(record, part, path, source)
+    if path is None:
+        raise UserError(f"{raw} holds no .json file, nor a .zip of them; name one under files of its data set")
+
+
+def read_files(raw: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """The path below ``raw`` and the bytes of each JSON file, those in a zip file below the path of the zip."""
+    for path in sorted(raw.rglob("*")):
+        place = PurePosixPath(path.relative_to(raw).as_posix())
+        if path.suffix == ".json" and path.is_file():
+            yield place, path.read_bytes()
+        elif path.suffix == ".zip":
+            with opened_zip(path) as opened:
+                for member in sorted(opened.namelist()):
+                    name = PurePosixPath(member)
+                    if name.suffix == ".json" and not name.name.startswith("._"):  # macOS adds such a file to each one
+                        yield place / name, opened.read(member)
+
+
+def as_row(product: dict[str, Any], part: str, path: PurePosixPath, source: str) -> Row | Rejected:
+    """The row of one product, or why it has none."""
+    summaries, reviews = product.get("website_summaries"), product.get("customer_reviews")
+    if not _objects(summaries) or not _objects(reviews):
+        return Rejected(source=source, reason="website_summaries or customer_reviews is no list of objects")
+    chosen = most_helpful(reviews, part)
+    reference = [text for summary in summaries if (text := summary_text(summary.get(part)))]
+    reason = (
+        (f"no review fits {part}" if not chosen else None)
+        or (f"{part} is missing or empty" if not reference else None)
+        or text_fault({"reviews": chosen, part: reference})
+    )
+    if reason:
+        return Rejected(source=source, reason=reason)
+    split = next((SPLITS[name] for name in reversed(path.parent.parts) if name in SPLITS), None)
+    return Row(fields={"reviews": chosen}, reference=reference, group=path.stem, split=split, source=source)
+
+
+def most_helpful(reviews: list[dict[str, Any]], part: str) -> list[str]:
+    """The texts of the most helpful reviews that fit ``part``, the same in whatever order they come."""
+    ranked = sorted(
+        (-_number(review.get("helpful_votes"), 0.0), plain(text))
+        for review in reviews
+        if isinstance(text := review.get("text"), str) and plain(text) and _fits(_number(review.get("rating"), 3.0), part)
+    )
+    return [text for _, text in ranked[:REVIEWS]]
+
+
+def _fits(rating: float, part: str) -> bool:
+    return part == "verdict" or (rating > 3 if part == "pros" else rating < 3)
+
+
+def _number(value: Any, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e12 else default  # JSON may hold NaN
+
+
+def summary_text(value: Any) -> str:
+    """A verdict in one line, or the items of pros or cons one a line."""
+    items = value if isinstance(value, list) else [value]
+    return "\n".join(text for item in items if isinstance(item, str) and (text := plain(item)))
+
+
+def _objects(value: Any) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)

@@ -1,0 +1,131 @@
+"""ESCI, the Amazon Shopping Queries data set (arXiv 2206.06588): judged query-product pairs, and product descriptions.
+
+Source: github.com/amazon-science/esci-data, folder shopping_queries_dataset, two parquet files kept by Git LFS (pin the
+address of the data, not of the LFS pointer). Licence: Apache-2.0, which allows redistribution. Languages: the locales us
+(English), es (Spanish) and jp (Japanese); ``locales`` of the data set chooses among them. Published size, not measured
+here: 2,621,288 judgements of 130,652 queries (1,983,272 train, 638,016 test), of which us 1,393,063 and 425,762; about 1.8
+million products. Columns: query, product_id, product_locale, esci_label (E, S, C, I), large_version, split; product_title,
+product_description, product_bullet_point (one a line), product_brand, product_color.
+
+Relevance is task 2: large_version 1, the official split, joined on id and locale. There is no official validation split:
+a tenth of the train queries, drawn by a fixed hash of the query, is given as validation. A group is a query with its near
+copies in every locale. A train judgement whose query, or a near copy, is in the official test is rejected, since nothing of
+test may stand in train.
+
+Description: one row a product of the chosen locales, by the study's filters (``products.described``), most of which fail:
+about half of all products have no description, so max_rejected must allow it. No official split.
+
+Known faults: descriptions hold HTML, which is taken out; titles recur; brand and color are often missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from ecomtune.datasets.parquet import batches, scan, tuples
+from ecomtune.datasets.products import described, judged, query_group, without_repeated_titles
+from ecomtune.errors import UserError
+from ecomtune.records import Rejected, Row
+from ecomtune.sections import Dataset
+
+TASKS: Final = ("relevance", "description")
+EXAMPLES: Final = "shopping_queries_dataset_examples.parquet"
+PRODUCTS: Final = "shopping_queries_dataset_products.parquet"
+VALIDATION_SHARE: Final = 0.1
+KEY: Final = ("product_id", "product_locale")
+
+
+def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+    """Rows of the chosen locales in the order of the files. Raises UserError for a file that can't be read."""
+    return _judgements(raw, dataset.locales) if task == "relevance" else _descriptions(raw, dataset.locales)
+
+
+def _judgements(raw: Path, locales: tuple[str, ...]) -> Iterator[Row | Rejected]:
+    path = raw / EXAMPLES
+    texts = ("query", *KEY, "esci_label", "split")
+    columns = {"example_id": None, "large_version": pl.Int64, **dict.fromkeys(texts, pl.String)}
+    examples = _in_locales(scan(path, columns).with_row_index("row", offset=1), path, locales)
+    examples = examples.filter(pl.col("large_version") == 1)
+    shown = ("product_title", "product_brand", "product_color")
+    products = scan(raw / PRODUCTS, dict.fromkeys((*KEY, *shown), pl.String)).with_columns(known=pl.lit(True))
+    test_groups = {query_group(query or "") for (query,) in _test_queries(examples, path)}
+    repeated = _repeated(examples, path)
+    joined = examples.join(products, on=KEY, how="left", maintain_order="left")
+    before = 0
+    for row, *values in tuples(joined.select("row", "query", *shown, "esci_label", "split", "known"), path):
+        if row == before:  # the products file names this product twice: the first counts
+            continue
+        before = row
+        source = f"esci:{EXAMPLES}:{row}"
+        if row in repeated:
+            yield Rejected(source=source, reason="its example_id is that of an earlier row")
+        else:
+            yield judgement(source, test_groups, *values)
+
+
+def judgement(
+    source: str,
+    test_groups: set[str],
+    query: str | None,
+    title: str | None,
+    brand: str | None,
+    color: str | None,
+    label: str | None,
+    split: str | None,
+    known: bool | None,
+) -> Row | Rejected:
+    """The row of one joined record; ``test_groups`` are the queries that no train row may have."""
+    if not known:
+        return Rejected(source=source, reason="its product is not among the products")
+    if split == "train":
+        group = query_group(query or "")
+        if group in test_groups:
+            return Rejected(source=source, reason="its query, or a near copy, is in the official test split")
+        split = train_or_validation(group)
+    elif split != "test":
+        return Rejected(source=source, reason="the split is neither train nor test")
+    return judged(source, query, title, brand, color, label, split)
+
+
+@lru_cache(maxsize=65_536)
+def train_or_validation(group: str) -> str:
+    """Which of the two a train query is for; the same in every run and for every seed."""
+    share = int.from_bytes(hashlib.sha256(f"esci/validation/{group}".encode()).digest()) / 2**256
+    return "validation" if share < VALIDATION_SHARE else "train"
+
+
+def _descriptions(raw: Path, locales: tuple[str, ...]) -> Iterator[Row | Rejected]:
+    path = raw / PRODUCTS
+    names = ("product_title", "product_description", "product_bullet_point", "product_brand", "product_color")
+    products = scan(path, dict.fromkeys((*names, "product_locale"), pl.String)).with_row_index("row", offset=1)
+    chosen = _in_locales(products, path, locales).select("row", *names)
+    return without_repeated_titles(described(f"esci:{PRODUCTS}:{row}", *values) for row, *values in tuples(chosen, path))
+
+
+def _in_locales(frame: pl.LazyFrame, path: Path, locales: tuple[str, ...]) -> pl.LazyFrame:
+    """The rows of the locales, all of them where none is named. Raises UserError for a locale that has no rows."""
+    if not locales:
+        return frame
+    there = {locale for (locale,) in tuples(frame.select(pl.col("product_locale").drop_nulls().unique()), path)}
+    for locale in locales:
+        if locale not in there:
+            known = ", ".join(sorted(there)) or "none"
+            raise UserError(f"{path} has no rows of locale {locale!r}, but of {known}; correct locales of its data set")
+    return frame.filter(pl.col("product_locale").is_in(locales))
+
+
+def _test_queries(examples: pl.LazyFrame, path: Path) -> Iterable[tuple[str | None]]:
+    return tuples(examples.filter(pl.col("split") == "test").select(pl.col("query").unique()), path)
+
+
+def _repeated(examples: pl.LazyFrame, path: Path) -> set[int]:
+    """The rows whose example_id an earlier row has."""
+    read = list(batches(examples.select("row", "example_id"), path))
+    identities = pl.concat(read) if read else pl.DataFrame({"row": [], "example_id": []})
+    return set(identities.filter(~pl.col("example_id").is_first_distinct())["row"].to_list())

@@ -1,0 +1,124 @@
+"""A small published part of ESCI (arXiv 2206.06588): judged query-product pairs, and product descriptions.
+
+Source: github.com/shreyah963/search-relevance, folder src/test/data-esci: a JSON file of judgements, and a zip of
+newline-delimited JSON with an index line before each product. Licence: Apache-2.0, ESCI's, which allows redistribution.
+Language: English (us). Columns: query, docId, rating (100, 10, 1 and 0 stand for Exact, Substitute, Complement and
+Irrelevant); title, description, bullet_points (one a line), brand, color, and others that no task reads.
+
+Measured size: 6,678 judgements (3,389 Exact, 1,898 Substitute, 305 Complement, 1,086 Irrelevant) of 150 queries; 6,764
+products, of which 167 are not judged. No official split: the project draws one by query. With so few queries (about 15 in
+a drawn test) intervals are wide.
+
+Known faults, measured: every judged product is there and no pair stands twice, but 26 pairs of query and title do (one
+product under two ids), 13 of them with different labels. No description: 3,388 products; no bullets: 348; no brand: 124; no
+color: 1,381. 182 descriptions and 47 titles repeat an earlier one. Tags stand in 3 descriptions, and entities in 6 titles, 3
+descriptions and 13 bullets, which are taken out or resolved; 1 title, 3 descriptions and 1 product's bullets hold the sign
+for a lost character (U+FFFD), which is kept. Description keeps 2,842 products; 3,922 are rejected by the study's filters
+(``products.described``), so max_rejected must be at least 0.6: no description 3,388, not longer than the title 278, no
+bullets 159, the title again 52, the bullets again 33, a title seen before 12.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from ecomtune.datasets.products import described, judged, without_repeated_titles
+from ecomtune.datasets.raw_files import MEND, check_columns, check_file, json_object, opened_zip, unreadable
+from ecomtune.errors import UserError
+from ecomtune.records import Rejected, Row
+from ecomtune.sections import Dataset
+
+TASKS: Final = ("relevance", "description")
+JUDGEMENTS: Final = "esci_us_judgments.json"
+PRODUCTS: Final = "esci_us_ecommerce_shrunk.ndjson.zip"
+TEXTS: Final = ("asin", "title", "description", "bullet_points", "brand", "color")
+RATINGS: Final = {100.0: "E", 10.0: "S", 1.0: "C", 0.0: "I"}
+
+
+def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+    """Rows in the order of the files. Raises UserError for a file that can't be read."""
+    return _judgements(raw) if task == "relevance" else without_repeated_titles(_descriptions(raw))
+
+
+def _judgements(raw: Path) -> Iterator[Row | Rejected]:
+    products = {product["asin"]: product for _, product in read_products(raw / PRODUCTS) if not isinstance(product, str)}
+    seen: set[tuple[str, str]] = set()
+    for number, (query, judgement) in enumerate(read_judgements(raw / JUDGEMENTS), start=1):
+        source = f"esci_small:{JUDGEMENTS}:{number}"
+        identity = str(judgement.get("docId"))
+        if identity not in products:
+            yield Rejected(source=source, reason="its product is not among the products")
+        elif (query, identity) in seen:
+            yield Rejected(source=source, reason="its query and product are those of an earlier row")
+        else:
+            seen.add((query, identity))
+            title, brand, color = (products[identity][name] for name in ("title", "brand", "color"))
+            yield judged(source, query, title, brand, color, letter(judgement.get("rating")), None)
+
+
+def letter(rating: object) -> str | None:
+    """The letter of a rating such as "10.000", or None where it is none of the four."""
+    try:
+        return RATINGS.get(float(str(rating)))
+    except ValueError:
+        return None
+
+
+def _descriptions(raw: Path) -> Iterator[Row | Rejected]:
+    for number, product in read_products(raw / PRODUCTS):
+        source = f"esci_small:{PRODUCTS}:{number}"
+        if isinstance(product, str):
+            yield Rejected(source=source, reason=product)
+        else:
+            yield described(source, *(product[name] for name in TEXTS[1:]))
+
+
+def read_judgements(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each query with each of its judgements. Raises UserError where the file has another shape."""
+    check_file(path)
+    try:
+        queries = json.loads(path.read_bytes())["judgmentRatings"]
+        pairs = [(entry["query"], judgement) for entry in queries for judgement in entry["ratings"]]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise unreadable(path, error) from error
+    for number, (query, judgement) in enumerate(pairs, start=1):
+        if not isinstance(query, str) or not isinstance(judgement, dict):
+            raise UserError(f"{path}: rating {number} is no object of a query with a text; {MEND}")
+        yield query, judgement
+
+
+def read_products(path: Path) -> Iterator[tuple[int, dict[str, str | None] | str]]:
+    """The line of each product, and its texts or what is wrong with it. Raises UserError for a broken zip or other columns."""
+    seen: set[str] = set()
+    with opened_zip(path) as opened:
+        names = opened.namelist()
+        if len(names) != 1:
+            raise UserError(f"{path} holds {len(names)} files, where one file of products was expected; {MEND}")
+        with opened.open(names[0]) as lines:
+            for number, line in enumerate(lines, start=1):
+                value = json_object(line)
+                if isinstance(value, dict) and "index" in value:  # it only announces the product
+                    continue
+                if isinstance(value, dict) and not seen:
+                    check_columns(path, TEXTS, value)
+                product = value if isinstance(value, str) else _product(value)
+                if isinstance(product, dict):
+                    identity = str(product["asin"])
+                    if identity in seen:
+                        product = "its asin is that of an earlier product"
+                    seen.add(identity)
+                yield number, product
+    if not seen:
+        raise UserError(f"{path} holds no products; {MEND}")
+
+
+def _product(value: dict[str, Any]) -> dict[str, str | None] | str:
+    """The texts of a product, or what is wrong with them."""
+    texts = {name: value.get(name) for name in TEXTS}
+    for name, text in texts.items():
+        if not isinstance(text, str) and (text is not None or name == "asin"):
+            return f"its {name} is no text"
+    return texts

@@ -1,0 +1,152 @@
+"""A table of the user's own: CSV, JSON lines or parquet files for any task, with a map from fields to columns.
+
+Source and licence: the user's. Files: every .csv (comma-separated, a line of column names first), .jsonl and .parquet of the
+data set, in sorted order, all with the same columns, as UTF-8. Size: a CSV of some hundred rows is enough; CSV, JSON lines
+and parquet are read row by row, parquet in batches.
+
+Columns: ``columns`` of the data set names, for each field, the column that holds it.
+
+| task | needed | may be given |
+|---|---|---|
+| relevance | query, title, reference (E, S, C, I or the word in any case) | brand, color |
+| ner | words, reference (one IOB2 tag a word) | |
+| summarization | reviews, reference (a text, or a list of them, the first one the target) | |
+| description | title, bullets, reference (as in summarization) | brand, color |
+
+All tasks may also have ``group`` (what a split never divides; else the query, words, reviews or title, case and punctuation
+aside), ``split`` (train, validation or dev, test; else the project draws one by group) and ``id`` (no two rows may share one).
+Words and tags are lists, or a text apart by white space; bullets and reviews are lists, or a text with one item a line.
+
+Known faults: rows whose quotes, encoding, label, split or id is wrong, with HTML or over-long texts, are rejected by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ecomtune.datasets.cleaning import text_fault
+from ecomtune.datasets.products import LABELS
+from ecomtune.datasets.table_files import READERS, read_table
+from ecomtune.errors import UserError
+from ecomtune.records import Rejected, Row
+from ecomtune.sections import Dataset
+from ecomtune.text import normalize
+
+TASKS: Final = ("relevance", "ner", "summarization", "description")
+#: The fields of each task, first the one that groups rows where no column does.
+FIELDS: Final = {
+    "relevance": ("query", "title", "brand", "color"),
+    "ner": ("words",),
+    "summarization": ("reviews",),
+    "description": ("title", "bullets", "brand", "color"),
+}
+OPTIONAL: Final = ("brand", "color", "group", "split", "id")
+LINES: Final = ("bullets", "reviews")
+SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
+
+
+def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+    """Rows of every file in sorted order. Raises UserError for a file or a column map that can't be used."""
+    columns = column_map(task, dataset.columns)
+    paths = sorted(path for path in raw.iterdir() if path.suffix.lower() in READERS) if raw.is_dir() else []
+    if not paths:
+        raise UserError(f"{raw} holds no .csv, .jsonl or .parquet file; name one under files of its data set")
+    seen: set[str] = set()
+    for path in paths:
+        for number, record in read_table(path, set(columns.values())):
+            source = f"table:{path.name}:{number}"
+            try:
+                if isinstance(record, str):
+                    raise ValueError(record)
+                row = as_row(task, {name: record.get(column) for name, column in columns.items()}, source)
+                if "id" in columns:
+                    _check_new(_text("id", record.get(columns["id"])), seen)
+                yield row
+            except ValueError as error:
+                yield Rejected(source=source, reason=str(error))
+
+
+def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
+    """The columns that the task reads. Raises UserError where one is missing from the map, or a name is no field."""
+    own = (*FIELDS[task], "reference", "group", "split", "id")
+    fields = {name for names in FIELDS.values() for name in names} | set(own)
+    for name in columns:
+        if name not in fields:
+            raise UserError(f"columns of the table: {name!r} is no field; for {task} name columns for {', '.join(own)}")
+    for name in own:
+        if name not in columns and name not in OPTIONAL:
+            raise UserError(f"columns of the table: {task} needs a column for {name}; add {name}: and the column's name")
+    return {name: columns[name] for name in own if name in columns}
+
+
+def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
+    """The row of one record's values by field. Raises ValueError saying why there is none."""
+    fields: dict[str, str | list[str]] = {}
+    for name in FIELDS[task]:
+        value = _field(name, values.get(name))
+        if value or name not in OPTIONAL:
+            fields[name] = value
+    reference = _reference(task, values["reference"])
+    if reason := text_fault({**fields, "reference": reference}):
+        raise ValueError(reason)
+    group = _text("group", values["group"]) if "group" in values else _own_group(fields[FIELDS[task][0]])
+    return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source)
+
+
+def _field(name: str, value: Any) -> str | list[str]:
+    if value is None:
+        return ""
+    if name == "words":
+        return _words(name, value)
+    if name in LINES:
+        items = value if isinstance(value, list) else re.split(r"\r\n|\r|\n", _text(name, value))
+        return [text for item in items if (text := " ".join(_text(name, item).split()))]
+    return " ".join(_text(name, value).split())
+
+
+def _words(name: str, value: Any) -> list[str]:
+    return [_text(name, word) for word in value] if isinstance(value, list) else _text(name, value).split()
+
+
+def _reference(task: str, value: Any) -> str | list[str]:
+    if task == "relevance":
+        label = _text("reference", value).strip().capitalize()
+        if label not in LABELS and label not in LABELS.values():
+            raise ValueError(f"the label is none of {', '.join(LABELS)} or {', '.join(LABELS.values())}")
+        return LABELS.get(label, label)
+    if task == "ner":
+        return _words("reference", value)
+    texts = value if isinstance(value, list) else [value]
+    return [text for item in texts if (text := _text("reference", item).strip())]
+
+
+def _own_group(value: str | list[str]) -> str:
+    text = value if isinstance(value, str) else " ".join(value)
+    return normalize(text) or text
+
+
+def _split(values: Mapping[str, Any]) -> str | None:
+    if "split" not in values:
+        return None
+    split = SPLITS.get(_text("split", values["split"]).strip().lower())
+    if split is None:
+        raise ValueError(f"the split is none of {', '.join(SPLITS)}")
+    return split
+
+
+def _check_new(identity: str, seen: set[str]) -> None:
+    if identity in seen:
+        raise ValueError("its id is that of an earlier row")
+    seen.add(identity)
+
+
+def _text(name: str, value: Any) -> str:
+    """A value as text; a whole or decimal number is written out. Raises ValueError for what is none, or an empty key."""
+    if value is None or (name in ("id", "group") and not str(value).strip()):
+        raise ValueError(f"{name} is missing or empty")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{name} is no text")
+    return str(value)
