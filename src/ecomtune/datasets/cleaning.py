@@ -5,15 +5,17 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from html.entities import html5
 from typing import Final
 
 #: A longer text is a fault of the file rather than a title, a review or a description.
 MAX_CHARACTERS: Final = 20_000
-ELEMENTS: Final = (
-    "a|abbr|article|b|big|blockquote|body|br|center|code|dd|div|dl|dt|em|font|form|h[1-6]|head|header|hr|html|i|iframe|img|"
-    "input|li|link|meta|ol|p|pre|script|section|small|span|strike|strong|style|sub|sup|table|tbody|td|tfoot|th|thead|tr|tt|u|ul"
+INLINE: Final = "a|abbr|b|big|code|em|font|i|s|small|span|strike|strong|sub|sup|tt|u"
+BLOCKS: Final = (
+    "article|blockquote|body|br|center|dd|div|dl|dt|form|h[1-6]|head|header|hr|html|iframe|img|input|li|link|meta|ol|p|pre|"
+    "script|section|style|table|tbody|td|tfoot|th|thead|tr|ul"
 )
-TAG: Final = re.compile(rf"</?(?:{ELEMENTS})(?:[\s/][^<>]*)?>|<!--[^<>]*-->", re.IGNORECASE)
+TAG: Final = re.compile(rf"</?(?:(?P<inline>{INLINE})|{BLOCKS})(?:[\s/][^<>]*)?>|<!--[^<>]*-->", re.IGNORECASE)
 _HIDDEN: Final = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,30});", re.IGNORECASE)
 
@@ -24,10 +26,20 @@ def plain(text: str) -> str:
         return text
     if "<" in text or "&" in text:
         for _ in range(2):  # an entity may hide a tag
-            text = TAG.sub(" ", _HIDDEN.sub(" ", text))
-            text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
-        text = TAG.sub(" ", text)
+            text = _without_tags(_HIDDEN.sub(" ", text))
+            text = _ENTITY.sub(_resolved, text)
+        text = _without_tags(text)
     return " ".join(text.split())
+
+
+def _without_tags(text: str) -> str:
+    """``text`` without tags, where words that a block or a line break keeps apart stay apart."""
+    return TAG.sub(lambda tag: "" if tag["inline"] else " ", text)
+
+
+def _resolved(entity: re.Match[str]) -> str:
+    """The signs of an entity, or the entity itself where HTML knows none of that name."""
+    return html.unescape(entity[0]) if entity[0].startswith("&#") else html5.get(entity[0][1:], entity[0])
 
 
 def plain_lines(text: str) -> list[str]:

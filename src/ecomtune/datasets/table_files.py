@@ -49,7 +49,7 @@ def read_csv(path: Path, columns: Collection[str], separator: str = ",") -> Iter
             except csv.Error:
                 for _ in range(lines.line_num - start):  # each line that the open quote has swallowed
                     number += 1
-                    yield number, "its quotes don't match"
+                    yield number, "its quotes don't match, or a cell is far too long"
                 continue
             if cells:
                 number += 1

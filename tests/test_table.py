@@ -1,0 +1,309 @@
+"""A user's own table serves any task through a column map alone; each fault is told of its row, or of its file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecomtune import tasks
+from ecomtune.datasets import table, table_files
+from ecomtune.datasets.formatting import format_rows
+from ecomtune.records import Row
+from ecomtune.sections import TaskSettings
+from tests.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
+
+RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
+HEADER = "q,t,label\n"
+TEXT = {"reviews": "r", "reference": "s"}
+
+
+def csv_of(folder: Path, content: str | bytes, name: str = "mine.csv") -> Path:
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
+
+
+def jsonl_of(folder: Path, *records: Any, name: str = "mine.jsonl") -> Path:
+    lines = [record if isinstance(record, bytes) else json.dumps(record).encode() for record in records]
+    (folder / name).write_bytes(b"\n".join(lines) + b"\n")
+    return folder
+
+
+def parquet_of(folder: Path, **columns: list[Any]) -> Path:
+    pl.DataFrame(columns).write_parquet(folder / "mine.parquet")
+    return folder
+
+
+def only(folder: Path, task: str, columns: dict[str, str]) -> Row:
+    (row,) = rows_of("table", folder, task, columns=columns)
+    assert isinstance(row, Row), row
+    return row
+
+
+def reason_of(folder: Path, task: str, columns: dict[str, str]) -> str:
+    (reason,) = reasons(rows_of("table", folder, task, columns=columns)).values()
+    return reason
+
+
+def test_a_csv_of_200_rows_becomes_examples_of_three_splits_by_a_column_map_alone(tmp_path: Path) -> None:
+    lines = [f'red mug {number // 4},"Mug, no. {number}",{"ESCI"[number % 4]}\n' for number in range(200)]
+    found = rows_of("table", csv_of(tmp_path, HEADER + "".join(lines)), "relevance", columns=RELEVANCE)
+    settings = TaskSettings(dataset="mine", train_size=1000, validation_size=100, test_size=100, max_new_tokens=4)
+    examples, rejected, _ = format_rows(tasks.load("relevance"), found, settings, seed=7)
+    assert rejected == [] and sum(map(len, examples.values())) == 200 and all(examples.values())
+
+
+@pytest.mark.parametrize("write", ["csv", "jsonl", "parquet"])
+def test_the_same_rows_come_from_every_kind_of_file(tmp_path: Path, write: str) -> None:
+    names, values = ["q", "t", "label", "maker", "n", "part"], ['tea "hot"', "Größe, 12", "s", "Acme", "7", "dev"]
+    if write == "csv":
+        csv_of(tmp_path, f'{",".join(names)}\n"tea ""hot""","Größe, 12",s,Acme,7,dev\n')
+    elif write == "jsonl":
+        jsonl_of(tmp_path, {**dict(zip(names, values, strict=True)), "n": 7})
+    else:
+        parquet_of(tmp_path, **{name: [value] for name, value in zip(names, values, strict=True)})
+    columns = {**RELEVANCE, "brand": "maker", "id": "n", "group": "maker", "split": "part"}
+    assert only(tmp_path, "relevance", columns) == Row(
+        fields={"query": 'tea "hot"', "title": "Größe, 12", "brand": "Acme"},
+        reference="Substitute",
+        group="Acme",
+        split="validation",
+        source=f"table:mine.{write}:1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "word"), [("E", "Exact"), ("s", "Substitute"), (" complement ", "Complement"), ("IRRELEVANT", "Irrelevant")]
+)
+def test_a_label_is_a_letter_or_a_word_in_any_case(tmp_path: Path, label: str, word: str) -> None:
+    assert only(csv_of(tmp_path, f"{HEADER}mug,Mug,{label}\n"), "relevance", RELEVANCE).reference == word
+
+
+def test_words_and_tags_are_lists_or_texts_apart_by_white_space(tmp_path: Path) -> None:
+    words, tags = ["red", "mug"], ["B-color", "B-core_product_type"]
+    jsonl_of(tmp_path, {"w": words, "t": tags}, {"w": " red  mug", "t": " ".join(tags)})
+    found = kept(rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
+    assert [(row.fields["words"], row.reference, row.group) for row in found] == [(words, tags, "red mug")] * 2
+
+
+def test_lists_in_parquet_are_words_reviews_and_references(tmp_path: Path) -> None:
+    parquet_of(tmp_path, r=[["soft ", "warm\nand big"]], s=[["Nice.", "Fine."]])
+    row = only(tmp_path, "summarization", TEXT)
+    assert (row.fields["reviews"], row.reference) == (["soft", "warm and big"], ["Nice.", "Fine."])
+
+
+def test_a_text_of_bullets_is_split_at_line_breaks(tmp_path: Path) -> None:
+    csv_of(tmp_path, 't,b,d\nMug,"holds 12 oz\r\n\nred\rround","A mug.\nFor tea."\n')
+    row = only(tmp_path, "description", {"title": "t", "bullets": "b", "reference": "d"})
+    assert (row.fields["bullets"], row.reference) == (["holds 12 oz", "red", "round"], ["A mug.\nFor tea."])
+
+
+def test_rows_without_a_group_column_are_grouped_by_what_is_asked(tmp_path: Path) -> None:
+    csv_of(tmp_path, f"{HEADER}Red mug!,Mug,E\nred  MUG,Cup,S\n&,Cup,S\n")
+    assert [row.group for row in kept(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))] == [
+        "red mug",
+        "red mug",
+        "&",
+    ]
+
+
+def test_files_are_read_in_sorted_order_and_share_their_ids(tmp_path: Path) -> None:
+    jsonl_of(tmp_path, {"q": "mug", "t": "Mug", "label": "E", "n": 2}, name="b.jsonl")
+    csv_of(tmp_path, "q,t,label,n\nmug,Mug,E,1\nmug,Mug,E,2\n", name="a.CSV")
+    csv_of(tmp_path, "no table", name="README.md")
+    found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
+    assert [row.source for row in found] == ["table:a.CSV:1", "table:a.CSV:2", "table:b.jsonl:1"]
+    assert reasons(found) == {"table:b.jsonl:1": "its id is that of an earlier row"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("mug,Mug,X", "the label is none of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
+        ("mug,Mug,", "the label is none of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
+        ("mug,Mug", "it has more or fewer cells than there are columns"),
+        ("mug,Mug,E,S", "it has more or fewer cells than there are columns"),
+        ('"mug" red,Mug,E', "its quotes don't match, or a cell is far too long"),
+        ("mug,<b>Mug</b>,E", "HTML is left in title"),
+        (f"mug,{'x' * 20_001},E", "title is over-long, more than 20000 characters"),
+        (f"mug,{'x' * 200_000},E", "its quotes don't match, or a cell is far too long"),
+        ("gr\udcf6\udcdfe,Mug,E", "broken UTF-8"),
+    ],
+)
+def test_a_broken_line_of_a_csv_is_rejected_alone(tmp_path: Path, line: str, reason: str) -> None:
+    content = f"{HEADER}red mug,Mug,E\n{line}\n\ntea,Cup,S\n".encode(errors="surrogateescape")
+    found = rows_of("table", csv_of(tmp_path, content), "relevance", columns=RELEVANCE)
+    assert reasons(found) == {"table:mine.csv:2": reason}
+    assert [row.source for row in kept(found)] == ["table:mine.csv:1", "table:mine.csv:3"]
+
+
+def test_an_empty_required_field_is_left_to_formatting(tmp_path: Path) -> None:
+    found = rows_of("table", csv_of(tmp_path, f"{HEADER}mug, ,E\n"), "relevance", columns=RELEVANCE)
+    assert sorted_out("relevance", found) == ([], {"field title is missing or empty": 1})
+
+
+def test_every_line_that_an_open_quote_swallows_is_rejected(tmp_path: Path) -> None:
+    csv_of(tmp_path, f'{HEADER}mug,Mug,E\n"mug,Mug,E\ntea,Cup,S\ntea,Pot,S\n')
+    found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
+    assert list(reasons(found)) == [f"table:mine.csv:{number}" for number in (2, 3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (b'{"q": "gr\xf6\xdfe", "t": "Mug", "label": "E"}', "broken UTF-8"),
+        (b'{"q": "mug", "t": "Mug", "label": ', "no valid JSON"),
+        (b"[1, 2]", "no JSON object"),
+        ({"q": "half \ud83d", "t": "Mug", "label": "E"}, "query holds broken UTF-8"),
+        ({"q": {"text": "mug"}, "t": "Mug", "label": "E"}, "query is no text"),
+        ({"q": ["mug"], "t": "Mug", "label": "E"}, "query is no text"),
+        ({"q": True, "t": "Mug", "label": "E"}, "query is no text"),
+        ({"q": "mug", "t": "Mug"}, "reference is missing or empty"),
+        ({"q": "mug", "t": "Mug", "label": None}, "reference is missing or empty"),
+    ],
+)
+def test_a_broken_line_of_json_is_rejected_alone(tmp_path: Path, record: Any, reason: str) -> None:
+    good = {"q": "mug", "t": "Mug", "label": "E"}
+    found = rows_of("table", jsonl_of(tmp_path, good, record, b"", good), "relevance", columns=RELEVANCE)
+    assert reasons(found) == {"table:mine.jsonl:2": reason}
+    assert [row.source for row in kept(found)] == ["table:mine.jsonl:1", "table:mine.jsonl:4"]
+
+
+def test_tags_that_are_too_few_are_left_to_formatting(tmp_path: Path) -> None:
+    csv_of(tmp_path, "w,t\nred mug,O\nred mug,O B-shade\n")
+    good, bad = sorted_out("ner", rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
+    assert (good, bad) == ([], {"2 words but 1 tags": 1, "tag 'B-shade' after 'O' is no valid IOB2 tag of a known type": 1})
+
+
+@pytest.mark.parametrize(
+    ("split", "reason"), [("old", "the split is none of train, validation, dev, test"), (None, "split is missing or empty")]
+)
+def test_a_split_that_is_none_is_rejected(tmp_path: Path, split: str | None, reason: str) -> None:
+    jsonl_of(tmp_path, {"r": "soft", "s": "Nice.", "part": split})
+    assert reason_of(tmp_path, "summarization", {**TEXT, "split": "part"}) == reason
+
+
+@pytest.mark.parametrize("key", ["id", "group"])
+def test_a_key_that_is_empty_is_rejected(tmp_path: Path, key: str) -> None:
+    csv_of(tmp_path, "r,s,k\nsoft,Nice.,\n")
+    assert reason_of(tmp_path, "summarization", {**TEXT, key: "k"}) == f"{key} is missing or empty"
+
+
+def test_a_row_that_is_rejected_takes_no_id(tmp_path: Path) -> None:
+    csv_of(tmp_path, "q,t,label,n\nmug,Mug,X,1\nmug,Mug,E,1\n")
+    found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
+    assert (len(kept(found)), list(reasons(found))) == (1, ["table:mine.csv:1"])
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
+def test_a_missing_column_is_named_with_the_file_and_those_there_are(tmp_path: Path, name: str) -> None:
+    {
+        "mine.csv": lambda: csv_of(tmp_path, "q,text,label\nmug,Mug,E\n"),
+        "mine.jsonl": lambda: jsonl_of(tmp_path, {"q": "mug", "text": "Mug"}, {"label": "E"}),
+        "mine.parquet": lambda: parquet_of(tmp_path, q=["mug"], text=["Mug"], label=["E"]),
+    }[name]()
+    sentence = f"{tmp_path / name} has no column 't', but the columns 'q', 'text', 'label'; correct the name or the file"
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
+
+
+def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
+    csv_of(tmp_path, "q,t,t,label\nmug,Mug,Cup,E\n")
+    assert "has more than one column 't'" in refusal("table", tmp_path, "relevance", columns=RELEVANCE)
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"query": "q", "reference": "label"}, "relevance needs a column for title; add title: and the column's name"),
+        ({**RELEVANCE, "colour": "c"}, "'colour' is no field; for relevance name columns for query, title, brand, color, "),
+    ],
+)
+def test_a_column_map_that_does_not_fit_is_refused(tmp_path: Path, columns: dict[str, str], sentence: str) -> None:
+    assert refusal("table", csv_of(tmp_path, HEADER), "relevance", columns=columns).startswith(
+        f"columns of the table: {sentence}"
+    )
+
+
+def test_columns_of_other_tasks_are_left_alone(tmp_path: Path) -> None:
+    csv_of(tmp_path, f"{HEADER}mug,Mug,E\n")
+    assert only(tmp_path, "relevance", {**RELEVANCE, "bullets": "absent"}).reference == "Exact"
+
+
+@pytest.mark.parametrize("how", [name for name in SPOILT if name != "missing"])
+@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
+def test_a_spoilt_file_is_named(tmp_path: Path, name: str, how: str) -> None:
+    (tmp_path / name).touch()
+    spoil(tmp_path / name, how)
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(f"{tmp_path / name} is ")
+
+
+def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
+    spoil(parquet_of(tmp_path, q=["mug"], t=["Mug"], label=["E"]) / "mine.parquet", "cut")
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(
+        f"{tmp_path / 'mine.parquet'} is broken or cut off ("
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_column_names_of_another_encoding_are_named(tmp_path: Path, encoding: str) -> None:
+    csv_of(tmp_path, "größe,t,label\nmug,Mug,E\n".encode(encoding))
+    assert (
+        refusal("table", tmp_path, "relevance", columns=RELEVANCE)
+        == f"{tmp_path / 'mine.csv'} is no UTF-8 text; save it as UTF-8"
+    )
+
+
+def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_name(tmp_path: Path) -> None:
+    csv_of(tmp_path, f"\ufeff{HEADER}mug,Mug,E\n")
+    jsonl_of(tmp_path, '\ufeff{"q": "mug", "t": "Mug", "label": "E"}'.encode())
+    assert len(kept(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))) == 2
+
+
+def test_a_file_of_column_names_alone_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(
+        f"{tmp_path} holds no .csv, .jsonl or .parquet file"
+    )
+    path = csv_of(tmp_path, HEADER) / "mine.csv"
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(f"{path} holds no rows; ")
+
+
+CELL = st.text(alphabet=st.sampled_from('aé," \n\r<b>;\t'), max_size=8)
+
+
+@given(st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=5))
+def test_a_written_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, ...]]) -> None:
+    path = tmp_path_factory.mktemp("table") / "mine.csv"
+    pl.DataFrame(rows, schema=["a", "b", "c"], orient="row").write_csv(path, quote_style="always")
+    assert [tuple(record.values()) for _, record in table_files.read_table(path, ["a"]) if isinstance(record, dict)] == rows
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_of_a_csv_give_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,E\n" + content)
+    good, _ = sorted_out("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
+    assert good[0].source == "table:mine.csv:1"
+
+
+VALUE: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["<b>", "E", "O", "test"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@given(st.sampled_from(table.TASKS), st.data())
+def test_any_values_of_a_row_become_an_example_or_a_reason(task: str, data: st.DataObject) -> None:
+    names = [*table.FIELDS[task], "reference", "group", "split"]
+    values = {name: data.draw(VALUE) for name in names}
+    try:
+        row = table.as_row(task, values, "1")
+    except ValueError as error:
+        assert str(error)
+    else:
+        good, bad = sorted_out(task, [row])
+        assert len(good) + bad.total() == 1
