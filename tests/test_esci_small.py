@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecomtune import tasks
 from ecomtune.datasets import esci_small
 from ecomtune.datasets.splits import check_leakage, split_rows
+from ecomtune.errors import UserError
 from tests.readers import SPOILT, kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
 
 RATINGS: list[Any] = [("mug", "A1", "100.000"), ("mug", "A2", "10.000"), ("tea", "A1", "1.000"), ("tea", "A2", "0.000")]
@@ -100,6 +103,21 @@ def test_a_zip_with_a_broken_byte_is_named(tmp_path: Path) -> None:
     content[200] ^= 255
     path.write_bytes(content)
     assert refusal("esci_small", tmp_path, "description").startswith(f"{path} is broken or cut off (")
+
+
+@given(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4))
+def test_damage_anywhere_in_a_zip_rejects_rows_or_is_told(
+    tmp_path_factory: pytest.TempPathFactory, place: float, damage: bytes
+) -> None:
+    path = write(tmp_path_factory.mktemp("small")) / esci_small.PRODUCTS
+    content = bytearray(path.read_bytes())
+    start = int(place * len(content))
+    content[start : start + len(damage)] = damage
+    path.write_bytes(content)
+    try:
+        assert len(rows_of("esci_small", path.parent, "relevance")) == len(RATINGS)
+    except UserError as error:
+        assert str(error).startswith(str(path))
 
 
 def test_products_with_other_columns_are_named(tmp_path: Path) -> None:

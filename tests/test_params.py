@@ -237,8 +237,16 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
 @pytest.mark.parametrize(
     ("place", "value", "sentence"),
     [
-        ("datasets.shop.reader", "shopp", "datasets.shop.reader: 'shopp' is not in src/ecomtune/datasets (there: demo_shop, "),
-        ("datasets.shop.reader", "fetch", "datasets.shop.reader: 'fetch' is not in src/ecomtune/datasets (there: demo_shop, "),
+        (
+            "datasets.shop.reader",
+            "shopp",
+            "datasets.shop.reader: 'shopp' is not in src/ecomtune/datasets (there: amasum, demo_shop, ",
+        ),
+        (
+            "datasets.shop.reader",
+            "fetch",
+            "datasets.shop.reader: 'fetch' is not in src/ecomtune/datasets (there: amasum, demo_shop, ",
+        ),
         ("train.shared.model", "gpt", "train.shared.model: 'gpt' is not in models of kind causal (there: tiny); add it there"),
         ("train.shared.model", "small", "train.shared.model: 'small' is not in models of kind causal (there: tiny)"),
         ("tasks.ner.dataset", "esci", "tasks.ner.dataset: 'esci' is not in datasets (there: shop, real); add it there"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ecomtune import tasks
 from ecomtune.datasets import table, table_files
 from ecomtune.datasets.formatting import format_rows
+from ecomtune.errors import UserError
 from ecomtune.records import Row
 from ecomtune.sections import TaskSettings
 from tests.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
@@ -287,6 +288,21 @@ def test_any_bytes_of_a_csv_give_rows_or_reasons(tmp_path_factory: pytest.TempPa
     folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,E\n" + content)
     good, _ = sorted_out("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
     assert good[0].source == "table:mine.csv:1"
+
+
+@given(st.floats(0, 1, exclude_max=True), st.binary(max_size=4))
+def test_damage_anywhere_in_a_parquet_file_gives_rows_or_is_told(
+    tmp_path_factory: pytest.TempPathFactory, place: float, damage: bytes
+) -> None:
+    """No damage means that the file ends there."""
+    path = parquet_of(tmp_path_factory.mktemp("table"), r=["soft"] * 50, s=["Nice."] * 50) / "mine.parquet"
+    content = path.read_bytes()
+    start = int(place * len(content))
+    path.write_bytes(content[:start] + damage + (content[start + len(damage) :] if damage else b""))
+    try:
+        sorted_out("summarization", rows_of("table", path.parent, "summarization", columns=TEXT))
+    except UserError as error:
+        assert str(error).startswith(str(path))
 
 
 VALUE: st.SearchStrategy[Any] = st.recursive(

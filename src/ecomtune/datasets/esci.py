@@ -2,20 +2,22 @@
 
 Source: github.com/amazon-science/esci-data, folder shopping_queries_dataset, two parquet files kept by Git LFS (pin the
 address of the data, not of the LFS pointer). Licence: Apache-2.0, which allows redistribution. Languages: the locales us
-(English), es (Spanish) and jp (Japanese); ``locales`` of the data set chooses among them. Published size, not measured
-here: 2,621,288 judgements of 130,652 queries (1,983,272 train, 638,016 test), of which us 1,393,063 and 425,762; about 1.8
-million products. Columns: query, product_id, product_locale, esci_label (E, S, C, I), large_version, split; product_title,
-product_description, product_bullet_point (one a line), product_brand, product_color.
+(English), es (Spanish) and jp (Japanese); ``locales`` of the data set chooses among them. Size as published, since the files
+could not be read here: 2,621,288 judgements in the large version (1,983,272 train, 638,016 test), of which us 1,393,063 and
+425,762, of about 130,000 queries; about 1.8 million products. Columns: example_id, query, product_id, product_locale,
+esci_label (E, S, C, I), large_version, split; product_title, product_description, product_bullet_point (one a line),
+product_brand, product_color.
 
 Relevance is task 2: large_version 1, the official split, joined on id and locale. There is no official validation split:
 a tenth of the train queries, drawn by a fixed hash of the query, is given as validation. A group is a query with its near
-copies in every locale. A train judgement whose query, or a near copy, is in the official test is rejected, since nothing of
-test may stand in train.
+copies in every locale, since the task's input doesn't tell the locale. A train judgement whose query, or a near copy, is in
+the official test is rejected: nothing of test may stand in train.
 
-Description: one row a product of the chosen locales, by the study's filters (``products.described``), most of which fail:
-about half of all products have no description, so max_rejected must allow it. No official split.
+Description: one row a product of the chosen locales, by the study's filters (``products.described``), which reject most
+products, so max_rejected must allow it (esci_small: 0.58, half of all for want of a description). No official split.
 
-Known faults: descriptions hold HTML, which is taken out; titles recur; brand and color are often missing.
+Known faults, by the small part: descriptions hold HTML and entities, which are taken out or resolved; titles and descriptions
+recur; brand and color are often missing; one product stands under two ids, with different labels.
 """
 
 from __future__ import annotations
