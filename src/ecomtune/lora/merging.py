@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from ecomtune.errors import UserError
 from ecomtune.lora.adapter import Adapter, Factors, Matrix
@@ -27,13 +28,14 @@ def merge(adapters: Sequence[Adapter], weights: Sequence[float], method: str, ra
     if method == "linear":
         _check_linear(adapters, weights)
     merged = {}
-    for module in sorted(adapters[0].factors):
-        parts = [adapter.factors[module] for adapter in adapters]
-        if method == "linear":
-            merged[module] = _linear(parts, weights)
-        else:
-            exact = _cat(parts, weights)
-            merged[module] = exact if method == "cat" else compress(exact, rank or exact.rank)
+    with threadpool_limits(limits=1, user_api="blas"):  # for factors so narrow more threads only cost time
+        for module in sorted(adapters[0].factors):
+            parts = [adapter.factors[module] for adapter in adapters]
+            if method == "linear":
+                merged[module] = _linear(parts, weights)
+            else:
+                exact = _cat(parts, weights)
+                merged[module] = exact if method == "cat" else compress(exact, rank or exact.rank)
     return Adapter(merged, adapters[0].config)
 
 

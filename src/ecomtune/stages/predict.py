@@ -18,7 +18,6 @@ from ecomtune.tasks.base import Task
 
 def main(params: Params, name: str) -> None:
     system = pick(params.systems, name, "systems")
-    prepare(params.train.shared.threads)
     with output_folder(Path("data/predictions") / name) as folder:
         for key in system.tasks:
             task = tasks.load(key)
@@ -34,15 +33,18 @@ def main(params: Params, name: str) -> None:
 def _answer_baseline(
     params: Params, task: Task, examples: Sequence[Example], model: Path
 ) -> list[tuple[str, Reference | None]]:
+    settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
+    if settings.model is not None:
+        prepare(params.train.shared.threads)
     from ecomtune import baselines
 
-    settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
     return baselines.answer(settings, task, model, examples)
 
 
 def _answer_prompt(
     params: Params, system: System, task: Task, examples: Sequence[Example], model: Path
 ) -> list[tuple[str, Reference | None]]:
+    prepare(params.train.shared.threads)
     from ecomtune.decoding.answering import answer_task, base_of
 
     settings = params.tasks[task.name]
