@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import BenchmarkError, Options, Turns, run_once
-from ecomtune import datasets, tasks
+from ecomtune import datasets
 from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
 from ecomtune.datasets.formatting import format_rows
-from ecomtune.records import Example
+from ecomtune.records import Example, read_records
 from ecomtune.sections import Dataset, SourceFile, TaskSettings
 from ecomtune.tasks.base import PromptForm
 
@@ -49,7 +50,9 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
     settings = TaskSettings(
         dataset=reader, prompt=form, train_size=train, validation_size=0, test_size=max(test, 1), max_new_tokens=64
     )
-    examples, _, _ = format_rows(tasks.load(task), datasets.read(Dataset(reader=reader), raw, task), settings, SEED)
+    with tempfile.TemporaryDirectory() as made:
+        format_rows(task, datasets.readers(Dataset(reader=reader), raw, task), settings, SEED, Path(made), Path(made))
+        examples = {split: read_records(Path(made) / f"{split}.jsonl", Example) for split in ("train", "test")}
     if len(examples["train"]) < train or len(examples["test"]) < test:
         raise BenchmarkError(f"{reader} has no {train} training and {test} test rows of {task}; measure fewer --repeats")
     return Rows({"queryner": "QueryNER", "demo_shop": "demo shop"}[reader], examples["train"], examples["test"][:test])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner, Result
 
 from ecomtune.cli import app
@@ -57,6 +58,29 @@ def test_check_names_what_no_stage_would_see(project: Path, found: str, put: str
     assert found in text
     params.write_text(text.replace(found, put), encoding="utf-8")
     assert named in refusal("check")
+
+
+def add_own_file(project: Path, pinned: str) -> None:
+    """Name a data set of the user's own in params.yaml, its files as ``pinned`` says."""
+    values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    values["datasets"]["mine"] = {"reader": "queryner", **yaml.safe_load(pinned)}
+    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Path) -> None:
+    own = project / "my: shop.csv"
+    own.write_text("query\nmug\n", encoding="utf-8")
+    add_own_file(project, ecomtune("pin", "my: shop.csv", "--licence", "own, # secret").stdout)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    changed = "my: shop.csv isn't what datasets.mine pins; write the pin that this prints: ecomtune pin my: shop.csv"
+    own.write_text("query\ncup\n", encoding="utf-8")
+    assert refusal("check") == f"error: {changed}"
+    own.unlink()
+    assert refusal("check") == f"error: {changed}"
+
+
+def test_pin_names_a_file_that_is_not_there(project: Path) -> None:
+    assert refusal("pin", "none.csv").startswith("error: none.csv: No such file or directory")
 
 
 def test_a_profile_is_written_and_shown(project: Path) -> None:

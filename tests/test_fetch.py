@@ -248,6 +248,47 @@ def test_an_address_that_is_none_is_named(site: Site) -> None:
     assert refusal(source(site, url="http://127.0.0.1:x")).startswith("conll/train.txt: http://127.0.0.1:x is no URL (")
 
 
+def test_a_file_of_the_users_own_is_copied(site: Site, workplace: Path) -> None:
+    own = workplace / "my data" / "train.csv"
+    own.parent.mkdir()
+    own.write_bytes(CONTENT)
+    check_fetched(source(site, url="my data/train.csv"))
+    check_fetched(source(site, url=str(own)))
+    assert own.read_bytes() == CONTENT
+    assert site.requests == []
+
+
+def test_a_file_of_the_users_own_that_is_gone_or_changed_is_refused_and_left_alone(site: Site, workplace: Path) -> None:
+    sentence = "conll/train.txt: there is no file own.csv; put it there, or correct the url under datasets"
+    assert refusal(source(site, url="own.csv")) == sentence
+    (workplace / "own.csv").write_bytes(b"changed")
+    assert refusal(source(site, url="own.csv")).startswith("conll/train.txt from own.csv has sha256 ")
+    assert (workplace / "own.csv").read_bytes() == b"changed"
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def test_a_file_of_a_hub_data_set_is_asked_for_at_its_commit() -> None:
+    address = fetching.web_address(f"hf://datasets/owner/name@{COMMIT}/data/train.parquet")
+    assert address == f"https://huggingface.co/datasets/owner/name/resolve/{COMMIT}/data/train.parquet"
+    assert fetching.web_address("https://example.org/a@b/c") == "https://example.org/a@b/c"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.org/a",
+        "hf://datasets/owner/name/a.csv",
+        "hf://datasets/owner/name@main/a.csv",
+        f"hf://owner/name@{COMMIT}/a",
+    ],
+)
+def test_an_address_that_pins_nothing_is_refused(site: Site, url: str) -> None:
+    with pytest.raises(ValueError, match="must be a web address, hf://datasets/OWNER/NAME@COMMIT/FILE"):
+        source(site, url=url)
+
+
 def mirror(folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None) -> Path:
     monkeypatch.setenv("ECOMTUNE_MIRROR", str(folder / "mirror"))
     path = folder / "mirror" / "sha256" / SHA256

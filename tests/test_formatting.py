@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ecomtune import tasks
-from ecomtune.datasets.formatting import fault, format_rows
+from ecomtune.datasets.formatting import format_rows
+from ecomtune.datasets.sorting import fault
 from ecomtune.errors import UserError
-from ecomtune.records import Reference, Rejected, Row
+from ecomtune.records import Example, Reference, Rejected, Row, read_records
 from ecomtune.sections import TaskSettings
 
 SPLITS = {"train": 6, "validation": 2, "test": 3}
@@ -32,16 +37,28 @@ def task_settings(**changes: Any) -> TaskSettings:
     return TaskSettings.model_validate({**values, **changes})
 
 
+Formatted = tuple[dict[str, list[Example]], list[Rejected], dict[str, Any]]
+
+
+def formatted(*parts: Sequence[Row | Rejected], name: str = "ner", seed: int = 7, **changes: Any) -> Formatted:
+    """Examples by split, rejected rows and the report of a data set in one or several parts."""
+    with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as scratch:
+        readers = [partial(list, part) for part in parts]
+        report = format_rows(name, readers, task_settings(**changes), seed, Path(made), Path(scratch))
+        examples = {split: read_records(Path(made) / f"{split}.jsonl", Example) for split in SPLITS}
+        return examples, read_records(Path(made) / "rejected.jsonl", Rejected), report
+
+
 def refusal(rows: list[Row], **changes: Any) -> str:
     with pytest.raises(UserError) as caught:
-        format_rows(tasks.load("ner"), rows, task_settings(**changes), 7)
+        formatted(rows, **changes)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_an_example_holds_prompt_target_and_all_of_its_row() -> None:
     task = tasks.load("ner")
-    examples, rejected, _ = format_rows(task, good_rows(), task_settings(prompt="long"), 7)
+    examples, rejected, _ = formatted(good_rows(), prompt="long")
     assert rejected == []
     rows = {row.source: row for row in good_rows()}
     for split, found in examples.items():
@@ -60,7 +77,7 @@ def test_an_example_holds_prompt_target_and_all_of_its_row() -> None:
 
 
 def test_ids_are_unique_and_name_task_split_and_place() -> None:
-    examples, _, _ = format_rows(tasks.load("ner"), good_rows(), task_settings(), 7)
+    examples, _, _ = formatted(good_rows())
     ids = [example.id for found in examples.values() for example in found]
     assert len(set(ids)) == len(ids) == 11
     assert [example.id for example in examples["test"]] == ["ner-test-000000", "ner-test-000001", "ner-test-000002"]
@@ -68,15 +85,15 @@ def test_ids_are_unique_and_name_task_split_and_place() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_a_smaller_size_gives_the_beginning_of_the_larger_one(size: int) -> None:
-    whole, _, _ = format_rows(tasks.load("ner"), good_rows(), task_settings(), 7)
-    part, _, report = format_rows(tasks.load("ner"), good_rows(), task_settings(train_size=size), 7)
+    whole, _, _ = formatted(good_rows())
+    part, _, report = formatted(good_rows(), train_size=size)
     assert part["train"] == whole["train"][:size]
     assert part["test"] == whole["test"]
     assert report["splits"]["train"] == {"available": 6, "rows": size, "groups": size}
 
 
 def test_equal_seeds_give_equal_examples_and_other_seeds_another_order() -> None:
-    first, again, other = (format_rows(tasks.load("ner"), good_rows(), task_settings(), seed)[0] for seed in (7, 7, 8))
+    first, again, other = (formatted(good_rows(), seed=seed)[0] for seed in (7, 7, 8))
     assert first == again != other
     assert {example.source for example in first["train"]} == {example.source for example in other["train"]}
 
@@ -120,7 +137,7 @@ def test_a_sound_row_has_no_fault(name: str, fields: dict[str, Any], reference: 
 
 def test_rejected_rows_are_named_with_their_reason_and_counted() -> None:
     bad = [ner_row(20, "train", words=[]), ner_row(21, "test", tags=["O"]), ner_row(22, "train", words=[""])]
-    examples, rejected, report = format_rows(tasks.load("ner"), [*bad, *good_rows()], task_settings(max_rejected=0.3), 7)
+    examples, rejected, report = formatted([*bad, *good_rows()], max_rejected=0.3)
     assert rejected == [
         Rejected(source="shop:20", reason="field words is missing or empty"),
         Rejected(source="shop:21", reason="2 words but 1 tags"),
@@ -132,7 +149,7 @@ def test_rejected_rows_are_named_with_their_reason_and_counted() -> None:
 
 def test_the_report_counts_available_chosen_and_groups() -> None:
     twin = ner_row(0, "train", words=["other", "mug"]).model_copy(update={"source": "shop:0b"})
-    _, _, report = format_rows(tasks.load("ner"), [*good_rows(), twin], task_settings(test_size=2), 7)
+    _, _, report = formatted([*good_rows(), twin], test_size=2)
     assert report == {
         "dataset": "shop",
         "task": "ner",
@@ -157,7 +174,7 @@ def test_more_rejected_rows_than_max_rejected_stop_with_the_first_of_them() -> N
 
 def test_as_many_rejected_rows_as_max_rejected_allows_pass() -> None:
     rows = [*good_rows(), ner_row(20, "train", words=[])]
-    _, rejected, _ = format_rows(tasks.load("ner"), rows, task_settings(max_rejected=1 / 12), 7)
+    _, rejected, _ = formatted(rows, max_rejected=1 / 12)
     assert len(rejected) == 1
 
 
@@ -173,7 +190,7 @@ def test_no_rows_at_all_stop() -> None:
 
 def test_a_validation_size_of_zero_needs_no_validation_rows() -> None:
     rows = [row for row in good_rows() if row.split != "validation"]
-    examples, _, _ = format_rows(tasks.load("ner"), rows, task_settings(validation_size=0), 7)
+    examples, _, _ = formatted(rows, validation_size=0)
     assert examples["validation"] == []
 
 
@@ -188,3 +205,31 @@ def test_what_two_splits_share_stops_with_both_rows(spoil: Callable[[Row], Row],
     rows = good_rows()
     rows[-1] = spoil(rows[-1])
     assert refusal(rows).startswith(f"tasks.ner: shop:10 in test has the same {shared} as shop:0 in train; remove one")
+
+
+def test_parts_read_side_by_side_give_what_the_whole_gives() -> None:
+    bad = [Rejected(source="shop:30", reason="broken"), ner_row(31, "test", words=[])]
+    rows = [*good_rows()[:4], *bad, *good_rows()[4:]]
+    assert formatted(rows[:3], rows[3:5], [], rows[5:], max_rejected=0.5) == formatted(rows, max_rejected=0.5)
+
+
+def test_half_a_character_is_rejected() -> None:
+    _, rejected, _ = formatted([*good_rows(), ner_row(20, "train", words=["\ud800", "mug"])], max_rejected=0.5)
+    assert rejected == [Rejected(source="shop:20", reason="a text holds half a character (a lone surrogate)")]
+
+
+def test_samples_keep_the_shares_of_the_labels() -> None:
+    labels = ["Exact"] * 60 + ["Irrelevant"] * 30 + ["Substitute"] * 10
+    rows = [
+        Row(
+            fields={"query": f"q{number % 7}", "title": f"Mug {number}"},
+            reference=label,
+            group=f"q{number % 7}",
+            split="test" if number % 7 == 0 else "train",
+            source=f"shop:{number}",
+        )
+        for number, label in enumerate(labels)
+    ]
+    examples, _, _ = formatted(rows, name="relevance", train_size=20, validation_size=0)
+    found = Counter(str(example.reference) for example in examples["train"])
+    assert found == {"Exact": 12, "Irrelevant": 6, "Substitute": 2}

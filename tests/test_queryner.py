@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ecomtune import tasks
-from ecomtune.datasets import queryner, read
-from ecomtune.datasets.formatting import fault
-from ecomtune.datasets.splits import check_leakage, split_rows
+from ecomtune.datasets import queryner, readers
+from ecomtune.datasets.sorting import fault
+from ecomtune.datasets.splits import SPLITS, Marks, check_leakage, mark, sample
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file
 from ecomtune.records import Row
@@ -87,13 +87,13 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
 def test_a_task_that_the_reader_does_not_serve_is_refused_with_those_it_does(tmp_path: Path) -> None:
     sentence = "tasks.relevance.dataset: reader queryner has no data for relevance, only for ner; name another data set"
     with pytest.raises(UserError, match=f"^{sentence}$"):
-        read(Dataset(reader="queryner"), write(tmp_path), "relevance")
+        readers(Dataset(reader="queryner"), write(tmp_path), "relevance")
 
 
 @pytest.mark.parametrize("reader", ["nothing", "fetch", "demo_words", "splits", "", "../queryner"])
 def test_a_name_of_no_reader_is_refused(tmp_path: Path, reader: str) -> None:
     with pytest.raises(UserError) as caught:
-        read(Dataset(reader=reader), tmp_path, "ner")
+        readers(Dataset(reader=reader), tmp_path, "ner")
     assert str(caught.value) == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
 
 
@@ -132,4 +132,6 @@ def test_a_tag_that_continues_nothing_is_read_as_a_beginning() -> None:
 
 @pytest.mark.mirror
 def test_no_real_input_or_group_is_shared_by_splits(real: Path) -> None:
-    check_leakage("ner", split_rows(rows(real), 7), lambda row: tasks.load("ner").input_key(row.fields))
+    found, task = rows(real), tasks.load("ner")
+    marks = Marks.of([mark(row, 0, task.input_key(row.fields), 7) for row in found])
+    check_leakage("ner", marks, {split: sample(marks, split, len(found)) for split in SPLITS}, found.__getitem__)

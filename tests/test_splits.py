@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecomtune import tasks
-from ecomtune.datasets.splits import SPLITS, check_leakage, sample, split_rows
+from ecomtune.datasets.splits import SPLITS, Marks, check_leakage, mark, sample
 from ecomtune.errors import UserError
 from ecomtune.records import Row
 
@@ -21,6 +21,24 @@ def row(group: str, number: int = 0, split: str | None = None, words: list[str] 
     return Row(fields={"words": words or [f"w{number}"]}, reference=["O"], group=group, split=split, source=f"shop:{number}")
 
 
+def marks_of(rows: list[Row], seed: int, strata: list[int] | None = None) -> Marks:
+    ner = tasks.load("ner")
+    places = strata or [0] * len(rows)
+    return Marks.of([mark(each, place, ner.input_key(each.fields), seed) for each, place in zip(rows, places, strict=True)])
+
+
+def sampled(rows: list[Row], size: int, seed: int, strata: list[int] | None = None) -> list[Row]:
+    """The first rows of a sample of a data set that is all training rows."""
+    training = [each.model_copy(update={"split": "train"}) for each in rows]
+    return [training[number] for number in sample(marks_of(training, seed, strata), "train", size)]
+
+
+def split_rows(rows: list[Row], seed: int) -> dict[str, list[Row]]:
+    """The rows of each split, in file order."""
+    marks = marks_of(rows, seed)
+    return {split: [rows[number] for number in sorted(sample(marks, split, len(rows)))] for split in SPLITS}
+
+
 def rows_of(groups: list[str]) -> list[Row]:
     return [row(group, number) for number, group in enumerate(groups)]
 
@@ -30,13 +48,13 @@ def rows_of(groups: list[str]) -> list[Row]:
 def test_a_smaller_sample_is_the_beginning_of_a_larger_one(groups: list[str], seed: int, sizes: tuple[int, int]) -> None:
     rows = rows_of(groups)
     small, large = sorted(sizes)
-    assert sample(rows, small, seed) == sample(rows, large, seed)[:small]
+    assert sampled(rows, small, seed) == sampled(rows, large, seed)[:small]
 
 
 @settings(deadline=None, max_examples=60)
 @given(groups=GROUPS, seed=SEEDS)
 def test_a_sample_of_all_holds_each_row_once_with_groups_together_and_in_file_order(groups: list[str], seed: int) -> None:
-    found = sample(rows_of(groups), len(groups), seed)
+    found = sampled(rows_of(groups), len(groups), seed)
     assert sorted(each.source for each in found) == sorted(each.source for each in rows_of(groups))
     order = [each.group for each in found]
     assert all(order[order.index(group) :][: order.count(group)] == [group] * order.count(group) for group in order)
@@ -50,13 +68,13 @@ def test_a_sample_of_all_holds_each_row_once_with_groups_together_and_in_file_or
 def test_the_order_of_a_sample_does_not_depend_on_other_groups(groups: list[str], seed: int, kept: set[str]) -> None:
     kept = kept | set(groups[::2])
     rows = rows_of(groups)
-    alone = sample([each for each in rows if each.group in kept], len(rows), seed)
-    assert alone == [each for each in sample(rows, len(rows), seed) if each.group in kept]
+    alone = sampled([each for each in rows if each.group in kept], len(rows), seed)
+    assert alone == [each for each in sampled(rows, len(rows), seed) if each.group in kept]
 
 
 def test_another_seed_gives_another_sample() -> None:
     rows = rows_of([f"q{number}" for number in range(50)])
-    assert [sample(rows, 10, seed) == sample(rows, 10, 1) for seed in (1, 2, 3)] == [True, False, False]
+    assert [sampled(rows, 10, seed) == sampled(rows, 10, 1) for seed in (1, 2, 3)] == [True, False, False]
 
 
 @settings(deadline=None, max_examples=60)
@@ -98,13 +116,15 @@ def test_drawn_splits_have_about_their_shares_and_change_with_the_seed() -> None
     assert split_rows(rows, 8) != found
 
 
-def key(each: Row) -> str:
-    return tasks.load("ner").input_key(each.fields)
+def check(**splits: list[Row]) -> None:
+    rows = [each.model_copy(update={"split": split}) for split, found in splits.items() for each in found]
+    marks = marks_of(rows, 7)
+    check_leakage("ner", marks, {split: sample(marks, split, len(rows)) for split in SPLITS}, rows.__getitem__)
 
 
 def leak(**splits: list[Row]) -> str:
     with pytest.raises(UserError) as caught:
-        check_leakage("ner", {split: splits.get(split, []) for split in SPLITS}, key)
+        check(**splits)
     return str(caught.value).partition(",")[0].partition(";")[0]
 
 
@@ -128,4 +148,29 @@ def test_a_group_in_two_splits_is_refused_with_both_rows() -> None:
 def test_copies_within_a_split_and_likeness_across_are_no_leak() -> None:
     twins = [row("a", 1, words=["red", "mug"]), row("a", 2, words=["Red", "mug"])]
     others = [row("b", 3, words=["red", "mugs"])]
-    check_leakage("ner", {"train": twins, "validation": [], "test": others}, key)
+    check(train=twins, test=others)
+
+
+def test_rows_that_are_not_chosen_leak_nothing() -> None:
+    rows = [row("a", 1, "train"), row("a", 2, "test")]
+    marks = marks_of(rows, 7)
+    chosen = {split: sample(marks, split, int(split == "train")) for split in SPLITS}
+    check_leakage("ner", marks, chosen, rows.__getitem__)
+
+
+@settings(deadline=None, max_examples=60)
+@given(strata=st.lists(st.integers(0, 3), min_size=1, max_size=40), seed=SEEDS)
+def test_each_beginning_of_a_sample_holds_the_labels_in_their_shares(strata: list[int], seed: int) -> None:
+    rows = rows_of([f"q{number // 3}" for number in range(len(strata))])
+    found = [strata[int(each.source.partition(":")[2])] for each in sampled(rows, len(rows), seed, strata)]
+    assert sorted(found) == sorted(strata)
+    for size in range(len(found) + 1):
+        for label in set(strata):
+            assert abs(found[:size].count(label) - size * strata.count(label) / len(strata)) <= 2
+
+
+def test_parts_joined_are_the_whole() -> None:
+    rows = rows_of([f"q{number}" for number in range(9)])
+    joined = Marks.joined([marks_of(rows[:4], 7), marks_of([], 7), marks_of(rows[4:], 7)])
+    whole = marks_of(rows, 7)
+    assert all((getattr(joined, name) == getattr(whole, name)).all() for name in ("split", "order", "group", "key"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import sys
 from pathlib import Path
@@ -56,12 +57,29 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
 
 @app.command()
 def check() -> None:
-    """Say whether params.yaml is valid, before any stage runs."""
+    """Say whether params.yaml is valid and names files as they are, before any stage runs."""
+    from ecomtune.datasets.fetch import changed_files
     from ecomtune.params import load
 
     params = load()
+    for problem in changed_files(params)[:1]:
+        raise UserError(problem)
     print("params.yaml is valid")
     _report_left_overs(params)
+
+
+@app.command()
+def pin(
+    file: Annotated[Path, typer.Argument(help="a file of your own")],
+    licence: Annotated[str, typer.Option(help="who may use it, and how")] = "own",
+) -> None:
+    """Print the entry of FILE for the files of a data set in params.yaml."""
+    from ecomtune.datasets import fetch
+
+    entry = fetch.pin(file, licence)
+    print("files:")
+    for number, (key, value) in enumerate(entry.model_dump().items()):
+        print(f"{'  ' if number else '- '}{key}: {json.dumps(value, ensure_ascii=False)}")
 
 
 @app.command()

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, Share, TaskNames
 
 
+def _address(url: str) -> str:
+    hub = re.match(r"hf://datasets/[^/@]+/[^/@]+@[0-9a-f]{40}/.", url)
+    if "://" in url and not re.match("https?://.", url) and not hub:
+        raise ValueError("must be a web address, hf://datasets/OWNER/NAME@COMMIT/FILE (a commit of 40 hex digits), or a path")
+    return url
+
+
 class SourceFile(Section):
-    """A file pinned by address and content; ``path`` is its name in the data set's folder."""
+    """A file pinned by address and content; ``path`` is its name in the data set's folder.
+
+    ``url`` is a web address, ``hf://datasets/OWNER/NAME@COMMIT/FILE`` for a file of a data set on the hub, or the path of
+    the user's own file. ``ecomtune pin`` writes such an entry.
+    """
 
     path: RelativePath
-    url: str = Field(pattern=r"^https?://")
+    url: Annotated[str, Field(min_length=1), AfterValidator(_address)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: Integer = Field(gt=0)
     licence: str

@@ -2,13 +2,16 @@
 
 A reader module names the tasks it serves (``TASKS``) and yields their rows (``rows(raw, task, dataset)``): a broken row as
 Rejected, so that none is lost, while a broken file raises UserError. One that makes its data itself has
-``generate(target, seed)`` too. Its docstring is the data card: source, licence, size, columns, known faults.
+``generate(target, seed)`` too; one for large data has ``parts(raw, task, dataset)``, each of which is given to ``rows`` as
+its last argument, so that parts can be read side by side. Its docstring is the data card: source, licence, size, columns,
+known faults.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -29,13 +32,17 @@ def load(reader: str) -> ModuleType:
     return module
 
 
-def read(dataset: Dataset, raw: Path, task: str) -> Iterator[Row | Rejected]:
-    """Rows of ``task`` from the files in ``raw``. Raises UserError where the reader doesn't serve that task."""
+def readers(dataset: Dataset, raw: Path, task: str) -> list[Callable[[], Iterable[Row | Rejected]]]:
+    """What gives the rows of ``task`` from the files in ``raw``, one for each part that the reader divides them into.
+
+    Raises UserError where the reader doesn't serve that task.
+    """
     module = load(dataset.reader)
     if task not in module.TASKS:
         raise UserError(
             f"tasks.{task}.dataset: reader {dataset.reader} has no data for {task}, only for {', '.join(module.TASKS)}; "
             "name another data set"
         )
-    rows: Iterator[Row | Rejected] = module.rows(raw, task, dataset)
-    return rows
+    if not hasattr(module, "parts"):
+        return [partial(module.rows, raw, task, dataset)]
+    return [partial(module.rows, raw, task, dataset, part) for part in module.parts(raw, task, dataset)]

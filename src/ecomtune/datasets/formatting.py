@@ -2,104 +2,152 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from ecomtune.datasets.splits import check_leakage, sample, split_rows
+import numpy as np
+from rich.progress import track
+
+from ecomtune import tasks
+from ecomtune.datasets.sorting import Part, read_lines, sort_out
+from ecomtune.datasets.splits import SPLITS, Marks, Numbers, check_leakage, sample
 from ecomtune.errors import UserError
-from ecomtune.records import Example, Rejected, Row
+from ecomtune.records import Example, Rejected, Row, dump_line
 from ecomtune.sections import TaskSettings
-from ecomtune.tasks.base import Task, text_of
+from ecomtune.tasks.base import PromptForm
+
+#: Gives the rows of one part of a data set; where there are several parts it must be picklable.
+Reader = Callable[[], Iterable[Row | Rejected]]
+#: The file, beginning and end of a row's line.
+Span = tuple[Path, int, int]
+#: So many examples are made at a time.
+CHUNK = 10_000
 
 
 def format_rows(
-    task: Task, rows: Iterable[Row | Rejected], settings: TaskSettings, seed: int
-) -> tuple[dict[str, list[Example]], list[Rejected], dict[str, Any]]:
-    """Examples by split, rejected rows with their reason, and a report of counts.
+    name: str, readers: Sequence[Reader], settings: TaskSettings, seed: int, folder: Path, scratch: Path
+) -> dict[str, Any]:
+    """Write a task's examples by split, and its rejected rows, into ``folder``; gives a report of counts.
 
-    Raises UserError where no row is left in a split, too many are rejected, or a test input stands in train.
+    Several parts are read by as many processes as there are cores; the result doesn't depend on their number. Memory
+    holds some 50 bytes a row, the rows themselves wait in ``scratch``. Raises UserError where no row is left in a split, too
+    many are rejected, or a test input stands in train.
     """
-    kept, rejected = _sort_out(task, rows)
-    total = len(kept) + len(rejected)
-    if total and len(rejected) / total > settings.max_rejected:
-        first = rejected[0]
-        raise UserError(
-            f"tasks.{task.name}: {len(rejected)} of {total} rows are rejected, more than max_rejected "
-            f"{settings.max_rejected} allows, the first ({first.source}) as {first.reason}; mend the data or raise it"
+    with ExitStack() as stack:
+        pool = stack.enter_context(_processes(os.cpu_count() or 1)) if len(readers) > 1 else None
+        sort = partial(_sort_out, name, seed, scratch)
+        parts = list(track(_each(pool, sort, enumerate(readers)), f"{name}: reading", len(readers), transient=True))
+        _check_rejected(name, settings, parts)
+        marks = Marks.joined([part.marks for part in parts])
+        sizes = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
+        chosen = {split: sample(marks, split, size) for split, size in sizes.items()}
+        for split, size in sizes.items():
+            if size and not len(chosen[split]):
+                raise UserError(f"tasks.{name}: data set {settings.dataset} has no {split} rows; name another data set")
+        starts = np.cumsum([0, *(len(part.ends) for part in parts)])
+        check_leakage(name, marks, chosen, lambda number: _row(parts, starts, number))
+        for split, numbers in chosen.items():
+            places = range(0, len(numbers), CHUNK)
+            chunks = ((place, _spans(parts, starts, numbers[place : place + CHUNK])) for place in places)
+            write = partial(_lines, name, settings.prompt, split)
+            with (folder / f"{split}.jsonl").open("wb") as file:
+                for lines in track(_each(pool, write, chunks), f"{name}: {split}", len(places), transient=True):
+                    file.write(lines)
+    with (folder / "rejected.jsonl").open("wb") as file:
+        for part in parts:
+            file.write(part.rejected.read_bytes())
+    return _report(name, settings, marks, chosen, parts)
+
+
+def _processes(number: int) -> ProcessPoolExecutor:
+    """Fresh processes: forked ones would hang where a library of the reader's has threads."""
+    return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _each(pool: Executor | None, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """The result of each item in their order; only a few are worked on at a time, so that no results pile up."""
+    if pool is None:
+        yield from map(work, items)
+        return
+    left = iter(items)
+    while some := list(islice(left, 4 * (os.cpu_count() or 1))):
+        yield from pool.map(work, some)
+
+
+def _sort_out(name: str, seed: int, scratch: Path, numbered: tuple[int, Reader]) -> Part:
+    number, reader = numbered
+    return sort_out(reader, tasks.load(name), seed, scratch, number)
+
+
+def _row(parts: Sequence[Part], starts: Numbers, number: int) -> Row:
+    place = int(np.searchsorted(starts, number, side="right")) - 1
+    return parts[place].row(number - int(starts[place]))
+
+
+def _spans(parts: Sequence[Part], starts: Numbers, numbers: Numbers) -> list[Span]:
+    places = np.searchsorted(starts, numbers, side="right") - 1
+    return [
+        (parts[place].kept, *parts[place].span(number - int(starts[place])))
+        for place, number in zip(places.tolist(), numbers.tolist(), strict=True)
+    ]
+
+
+def _lines(name: str, form: PromptForm, split: str, chunk: tuple[int, list[Span]]) -> bytes:
+    """The lines of a chunk of examples, whose first one has the given place in its split."""
+    task = tasks.load(name)
+    first, spans = chunk
+    found = []
+    for place, line in enumerate(read_lines(spans), start=first):
+        row = Row.model_validate_json(line)
+        example = Example(
+            id=f"{name}-{split}-{place:06d}",
+            task=name,
+            prompt=task.prompt(row.fields, form),
+            target=task.target(row.fields, row.reference),
+            reference=row.reference,
+            fields=row.fields,
+            group=row.group,
+            source=row.source,
         )
-    available = split_rows(kept, seed)
-    sizes = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
-    chosen = {split: sample(available[split], size, seed) for split, size in sizes.items()}
-    for split, size in sizes.items():
-        if size and not chosen[split]:
-            raise UserError(f"tasks.{task.name}: data set {settings.dataset} has no {split} rows; name another data set")
-    check_leakage(task.name, chosen, lambda row: task.input_key(row.fields))
-    examples = {
-        split: [_example(task, row, settings, f"{task.name}-{split}-{place:06d}") for place, row in enumerate(rows)]
-        for split, rows in chosen.items()
-    }
-    return examples, rejected, _report(task, settings, available, chosen, rejected)
+        found.append(dump_line(example.model_dump()))
+    return "".join(f"{line}\n" for line in found).encode()
 
 
-def _sort_out(task: Task, rows: Iterable[Row | Rejected]) -> tuple[list[Row], list[Rejected]]:
-    kept: list[Row] = []
-    rejected: list[Rejected] = []
-    for row in rows:
-        if isinstance(row, Rejected):
-            rejected.append(row)
-        elif reason := fault(task, row):
-            rejected.append(Rejected(source=row.source, reason=reason))
-        else:
-            kept.append(row)
-    return kept, rejected
-
-
-def fault(task: Task, row: Row) -> str | None:
-    """Why a row can't become an example, or None. A target that doesn't parse back to its reference is a fault too."""
-    for name in task.required_fields:
-        if not text_of(row.fields, name).strip():
-            return f"field {name} is missing or empty"
-    try:
-        target = task.target(row.fields, row.reference)
-    except ValueError as error:
-        return str(error)
-    expected = [target] if task.decoder == "text" else row.reference
-    return None if task.parse(target, row.fields) == expected else "its target doesn't parse back to its reference"
-
-
-def _example(task: Task, row: Row, settings: TaskSettings, identity: str) -> Example:
-    return Example(
-        id=identity,
-        task=task.name,
-        prompt=task.prompt(row.fields, settings.prompt),
-        target=task.target(row.fields, row.reference),
-        reference=row.reference,
-        fields=row.fields,
-        group=row.group,
-        source=row.source,
-    )
+def _check_rejected(name: str, settings: TaskSettings, parts: Sequence[Part]) -> None:
+    rejected = sum(part.reasons.total() for part in parts)
+    total = rejected + sum(len(part.ends) for part in parts)
+    if rejected and rejected / total > settings.max_rejected:
+        first = next(part.first for part in parts if part.first)
+        raise UserError(
+            f"tasks.{name}: {rejected} of {total} rows are rejected, more than max_rejected {settings.max_rejected} allows, "
+            f"the first ({first.source}) as {first.reason}; mend the data or raise it"
+        )
 
 
 def _report(
-    task: Task,
-    settings: TaskSettings,
-    available: dict[str, list[Row]],
-    chosen: dict[str, list[Row]],
-    rejected: list[Rejected],
+    name: str, settings: TaskSettings, marks: Marks, chosen: Mapping[str, Numbers], parts: Sequence[Part]
 ) -> dict[str, Any]:
+    reasons = sum((part.reasons for part in parts), Counter[str]())
     return {
         "dataset": settings.dataset,
-        "task": task.name,
-        "task_version": task.version,
-        "rejected": dict(sorted(Counter(row.reason for row in rejected).items())),
+        "task": name,
+        "task_version": tasks.load(name).version,
+        "rejected": dict(sorted(reasons.items())),
         "shared_between_splits": {"groups": 0, "inputs": 0},  # check_leakage has stopped on any other number
         "splits": {
             split: {
-                "available": len(available[split]),
-                "rows": len(rows),
-                "groups": len({row.group for row in rows}),
+                "available": int((marks.split == SPLITS.index(split)).sum()),
+                "rows": len(numbers),
+                "groups": len(np.unique(marks.group[numbers])),
             }
-            for split, rows in chosen.items()
+            for split, numbers in chosen.items()
         },
     }

@@ -1,9 +1,13 @@
-"""Splits that hold and sub-samples that nest."""
+"""Splits that hold and sub-samples that nest, over a few numbers a row, so that data sets of any size fit into memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecomtune.errors import UserError
 from ecomtune.records import Row
@@ -12,44 +16,90 @@ SPLITS = ("train", "validation", "test")
 #: Where a data set has no official split: the share of groups in test, and in validation.
 TEST_SHARE, VALIDATION_SHARE = 0.1, 0.1
 
+Numbers = NDArray[np.int64]
 
-def split_rows(rows: Iterable[Row], seed: int) -> dict[str, list[Row]]:
-    """Rows by split: the official one, else by a hash of the group, so that no group is ever divided."""
-    splits: dict[str, list[Row]] = {name: [] for name in SPLITS}
-    for row in rows:
-        splits[row.split or _drawn_split(row.group, seed)].append(row)
-    return splits
+
+@dataclass(frozen=True)
+class Marks:
+    """What splitting and sampling need to know of N rows; each an array [N].
+
+    ``split``: place in SPLITS; ``stratum``: place of the row's label among the task's, 0 for tasks without; ``order``: where
+    its group stands in the seeded shuffle; ``group`` and ``key``: hashes of the group and of the input, near copies alike.
+    Hashes have 64 bits: among ten million inputs the chance that any two of them collide is 1 in 370,000.
+    """
+
+    split: NDArray[np.uint8]
+    stratum: NDArray[np.uint8]
+    order: NDArray[np.uint64]
+    group: NDArray[np.uint64]
+    key: NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, rows: list[tuple[int, int, int, int, int]]) -> Marks:
+        """The marks of rows, each as :func:`mark` gives them."""
+        columns = list(zip(*rows, strict=True)) if rows else [()] * 5
+        kinds = (np.uint8, np.uint8, np.uint64, np.uint64, np.uint64)
+        return cls(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
+
+    @classmethod
+    def joined(cls, parts: list[Marks]) -> Marks:
+        """The marks of several parts, one after the other."""
+        names = ("split", "stratum", "order", "group", "key")
+        return cls(*(np.concatenate([getattr(part, name) for part in [cls.of([]), *parts]]) for name in names))
+
+
+def mark(row: Row, stratum: int, key: str, seed: int) -> tuple[int, int, int, int, int]:
+    """Split, stratum, order, group and key of a row; ``key`` is its input, near copies alike.
+
+    The split is the official one, else drawn by a hash of the group, so that no group is ever divided; its place depends
+    on its name and the seed alone, so that it stays when other rows come or go.
+    """
+    split = SPLITS.index(row.split or _drawn_split(row.group, seed))
+    return split, stratum, _hash(f"sample/{seed}/{row.group}"), _hash(row.group), _hash(key)
 
 
 def _drawn_split(group: str, seed: int) -> str:
-    share = _order(group, f"split/{seed}") / 2**256
+    share = _hash(f"split/{seed}/{group}") / 2**64
     if share < TEST_SHARE:
         return "test"
     return "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
 
 
-def sample(rows: Sequence[Row], size: int, seed: int) -> list[Row]:
-    """The first ``size`` rows of one seeded shuffle of the groups; a smaller sample is the beginning of a larger one.
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8])
 
-    A group's place depends on its name and the seed alone, so that it stays when other rows come or go.
+
+def sample(marks: Marks, split: str, size: int) -> Numbers:
+    """Numbers of the first ``size`` rows of a split in one seeded shuffle: a smaller sample is the beginning of a larger one.
+
+    Groups stay together, and each beginning holds the labels in the shares that they have in the whole split, give or
+    take a row: the k-th of a label's n rows stands at (k - 1/2) / n of the whole.
     """
-    ordered = sorted(range(len(rows)), key=lambda index: (_order(rows[index].group, f"sample/{seed}"), index))
-    return [rows[index] for index in ordered[:size]]
+    rows = np.flatnonzero(marks.split == SPLITS.index(split))
+    rows = rows[np.argsort(marks.order[rows], kind="stable")]
+    strata = marks.stratum[rows]
+    places = np.empty(len(rows))
+    for stratum in np.unique(strata):
+        inside = strata == stratum
+        number = int(inside.sum())
+        places[inside] = (np.arange(number) + 0.5) / number
+    return rows[np.argsort(places, kind="stable")[:size]]
 
 
-def _order(group: str, salt: str) -> int:
-    return int.from_bytes(hashlib.sha256(f"{salt}/{group}".encode()).digest())
+def check_leakage(task: str, marks: Marks, chosen: Mapping[str, Numbers], row: Callable[[int], Row]) -> None:
+    """Raises UserError where two splits share an input (case, punctuation and white space aside) or a group.
 
-
-def check_leakage(task: str, splits: Mapping[str, Sequence[Row]], input_key: Callable[[Row], str]) -> None:
-    """Raises UserError where two splits share an input (case, punctuation and white space aside) or a group."""
-    for name, key_of in (("input", input_key), ("group", lambda row: row.group)):
-        seen: dict[str, tuple[str, Row]] = {}
-        for split in SPLITS:
-            for row in splits[split]:
-                other = seen.setdefault(key_of(row), (split, row))
-                if other[0] != split:
+    ``row`` gives the row of a number.
+    """
+    for name, values in (("input", marks.key), ("group", marks.group)):
+        for place, second in enumerate(SPLITS):
+            for first in SPLITS[:place]:
+                found = np.flatnonzero(np.isin(values[chosen[second]], values[chosen[first]]))
+                if len(found):
+                    other = chosen[second][found[0]]
+                    copied = chosen[first][values[chosen[first]] == values[other]][0]
                     raise UserError(
-                        f"tasks.{task}: {row.source} in {split} has the same {name} as {other[1].source} in {other[0]}; "
-                        "remove one of them from the data set, or let the project draw the split"
+                        f"tasks.{task}: {row(int(other)).source} in {second} has the same {name} as "
+                        f"{row(int(copied)).source} in {first}; remove one of them from the data set, or let the project "
+                        "draw the split"
                     )

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
-from ecomtune import datasets, tasks
+from ecomtune import datasets
 from ecomtune.datasets.formatting import format_rows
-from ecomtune.files import dump_json, output_folder, write_text
+from ecomtune.files import SCRATCH, dump_json, output_folder, write_text
 from ecomtune.params import Params
-from ecomtune.records import write_records
 from ecomtune.stages import pick, run
 
 
 def main(params: Params, name: str) -> None:
     settings = pick(params.tasks, name, "tasks")
-    raw = Path("data/raw") / settings.dataset
-    rows = datasets.read(params.datasets[settings.dataset], raw, name)
-    examples, rejected, report = format_rows(tasks.load(name), rows, settings, params.seed)
-    with output_folder(Path("data/examples") / name) as folder:
-        for split, records in examples.items():
-            write_records(folder / f"{split}.jsonl", records)
-        write_records(folder / "rejected.jsonl", rejected)
+    readers = datasets.readers(params.datasets[settings.dataset], Path("data/raw") / settings.dataset, name)
+    with output_folder(Path("data/examples") / name) as folder, tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
+        report = format_rows(name, readers, settings, params.seed, folder, Path(scratch))
         write_text(folder / "report.json", dump_json(report))
+    found = {split: counts["rows"] for split, counts in report["splits"].items()}
     asked = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
     for split, number in asked.items():
-        if len(examples[split]) < number:
-            print(f"{name}: {split}_size asks for {number} rows, {settings.dataset} has {len(examples[split])}")
-    print(
-        f"{name}: "
-        + ", ".join(f"{len(records)} {split}" for split, records in examples.items())
-        + f", {len(rejected)} rejected"
-    )
+        if found[split] < number:
+            print(f"{name}: {split}_size asks for {number} rows, {settings.dataset} has {found[split]}")
+    rejected = sum(report["rejected"].values())
+    print(f"{name}: {', '.join(f'{number} {split}' for split, number in found.items())}, {rejected} rejected")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,10 @@ class Task(ABC):
         """Where ``decoder`` is tags: the answer words that may follow ``previous`` (None at the start)."""
         return ()
 
+    def stratum(self, reference: Reference) -> int:
+        """The place of a label among the task's, by which samples are stratified; 0 where the task has no labels."""
+        return self.labels.index(reference) if isinstance(reference, str) and reference in self.labels else 0
+
     def input_key(self, fields: Fields) -> str:
         """The row's input after lower-casing and without punctuation and white space: equal keys are near copies.
 
