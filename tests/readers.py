@@ -6,15 +6,16 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ecomtune import tasks
-from ecomtune.datasets import read
-from ecomtune.datasets.formatting import fault
+from ecomtune.datasets import readers
+from ecomtune.datasets.sorting import fault
+from ecomtune.datasets.splits import SPLITS, Marks, check_leakage, mark, sample
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file
 from ecomtune.records import Rejected, Row
@@ -30,7 +31,7 @@ SPOILT = {
 
 
 def rows_of(reader: str, folder: Path, task: str, **keys: Any) -> list[Row | Rejected]:
-    return list(read(Dataset(reader=reader, **keys), folder, task))
+    return [row for read in readers(Dataset(reader=reader, **keys), folder, task) for row in read()]
 
 
 def refusal(reader: str, folder: Path, task: str, **keys: Any) -> str:
@@ -82,3 +83,10 @@ def sorted_out(task: str, rows: Iterable[Row | Rejected]) -> tuple[list[Row], Co
         else:
             bad[reason] += 1
     return good, bad
+
+
+def check_no_leak(task: str, rows: Sequence[Row], seed: int) -> None:
+    """Let the project's own check look at all rows."""
+    keys = [tasks.load(task).input_key(row.fields) for row in rows]
+    marks = Marks.of([value for row, key in zip(rows, keys, strict=True) for value in mark(row, 0, key, seed)])
+    check_leakage(task, marks, {split: sample(marks, split, len(rows)) for split in SPLITS}, rows.__getitem__)

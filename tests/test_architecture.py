@@ -21,7 +21,7 @@ LAYERS = [
     {"params"},
     {"encoding"},
     {"tasks", "datasets", "metrics"},
-    {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers"},
+    {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"stages"},
     {"cli"},
 ]

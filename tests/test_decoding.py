@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune import tasks
 from ecomtune.decoding import answering, row_attention
-from ecomtune.decoding.answering import answer_task, base_of, load_model
+from ecomtune.decoding.answering import Weights, answer_task, base_of, load_model
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.session import MIN_PREFIX, Session, SharedPrefix
 from ecomtune.encoding import encode_prompt, encode_text
@@ -399,7 +399,7 @@ def examples_of(name: str) -> list[Example]:
 def answers_of(name: str, base: Path, adapter: Path | None = None, rows: int = len(QUERIES), **changes: Any) -> list[str]:
     examples = examples_of(name)[:rows]
     prompts = [example.prompt for example in examples]
-    return answer_task(tasks.load(name), task_settings(**changes), examples, prompts, base, adapter)
+    return answer_task(tasks.load(name), task_settings(**changes), examples, prompts, Weights(base, adapter))
 
 
 @pytest.fixture(scope="module")

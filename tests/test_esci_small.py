@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecomtune import tasks
 from ecomtune.datasets import esci_small
-from ecomtune.datasets.splits import check_leakage, split_rows
 from ecomtune.errors import UserError
-from tests.readers import SPOILT, kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
+from tests.readers import SPOILT, check_no_leak, kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
 
 RATINGS: list[Any] = [("mug", "A1", "100.000"), ("mug", "A2", "10.000"), ("tea", "A1", "1.000"), ("tea", "A2", "0.000")]
 PRODUCTS: list[dict[str, Any]] = [
@@ -171,4 +169,4 @@ def test_every_real_product_becomes_an_example_or_is_rejected_as_on_the_card(rea
 def test_no_real_input_or_group_is_shared_by_drawn_splits(real: Path, task: str) -> None:
     good, _ = sorted_out(task, rows_of("esci_small", real, task))
     for seed in range(5):
-        check_leakage(task, split_rows(good, seed), lambda row: tasks.load(task).input_key(row.fields))
+        check_no_leak(task, good, seed)

@@ -155,7 +155,10 @@ def test_the_report_counts_available_chosen_and_groups() -> None:
         "task": "ner",
         "task_version": tasks.load("ner").version,
         "rejected": {},
-        "shared_between_splits": {"groups": 0, "inputs": 0},
+        "leakage": {
+            "inputs": {"train": 7, "validation": 2, "test": 2, "shared": 0},
+            "groups": {"train": 6, "validation": 2, "test": 2, "shared": 0},
+        },
         "splits": {
             "train": {"available": 7, "rows": 7, "groups": 6},
             "validation": {"available": 2, "rows": 2, "groups": 2},

@@ -209,7 +209,7 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("merge.recipes.tasks.weights.ner", float("nan"), "merge.recipes.tasks.weights.ner: Input should be a finite"),
         ("score.bootstrap", 99, "score.bootstrap: Input should be greater than or equal to 100"),
         ("score.confidence", 1, "score.confidence: Input should be less than 1"),
-        ("datasets.real.files.0.url", "ftp://example.org", "datasets.real.files.0.url: String should match pattern"),
+        ("datasets.real.files.0.url", "ftp://example.org", "datasets.real.files.0.url: must be a web address, hf://"),
         ("datasets.real.files.0.sha256", "abc", "datasets.real.files.0.sha256: String should match pattern"),
         ("models.tiny.name", "", "models.tiny: source package needs the key name"),
         ("models.tiny.sha256", "", "models.tiny: source package needs the key sha256"),

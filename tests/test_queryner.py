@@ -13,11 +13,11 @@ import pytest
 from ecomtune import tasks
 from ecomtune.datasets import queryner, readers
 from ecomtune.datasets.sorting import fault
-from ecomtune.datasets.splits import SPLITS, Marks, check_leakage, mark, sample
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file
 from ecomtune.records import Row
 from ecomtune.sections import Dataset
+from tests.readers import check_no_leak
 
 TRAIN = 'acme\tB-creator\nred\tB-color\nmug\tB-core_product_type\n\ngröße\tB-UoM\n12"\tI-UoM\n'
 DEV = "tea\tO\n\n"
@@ -132,6 +132,4 @@ def test_a_tag_that_continues_nothing_is_read_as_a_beginning() -> None:
 
 @pytest.mark.mirror
 def test_no_real_input_or_group_is_shared_by_splits(real: Path) -> None:
-    found, task = rows(real), tasks.load("ner")
-    marks = Marks.of([mark(row, 0, task.input_key(row.fields), 7) for row in found])
-    check_leakage("ner", marks, {split: sample(marks, split, len(found)) for split in SPLITS}, found.__getitem__)
+    check_no_leak("ner", rows(real), 7)

@@ -49,7 +49,7 @@ def refusal(path: Path, kind: type[Record] = Row) -> str:
 
 def spoiled(folder: Path, line: str | bytes) -> Path:
     """A file of three records with ``line`` in the place of the second."""
-    good = dump_line(row().model_dump()).encode()
+    good = dump_line(row()).encode()
     path = folder / "rows.jsonl"
     path.write_bytes(b"\n".join([good, line if isinstance(line, bytes) else line.encode(), good, b""]))
     return path
@@ -71,19 +71,19 @@ def test_a_record_is_one_line_of_canonical_json(workplace: Path, records: list[R
     write_records(workplace / "records.jsonl", records)
     lines = (workplace / "records.jsonl").read_bytes().split(b"\n")
     assert lines.pop() == b""
-    expected = [json.dumps(record.model_dump(), ensure_ascii=False, sort_keys=True) for record in records]
+    expected = [json.dumps(record.model_dump(), ensure_ascii=False, separators=(",", ":")) for record in records]
     assert [line.decode() for line in lines] == expected
 
 
 def test_records_that_fail_in_the_middle_leave_the_former_file(workplace: Path) -> None:
     write_records(workplace / "records.jsonl", [row()])
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(ValueError, match="surrogate"):
         write_records(workplace / "records.jsonl", (each for each in [row(), row().model_copy(update={"group": "\ud800"})]))
     assert read_records(workplace / "records.jsonl", Row) == [row()]
 
 
 def test_a_file_with_windows_line_ends_reads_the_same(tmp_path: Path) -> None:
-    line = dump_line(row().model_dump()).encode()
+    line = dump_line(row()).encode()
     (tmp_path / "rows.jsonl").write_bytes(line + b"\r\n" + line + b"\r\n")
     assert read_records(tmp_path / "rows.jsonl", Row) == [row(), row()]
 

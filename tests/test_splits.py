@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 
 import pytest
@@ -24,7 +25,8 @@ def row(group: str, number: int = 0, split: str | None = None, words: list[str] 
 def marks_of(rows: list[Row], seed: int, strata: list[int] | None = None) -> Marks:
     ner = tasks.load("ner")
     places = strata or [0] * len(rows)
-    return Marks.of([mark(each, place, ner.input_key(each.fields), seed) for each, place in zip(rows, places, strict=True)])
+    found = [mark(each, place, ner.input_key(each.fields), seed) for each, place in zip(rows, places, strict=True)]
+    return Marks.of([value for marks in found for value in marks])
 
 
 def sampled(rows: list[Row], size: int, seed: int, strata: list[int] | None = None) -> list[Row]:
@@ -170,7 +172,8 @@ def test_each_beginning_of_a_sample_holds_the_labels_in_their_shares(strata: lis
 
 
 def test_parts_joined_are_the_whole() -> None:
-    rows = rows_of([f"q{number}" for number in range(9)])
-    joined = Marks.joined([marks_of(rows[:4], 7), marks_of([], 7), marks_of(rows[4:], 7)])
-    whole = marks_of(rows, 7)
-    assert all((getattr(joined, name) == getattr(whole, name)).all() for name in ("split", "order", "group", "key"))
+    rows, strata = rows_of([f"q{number}" for number in range(9)]), [0, 1, 2, 3, 0, 1, 2, 3, 0]
+    joined = Marks.joined([marks_of(rows[:4], 7, strata[:4]), marks_of([], 7), marks_of(rows[4:], 7, strata[4:])])
+    whole = marks_of(rows, 7, strata)
+    assert whole.stratum.tolist() == strata
+    assert all((getattr(joined, each.name) == getattr(whole, each.name)).all() for each in dataclasses.fields(Marks))

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecomtune import tasks
-from ecomtune.datasets import table, table_files
+from ecomtune.datasets import readers, table, table_files
 from ecomtune.datasets.formatting import format_rows
 from ecomtune.errors import UserError
 from ecomtune.records import Row
-from ecomtune.sections import TaskSettings
+from ecomtune.sections import Dataset, TaskSettings
 from tests.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
 
 RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
@@ -53,10 +52,13 @@ def reason_of(folder: Path, task: str, columns: dict[str, str]) -> str:
 
 def test_a_csv_of_200_rows_becomes_examples_of_three_splits_by_a_column_map_alone(tmp_path: Path) -> None:
     lines = [f'red mug {number // 4},"Mug, no. {number}",{"ESCI"[number % 4]}\n' for number in range(200)]
-    found = rows_of("table", csv_of(tmp_path, HEADER + "".join(lines)), "relevance", columns=RELEVANCE)
+    csv_of(tmp_path, HEADER + "".join(lines))
     settings = TaskSettings(dataset="mine", train_size=1000, validation_size=100, test_size=100, max_new_tokens=4)
-    examples, rejected, _ = format_rows(tasks.load("relevance"), found, settings, seed=7)
-    assert rejected == [] and sum(map(len, examples.values())) == 200 and all(examples.values())
+    dataset, made = Dataset(reader="table", columns=RELEVANCE), tmp_path / "made"
+    made.mkdir()
+    report = format_rows("relevance", readers(dataset, tmp_path, "relevance"), settings, 7, made, made)
+    counts = [split["rows"] for split in report["splits"].values()]
+    assert report["rejected"] == {} and sum(counts) == 200 and all(counts)
 
 
 @pytest.mark.parametrize("write", ["csv", "jsonl", "parquet"])

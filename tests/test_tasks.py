@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ecomtune import tasks
-from ecomtune.datasets.formatting import fault
+from ecomtune.datasets.sorting import fault
 from ecomtune.errors import UserError
 from ecomtune.records import Reference, Row
 from ecomtune.tasks.base import PromptForm, Task

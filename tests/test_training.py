@@ -258,3 +258,11 @@ def test_a_process_is_prepared_with_its_threads_offline_and_quiet(monkeypatch: p
         assert logging.get_verbosity() == logging.ERROR
     finally:
         logging.set_verbosity(verbosity)
+
+
+def test_four_bits_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(
+        UserError, match=r"train\.shared\.quantization: nf4 needs a CUDA GPU, and there is none; set it to none"
+    ):
+        train_adapter(RELEVANCE[:1], BASE, SETTINGS.model_copy(update={"quantization": "nf4"}), seed=5)

@@ -48,7 +48,7 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
     source = _profile_file(name)
     load(source)
     new = source.read_text(encoding="utf-8")
-    old = PARAMS_FILE.read_text(encoding="utf-8") if PARAMS_FILE.is_file() else ""
+    old = PARAMS_FILE.read_text(encoding="utf-8", errors="replace") if PARAMS_FILE.is_file() else ""
     changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(source), lineterm="", n=0))
     write_text(PARAMS_FILE, new)
     print("\n".join(changes) if changes else f"params.yaml is profile {name} already")
@@ -80,6 +80,23 @@ def pin(
     print("files:")
     for number, (key, value) in enumerate(entry.model_dump().items()):
         print(f"{'  ' if number else '- '}{key}: {json.dumps(value, ensure_ascii=False)}")
+
+
+@app.command()
+def plan(
+    name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml; default: params.yaml")] = "",
+    teraflops: Annotated[float, typer.Option(min=0, help="peak of the machine that it is planned for; 0: this one's")] = 0,
+) -> None:
+    """Print what a run would download and cost, stage by stage, without running anything."""
+    from rich.console import Console
+
+    from ecomtune import plan as planning
+    from ecomtune.params import PARAMS_FILE, load
+
+    params = load(_profile_file(name) if name else PARAMS_FILE)
+    operations = teraflops * 1e12 or planning.peak_operations()
+    Console().print(planning.table(planning.steps(params, Path(), operations)))
+    print(f"{planning.ADVICE} Peak: {operations / 1e12:.2f} TFLOP/s.")
 
 
 @app.command()

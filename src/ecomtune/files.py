@@ -81,7 +81,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 def output_folder(path: Path) -> Iterator[Path]:
     """A scratch folder that becomes ``path`` when the block ends without an error.
 
-    An error, a signal that Python turns into one, or a kill leaves the former ``path`` untouched.
+    An error, a signal that Python turns into one, or a kill while it is written leaves the former ``path`` untouched; a kill
+    between the last two renames leaves it in scratch, and nothing half-written.
     """
     SCRATCH.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=SCRATCH, prefix=f"{path.name}."))

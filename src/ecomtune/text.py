@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+_BETWEEN_ASCII_WORDS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
+@lru_cache(maxsize=16_384)  # one text is looked at several times in a row's life, a query in many rows
 def normalize(text: str) -> str:
     """Lower-cased words of ``text``, apart by single spaces, without punctuation: equal for near copies."""
-    return re.sub(r"[\W_]+", " ", text.lower()).strip()
+    lowered = text.lower()
+    if lowered.isascii():  # the same, in a quarter of the time
+        return " ".join(lowered.translate(_BETWEEN_ASCII_WORDS).split())
+    return _BETWEEN_WORDS.sub(" ", lowered).strip()

@@ -11,8 +11,8 @@ from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from ecomtune.baselines.inputs import input_pair
-from ecomtune.errors import UserError, reading
+from ecomtune.baselines.inputs import input_pair, labels_of
+from ecomtune.errors import reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example, Reference
 from ecomtune.sections import Baseline
@@ -24,8 +24,7 @@ def fit(
     settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
 ) -> None:
     """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle."""
-    if len({str(example.reference) for example in train}) < 2:
-        raise UserError(f"tasks.{task.name}.train_size: its {len(train)} training rows have one label only; raise it")
+    labels_of(train, task)
     vectorizer = _vectorizer()
     features = vectorizer.fit_transform([_text(example, task) for example in train])
     regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=seed)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, DataCollatorWithPadding, set_seed
+from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
-from ecomtune.baselines.inputs import input_pair
-from ecomtune.baselines.trainer import batches, model_folder, train_model
+from ecomtune.baselines.inputs import input_pair, labels_of
+from ecomtune.baselines.trainer import batches, load_trained, load_with_head, train_model
 from ecomtune.records import Example, Reference
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
@@ -19,16 +19,8 @@ def fit(
     settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
 ) -> None:
     """Train encoder and head on the examples' labels."""
-    labels = sorted({str(example.reference) for example in train})
-    tokenizer = AutoTokenizer.from_pretrained(model_folder(settings))
-    set_seed(seed)  # the head starts at random
-    model = AutoModelForSequenceClassification.from_pretrained(
-        model_folder(settings),
-        num_labels=len(labels),
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        dtype=torch.float32,
-    )
+    labels = labels_of(train, task)
+    tokenizer, model = load_with_head(AutoModelForSequenceClassification, settings, labels, seed)
     rows = []
     for example in train:
         encoded = tokenizer(*input_pair(example, task), truncation=True, max_length=settings.max_length)
@@ -41,8 +33,7 @@ def fit(
 @torch.inference_mode()
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
     """The likeliest label of each example."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer, model = load_trained(AutoModelForSequenceClassification, folder)
     answers: list[tuple[str, Reference | None]] = []
     for batch in batches(examples):
         pairs = [input_pair(example, task) for example in batch]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import AutoModelForTokenClassification, AutoTokenizer, DataCollatorForTokenClassification, set_seed
+from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
-from ecomtune.baselines.trainer import batches, model_folder, train_model
+from ecomtune.baselines.trainer import batches, load_trained, load_with_head, train_model
 from ecomtune.records import Example, Reference
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
@@ -24,15 +24,7 @@ def fit(
 ) -> None:
     """Train encoder and head on the examples' tags."""
     tags = sorted({tag for example in train for tag in example.reference} | {"O"})
-    tokenizer = AutoTokenizer.from_pretrained(model_folder(settings))
-    set_seed(seed)  # the head starts at random
-    model = AutoModelForTokenClassification.from_pretrained(
-        model_folder(settings),
-        num_labels=len(tags),
-        id2label=dict(enumerate(tags)),
-        label2id={tag: index for index, tag in enumerate(tags)},
-        dtype=torch.float32,
-    )
+    tokenizer, model = load_with_head(AutoModelForTokenClassification, settings, tags, seed)
     rows = []
     for example in train:
         encoded = _encode(tokenizer, texts_of(example.fields, "words"), settings.max_length)
@@ -48,8 +40,7 @@ def fit(
 @torch.inference_mode()
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
     """The best valid tag sequence of each example; words beyond ``max_length``, or of which no piece is left, are O."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForTokenClassification.from_pretrained(folder).eval()
+    tokenizer, model = load_trained(AutoModelForTokenClassification, folder)
     tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
     answers: list[tuple[str, Reference | None]] = []
     for batch in batches(examples):

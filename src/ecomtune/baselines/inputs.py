@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ecomtune.errors import UserError
 from ecomtune.records import Example
 from ecomtune.tasks.base import Task, text_of
+
+
+def labels_of(train: Sequence[Example], task: Task) -> list[str]:
+    """The labels of the training examples, sorted. Raises UserError where there is one only: nothing could be learnt."""
+    labels = sorted({str(example.reference) for example in train})
+    if len(labels) < 2:
+        raise UserError(f"tasks.{task.name}.train_size: its {len(train)} training rows have one label only; raise it")
+    return labels
 
 
 def input_text(example: Example, task: Task) -> str:

@@ -30,7 +30,7 @@ from typing import Final
 
 import polars as pl
 
-from ecomtune.datasets.parquet import batches, scan, tuples
+from ecomtune.datasets.parquet import batches, rows_in, scan, tuples
 from ecomtune.datasets.products import described, judged, query_group, without_repeated_titles
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
@@ -43,12 +43,29 @@ VALIDATION_SHARE: Final = 0.1
 KEY: Final = ("product_id", "product_locale")
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+#: The first row of a part, and its number of rows.
+Part = tuple[int, int]
+ALL: Final[Part] = (0, 2**62)
+#: Into how many parts judgements are divided, and the fewest that make one: each part is joined anew with all products.
+PARTS: Final = 8
+PART_ROWS: Final = 25_000
+
+
+def parts(raw: Path, task: str, dataset: Dataset) -> list[Part]:
+    """The parts of the judgements; the products' rows, told from each other by their titles, are one."""
+    if task != "relevance":
+        return [ALL]
+    number = rows_in(raw / EXAMPLES, "query")
+    size = max(-(-number // PARTS), PART_ROWS)
+    return [(first, size) for first in range(0, max(number, 1), size)]
+
+
+def rows(raw: Path, task: str, dataset: Dataset, part: Part = ALL) -> Iterator[Row | Rejected]:
     """Rows of the chosen locales in the order of the files. Raises UserError for a file that can't be read."""
-    return _judgements(raw, dataset.locales) if task == "relevance" else _descriptions(raw, dataset.locales)
+    return _judgements(raw, dataset.locales, part) if task == "relevance" else _descriptions(raw, dataset.locales)
 
 
-def _judgements(raw: Path, locales: tuple[str, ...]) -> Iterator[Row | Rejected]:
+def _judgements(raw: Path, locales: tuple[str, ...], part: Part) -> Iterator[Row | Rejected]:
     path = raw / EXAMPLES
     texts = ("query", *KEY, "esci_label", "split")
     columns = {"example_id": None, "large_version": pl.Int64, **dict.fromkeys(texts, pl.String)}
@@ -58,7 +75,9 @@ def _judgements(raw: Path, locales: tuple[str, ...]) -> Iterator[Row | Rejected]
     products = scan(raw / PRODUCTS, dict.fromkeys((*KEY, *shown), pl.String)).with_columns(known=pl.lit(True))
     test_groups = {query_group(query or "") for (query,) in _test_queries(examples, path)}
     repeated = _repeated(examples, path)
-    joined = examples.join(products, on=KEY, how="left", maintain_order="left")
+    first, number = part
+    chosen = examples.filter(pl.col("row").is_between(first + 1, first + number))
+    joined = chosen.join(products, on=KEY, how="left", maintain_order="left")
     before = 0
     for row, *values in tuples(joined.select("row", "query", *shown, "esci_label", "split", "known"), path):
         if row == before:  # the products file names this product twice: the first counts

@@ -81,7 +81,9 @@ def changed_files(params: Params) -> list[str]:
 
 
 def pin(file: Path, licence: str) -> SourceFile:
-    """The entry that pins the user's own file. Raises OSError where it can't be read."""
+    """The entry that pins the user's own file. Raises UserError where it is empty, OSError where it can't be read."""
+    if not file.stat().st_size:
+        raise UserError(f"{file} is empty; pin a file that holds data")
     return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)
 
 

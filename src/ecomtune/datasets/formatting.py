@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections import Counter
+import signal
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,7 @@ def format_rows(
     holds some 50 bytes a row, the rows themselves wait in ``scratch``. Raises UserError where no row is left in a split, too
     many are rejected, or a test input stands in train.
     """
-    with ExitStack() as stack:
-        pool = stack.enter_context(_processes(os.cpu_count() or 1)) if len(readers) > 1 else None
+    with _processes(min(len(readers), os.cpu_count() or 1)) as pool:
         sort = partial(_sort_out, name, seed, scratch)
         parts = list(track(_each(pool, sort, enumerate(readers)), f"{name}: reading", len(readers), transient=True))
         _check_rejected(name, settings, parts)
@@ -53,7 +54,7 @@ def format_rows(
             if size and not len(chosen[split]):
                 raise UserError(f"tasks.{name}: data set {settings.dataset} has no {split} rows; name another data set")
         starts = np.cumsum([0, *(len(part.ends) for part in parts)])
-        check_leakage(name, marks, chosen, lambda number: _row(parts, starts, number))
+        leakage = check_leakage(name, marks, chosen, lambda number: _row(parts, starts, number))
         for split, numbers in chosen.items():
             places = range(0, len(numbers), CHUNK)
             chunks = ((place, _spans(parts, starts, numbers[place : place + CHUNK])) for place in places)
@@ -64,12 +65,40 @@ def format_rows(
     with (folder / "rejected.jsonl").open("wb") as file:
         for part in parts:
             file.write(part.rejected.read_bytes())
-    return _report(name, settings, marks, chosen, parts)
+    return _report(name, settings, marks, chosen, parts, leakage)
 
 
-def _processes(number: int) -> ProcessPoolExecutor:
-    """Fresh processes: forked ones would hang where a library of the reader's has threads."""
-    return ProcessPoolExecutor(number, mp_context=multiprocessing.get_context("spawn"))
+@contextmanager
+def _processes(number: int) -> Iterator[Executor | None]:
+    """So many fresh processes (forked ones would hang where a library of the reader's has threads), none for a single one."""
+    if number < 2:
+        yield None
+        return
+    pool = ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), initializer=_leave_with_parent)
+    try:
+        yield pool
+    except BaseException:
+        children = multiprocessing.active_children()
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in children:
+            child.terminate()
+            child.join()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _leave_with_parent() -> None:
+    """In a fresh process: leave Ctrl-C to the parent, and end when it is gone, even by SIGKILL."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_await_parent, daemon=True).start()
+
+
+def _await_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)
 
 
 def _each(pool: Executor | None, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
@@ -77,9 +106,18 @@ def _each(pool: Executor | None, work: Callable[[Any], Any], items: Iterable[Any
     if pool is None:
         yield from map(work, items)
         return
-    left = iter(items)
-    while some := list(islice(left, 4 * (os.cpu_count() or 1))):
-        yield from pool.map(work, some)
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > 1 + (os.cpu_count() or 1):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a process that formats rows was killed, probably for want of memory; make room and run this again"
+        ) from error
 
 
 def _sort_out(name: str, seed: int, scratch: Path, numbered: tuple[int, Reader]) -> Part:
@@ -117,7 +155,7 @@ def _lines(name: str, form: PromptForm, split: str, chunk: tuple[int, list[Span]
             group=row.group,
             source=row.source,
         )
-        found.append(dump_line(example.model_dump()))
+        found.append(dump_line(example))
     return "".join(f"{line}\n" for line in found).encode()
 
 
@@ -133,7 +171,12 @@ def _check_rejected(name: str, settings: TaskSettings, parts: Sequence[Part]) ->
 
 
 def _report(
-    name: str, settings: TaskSettings, marks: Marks, chosen: Mapping[str, Numbers], parts: Sequence[Part]
+    name: str,
+    settings: TaskSettings,
+    marks: Marks,
+    chosen: Mapping[str, Numbers],
+    parts: Sequence[Part],
+    leakage: dict[str, dict[str, int]],
 ) -> dict[str, Any]:
     reasons = sum((part.reasons for part in parts), Counter[str]())
     return {
@@ -141,7 +184,7 @@ def _report(
         "task": name,
         "task_version": tasks.load(name).version,
         "rejected": dict(sorted(reasons.items())),
-        "shared_between_splits": {"groups": 0, "inputs": 0},  # check_leakage has stopped on any other number
+        "leakage": leakage,
         "splits": {
             split: {
                 "available": int((marks.split == SPLITS.index(split)).sum()),

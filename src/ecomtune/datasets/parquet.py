@@ -30,6 +30,12 @@ def scan(path: Path, columns: Mapping[str, type[pl.DataType] | None]) -> pl.Lazy
     return frame.select(wanted)
 
 
+def rows_in(path: Path, column: str) -> int:
+    """The number of rows of a parquet file that has the column. Raises UserError as :func:`scan` does."""
+    ((number,),) = tuples(scan(path, {column: None}).select(pl.len()), path)
+    return int(number)
+
+
 def batches(frame: pl.LazyFrame, path: Path) -> Iterator[pl.DataFrame]:
     """The rows of ``frame`` in order, some thousands at once. Raises UserError naming ``path`` where it is broken."""
     try:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from pydantic_core import PydanticSerializationError
-
-from ecomtune.datasets.splits import Marks, mark
+from ecomtune.datasets.splits import SPLITS, Marks, mark
 from ecomtune.records import Rejected, Row, dump_line
 from ecomtune.tasks.base import Task, text_of
 
@@ -45,41 +43,50 @@ class Part:
 def read_lines(spans: Iterable[tuple[Path, int, int]]) -> Iterator[bytes]:
     """The bytes of each file between two places."""
     with ExitStack() as stack:
-        files: dict[Path, int] = {}
+        files: dict[Path, mmap] = {}
         for path, start, end in spans:
             if path not in files:
-                files[path] = stack.enter_context(path.open("rb")).fileno()
-            yield os.pread(files[path], end - start, start)
+                file = stack.enter_context(path.open("rb"))
+                files[path] = stack.enter_context(mmap(file.fileno(), 0, access=ACCESS_READ))
+            yield files[path][start:end]
 
 
 def sort_out(rows: Callable[[], Iterable[Row | Rejected]], task: Task, seed: int, folder: Path, number: int) -> Part:
     """Sort out one part of a data set's rows, into files of ``folder`` named by the part's ``number``."""
-    ends, marks, reasons = array("q"), [], Counter[str]()
-    kept, rejected, first, end = folder / f"{number}.kept", folder / f"{number}.rejected", None, 0
+    kept, rejected = folder / f"{number}.kept", folder / f"{number}.rejected"
+    ends, marks, reasons = array("q"), array("Q"), Counter[str]()
+    first, end = None, 0
     with kept.open("wb") as keeping, rejected.open("wb") as rejecting:
         for row in rows():
-            found = row if isinstance(row, Rejected) else _line_or_fault(task, row)
-            if isinstance(found, bytes) and isinstance(row, Row):
+            found = row.reason if isinstance(row, Rejected) else _line_or_fault(task, row)
+            if isinstance(row, Row) and isinstance(found, bytes):
                 end += keeping.write(found)
                 ends.append(end)
-                marks.append(mark(row, task.stratum(row.reference), task.input_key(row.fields), seed))
-            elif isinstance(found, Rejected):
-                rejecting.write(f"{dump_line(found.model_dump())}\n".encode())
-                reasons[found.reason] += 1
-                first = first or found
+                marks.extend(mark(row, task.stratum(row.reference), task.input_key(row.fields), seed))
+            else:
+                refused = Rejected(source=_whole(row.source), reason=_whole(str(found)))
+                rejecting.write(f"{dump_line(refused)}\n".encode())
+                reasons[refused.reason] += 1
+                first = first or refused
     return Part(kept, rejected, ends, Marks.of(marks), reasons, first)
 
 
-def _line_or_fault(task: Task, row: Row) -> bytes | Rejected:
-    reason = fault(task, row)
+def _line_or_fault(task: Task, row: Row) -> bytes | str:
     try:
-        return Rejected(source=row.source, reason=reason) if reason else f"{row.model_dump_json()}\n".encode()
-    except PydanticSerializationError:
-        return Rejected(source=row.source, reason="a text holds half a character (a lone surrogate)")
+        return fault(task, row) or f"{dump_line(row)}\n".encode()
+    except ValueError:
+        return "a text holds half a character (a lone surrogate)"
+
+
+def _whole(text: str) -> str:
+    """``text`` with a question mark for each half of a character (a lone surrogate)."""
+    return text.encode(errors="replace").decode()
 
 
 def fault(task: Task, row: Row) -> str | None:
     """Why a row can't become an example, or None. A target that doesn't parse back to its reference is a fault too."""
+    if row.split not in (None, *SPLITS):
+        return f"split {row.split!r} is none of {', '.join(SPLITS)}"
     for name in task.required_fields:
         if not text_of(row.fields, name).strip():
             return f"field {name} is missing or empty"

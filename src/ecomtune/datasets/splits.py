@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,10 @@ class Marks:
     key: NDArray[np.uint64]
 
     @classmethod
-    def of(cls, rows: list[tuple[int, int, int, int, int]]) -> Marks:
-        """The marks of rows, each as :func:`mark` gives them."""
-        columns = list(zip(*rows, strict=True)) if rows else [()] * 5
-        kinds = (np.uint8, np.uint8, np.uint64, np.uint64, np.uint64)
-        return cls(*(np.array(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)))
+    def of(cls, marks: Sequence[int]) -> Marks:
+        """The marks of rows, laid end to end as :func:`mark` gives them."""
+        split, stratum, *others = np.asarray(marks, dtype=np.uint64).reshape(-1, 5).T
+        return cls(split.astype(np.uint8), stratum.astype(np.uint8), *map(np.ascontiguousarray, others))
 
     @classmethod
     def joined(cls, parts: list[Marks]) -> Marks:
@@ -54,15 +54,16 @@ def mark(row: Row, stratum: int, key: str, seed: int) -> tuple[int, int, int, in
     The split is the official one, else drawn by a hash of the group, so that no group is ever divided; its place depends
     on its name and the seed alone, so that it stays when other rows come or go.
     """
-    split = SPLITS.index(row.split or _drawn_split(row.group, seed))
-    return split, stratum, _hash(f"sample/{seed}/{row.group}"), _hash(row.group), _hash(key)
+    drawn, order, group = _of_group(row.group, seed)
+    return SPLITS.index(row.split or drawn), stratum, order, group, _hash(key)
 
 
-def _drawn_split(group: str, seed: int) -> str:
+@lru_cache(maxsize=4096)  # rows of one group lie near each other
+def _of_group(group: str, seed: int) -> tuple[str, int, int]:
+    """The split that is drawn for a group, its place in the shuffle, and its hash."""
     share = _hash(f"split/{seed}/{group}") / 2**64
-    if share < TEST_SHARE:
-        return "test"
-    return "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
+    drawn = "test" if share < TEST_SHARE else "validation" if share < TEST_SHARE + VALIDATION_SHARE else "train"
+    return drawn, _hash(f"sample/{seed}/{group}"), _hash(group)
 
 
 def _hash(text: str) -> int:
@@ -72,8 +73,9 @@ def _hash(text: str) -> int:
 def sample(marks: Marks, split: str, size: int) -> Numbers:
     """Numbers of the first ``size`` rows of a split in one seeded shuffle: a smaller sample is the beginning of a larger one.
 
-    Groups stay together, and each beginning holds the labels in the shares that they have in the whole split, give or
-    take a row: the k-th of a label's n rows stands at (k - 1/2) / n of the whole.
+    Each beginning holds the labels in the shares that they have in the whole split, give or take a row: the k-th of a
+    label's n rows, group after group, stands at (k - 1/2) / n of the whole. So groups stay together where a task has no
+    labels, and nearly so where it has.
     """
     rows = np.flatnonzero(marks.split == SPLITS.index(split))
     rows = rows[np.argsort(marks.order[rows], kind="stable")]
@@ -86,12 +88,18 @@ def sample(marks: Marks, split: str, size: int) -> Numbers:
     return rows[np.argsort(places, kind="stable")[:size]]
 
 
-def check_leakage(task: str, marks: Marks, chosen: Mapping[str, Numbers], row: Callable[[int], Row]) -> None:
-    """Raises UserError where two splits share an input (case, punctuation and white space aside) or a group.
+def check_leakage(
+    task: str, marks: Marks, chosen: Mapping[str, Numbers], row: Callable[[int], Row]
+) -> dict[str, dict[str, int]]:
+    """How many different inputs (case, punctuation and white space aside) and groups each split has, and several share.
 
-    ``row`` gives the row of a number.
+    Raises UserError where it is any; ``row`` gives the row of a number.
     """
+    report = {}
     for name, values in (("input", marks.key), ("group", marks.group)):
+        different = {split: len(np.unique(values[chosen[split]])) for split in SPLITS}
+        together = len(np.unique(np.concatenate([values[chosen[split]] for split in SPLITS])))
+        report[f"{name}s"] = {**different, "shared": sum(different.values()) - together}
         for place, second in enumerate(SPLITS):
             for first in SPLITS[:place]:
                 found = np.flatnonzero(np.isin(values[chosen[second]], values[chosen[first]]))
@@ -103,3 +111,4 @@ def check_leakage(task: str, marks: Marks, chosen: Mapping[str, Numbers], row: C
                         f"{row(int(copied)).source} in {first}; remove one of them from the data set, or let the project "
                         "draw the split"
                     )
+    return report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.labels import answer_likeliest
-from ecomtune.encoding import context_of, encode_prompt
+from ecomtune.encoding import Tokenizer, context_of, encode_prompt, encode_text
 from ecomtune.errors import UserError, reading
 from ecomtune.files import SCRATCH, dump_json, read_json, sha256_file, sha256_folder, write_text
 from ecomtune.records import Example
@@ -25,15 +26,50 @@ from ecomtune.sections import TaskSettings
 from ecomtune.tasks.base import Fields, Task, texts_of
 
 
+def device() -> tuple[str, torch.dtype]:
+    """Where answers are computed, and in which numbers: bf16 on a GPU, else fp32, since CPUs are slow in bf16."""
+    return ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+
+
+class Weights:
+    """A pretrained folder, and maybe an adapter on it: hashed and loaded when first needed, and then kept."""
+
+    def __init__(self, base: Path, adapter: Path | None = None) -> None:
+        self.base = base
+        self.adapter = adapter
+
+    @classmethod
+    def of_adapter(cls, adapter: Path) -> Weights:
+        """An adapter with the base that it names. Raises UserError where that is gone."""
+        return cls(base_of(adapter), adapter)
+
+    @cached_property
+    def hashes(self) -> dict[str, str | None]:
+        """The sha256 of both folders."""
+        return {"adapter": sha256_folder(self.adapter) if self.adapter else None, "base": sha256_folder(self.base)}
+
+    @cached_property
+    def model(self) -> Any:
+        """See :func:`load_model`."""
+        return load_model(self.base, self.adapter)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the base. Raises UserError where it is broken."""
+        with reading(self.base):
+            return AutoTokenizer.from_pretrained(self.base)
+
+
 def load_model(base: Path, adapter: Path | None) -> Any:
     """The causal model of ``base``, an adapter added into its weights (exact, and faster than beside them).
 
     Raises UserError where either is broken, or the adapter isn't whole: PEFT itself takes what it finds.
     """
+    place, numbers = device()
     with reading(base):
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=row_attention.NAME)
     if adapter is None:
-        return model.eval()
+        return model.to(place, numbers).eval()
     from peft import PeftModel, get_peft_model_state_dict
     from peft.utils import SAFETENSORS_WEIGHTS_NAME
 
@@ -46,7 +82,7 @@ def load_model(base: Path, adapter: Path | None) -> Any:
             raise ValueError(f"it lacks, or adds, {min(found ^ set(taken))}")
         if not all(tensor.isfinite().all() for tensor in taken.values()):
             raise ValueError("its weights are not finite numbers: its training has diverged")
-        return tuned.merge_and_unload().eval()
+        return tuned.merge_and_unload().to(place, numbers).eval()  # merged in fp32, so that bf16 rounds the sum only
 
 
 def base_of(adapter: Path) -> Path:
@@ -63,8 +99,7 @@ def answer_task(
     settings: TaskSettings,
     examples: Sequence[Example],
     prompts: Sequence[str],
-    base: Path,
-    adapter: Path | None,
+    weights: Weights,
     demonstrations: Sequence[tuple[Fields, str]] = (),
 ) -> list[str]:
     """Raw answers, from scratch where the same weights have answered the same prompts by the same code before.
@@ -72,12 +107,11 @@ def answer_task(
     ``demonstrations`` are those that the prompts hold already: calibrated labels need them once more.
     """
     empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt, demonstrations)
-    key = _cache_key(task, settings, [*prompts, empty], base, adapter)
+    key = _cache_key(task, settings, [*prompts, empty], weights)
     cached = SCRATCH / "answers" / f"{key}.json"
     if (known := _cached(cached, len(prompts))) is not None:
         return known
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    model = load_model(base, adapter)
+    model, tokenizer = weights.model, weights.tokenizer
     _check_context(model, tokenizer, settings, examples, prompts)
     with Progress() as bar:
         rows = bar.add_task(task.name, total=len(prompts))
@@ -99,14 +133,20 @@ def _cached(file: Path, number: int) -> list[str] | None:
 def _check_context(
     model: Any, tokenizer: Any, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
 ) -> None:
-    """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut."""
+    """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut.
+
+    A constrained answer is as long as its target, give or take a tag's few tokens, whatever max_new_tokens says.
+    """
     context = context_of(model.config)
     for example, prompt in zip(examples, prompts, strict=True):
-        needed = len(encode_prompt(tokenizer, prompt)) + settings.max_new_tokens
+        answer = settings.max_new_tokens
+        if settings.decoding == "constrained":
+            answer = max(answer, 2 * len(encode_text(tokenizer, example.target)))
+        needed = len(encode_prompt(tokenizer, prompt)) + answer
         if needed > context:
             raise UserError(
-                f"example {example.id}: its prompt and max_new_tokens need {needed} tokens, the model's context has {context}; "
-                f"lower tasks.{example.task}.max_new_tokens or the system's shots"
+                f"example {example.id}: its prompt and answer need up to {needed} tokens, the model's context has {context}; "
+                f"lower tasks.{example.task}.max_new_tokens or the system's shots, or take the row out of the data set"
             )
 
 
@@ -146,13 +186,13 @@ def code_of(task: Task) -> dict[str, str]:
     return {file.relative_to(package).as_posix(): sha256_file(file) for file in files}
 
 
-def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], base: Path, adapter: Path | None) -> str:
+def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], weights: Weights) -> str:
     """All that decides the answers: weights, prompts, decoding and its code, and the batches, which decide last digits."""
     parts = {
-        "adapter": sha256_folder(adapter) if adapter else None,
-        "base": sha256_folder(base),
+        **weights.hashes,
         "batch_size": settings.batch_size,
         "code": code_of(task),
+        "device": [str(part) for part in device()],
         "libraries": [torch.__version__, transformers.__version__],
         "prompts": list(prompts),
         "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),

@@ -42,11 +42,11 @@ def load_adapter(folder: Path) -> Adapter:
     """Read a plain LoRA adapter. Raises UserError where it is missing, broken or of a kind whose ΔW isn't B @ A."""
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
-    config = read_json(folder / CONFIG)
-    for option in ("use_dora", "lora_bias", "alpha_pattern", "rank_pattern"):
-        if config.get(option):
-            raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
     with reading(folder):
+        config = read_json(folder / CONFIG)
+        for option in ("use_dora", "lora_bias", "alpha_pattern", "rank_pattern"):
+            if config.get(option):
+                raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
         tensors = load_file(folder / WEIGHTS)
     others = sorted(name for name in tensors if not name.endswith((_A, _B)))
     if others:

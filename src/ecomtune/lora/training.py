@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,14 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from torch.utils.data import DataLoader
-from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments, set_seed
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
 
 from ecomtune.encoding import EncodedExample, context_of, encode_example
 from ecomtune.errors import UserError, reading
@@ -69,9 +77,15 @@ def train_adapter(examples: Sequence[Example], base: Path, settings: Training, s
 
 
 def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
-    """The weights of ``base`` with a fresh adapter on every linear layer but the head (the paper's choice)."""
+    """The weights of ``base`` with a fresh adapter on every linear layer but the head (the paper's choice).
+
+    Raises UserError where they are missing or broken, or can't be quantized here.
+    """
+    options = {"quantization_config": four_bits()} if settings.quantization == "nf4" else {}
     with reading(base):
-        causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=prefix_attention.NAME)
+        causal = AutoModelForCausalLM.from_pretrained(
+            base, dtype=torch.float32, attn_implementation=prefix_attention.NAME, **options
+        )
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
@@ -84,9 +98,23 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
     return SharedPrefixLora(causal, config)
 
 
+def four_bits() -> BitsAndBytesConfig:
+    """QLoRA's base weights: 4-bit NormalFloat, its constants quantized too, multiplied in bf16 (arXiv 2305.14314)."""
+    if not torch.cuda.is_available():
+        raise UserError("train.shared.quantization: nf4 needs a CUDA GPU, and there is none; set it to none")
+    if importlib.util.find_spec("bitsandbytes") is None:
+        raise UserError("train.shared.quantization: nf4 needs the package bitsandbytes; install it, or set it to none")
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=torch.bfloat16,
+    )
+
+
 def training_arguments(settings: Training, seed: int, folder: str) -> TrainingArguments:
     """Trainer's arguments. The plan holds all epochs, so that for Trainer there is one."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=folder,
         num_train_epochs=1,
         gradient_accumulation_steps=settings.accumulation,
@@ -106,6 +134,8 @@ def training_arguments(settings: Training, seed: int, folder: str) -> TrainingAr
         dataloader_pin_memory=False,
         disable_tqdm=False,  # its default follows the log level
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would cut the shared prefix in pieces
+    return arguments
 
 
 class PlannedBatches:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Counts = NDArray[np.float64]
+#: Resamples that are drawn at a time: many of many groups would need gigabytes.
+PIECE = 1000
 
 
 def group_sums(counts: Counts, groups: Sequence[str]) -> Counts:
@@ -22,8 +24,9 @@ def resample(sums: Counts, resamples: int, seed: int) -> Counts:
     """Total counts [resamples, k] of as many groups as there are, drawn with replacement."""
     rng = np.random.default_rng(seed)
     number = len(sums)
-    drawn = rng.multinomial(number, np.full(number, 1 / number), size=resamples)
-    return drawn @ sums
+    shares = np.full(number, 1 / number)
+    pieces = [min(PIECE, resamples - start) for start in range(0, resamples, PIECE)]
+    return np.concatenate([rng.multinomial(number, shares, size=piece) @ sums for piece in pieces])
 
 
 def intervals(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecomtune import tasks
@@ -13,46 +13,52 @@ from ecomtune.records import Example, Prediction, Reference, read_task, write_re
 from ecomtune.runtime import prepare
 from ecomtune.sections import System
 from ecomtune.stages import pick, run
-from ecomtune.tasks.base import Task
+
+#: A task, its test examples, and for each the raw answer and its meaning.
+Answered = tuple[str, list[Example], Sequence[tuple[str, Reference | None]]]
 
 
 def main(params: Params, name: str) -> None:
     system = pick(params.systems, name, "systems")
+    answer = _answer_baseline if system.kind == "baseline" else _answer_prompts
     with output_folder(Path("data/predictions") / name) as folder:
-        for key in system.tasks:
-            task = tasks.load(key)
-            examples = read_task(Path("data/examples") / key / "test.jsonl", Example, key)
-            model = Path(model_of(system, key, params))
-            if system.kind == "baseline":
-                answers = _answer_baseline(params, task, examples, model)
-            else:
-                answers = _answer_prompt(params, system, task, examples, model)
+        for key, examples, answers in answer(params, system):
             write_records(folder / f"{key}.jsonl", _predictions(name, examples, answers))
 
 
-def _answer_baseline(
-    params: Params, task: Task, examples: Sequence[Example], model: Path
-) -> list[tuple[str, Reference | None]]:
-    settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
-    if settings.model is not None:
-        prepare(params.train.shared.threads)
-    from ecomtune import baselines
+def _answer_baseline(params: Params, system: System) -> Iterator[Answered]:
+    """The tasks of a system of baselines, a model each."""
+    for key in system.tasks:
+        model = Path(model_of(system, key, params))
+        settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
+        if settings.model is not None:
+            prepare(params.train.shared.threads)
+        from ecomtune import baselines
 
-    return baselines.answer(settings, task, model, examples)
+        examples = _test_rows(key)
+        yield key, examples, baselines.answer(settings, tasks.load(key), model, examples)
 
 
-def _answer_prompt(
-    params: Params, system: System, task: Task, examples: Sequence[Example], model: Path
-) -> list[tuple[str, Reference | None]]:
+def _answer_prompts(params: Params, system: System) -> Iterator[Answered]:
+    """The tasks of a system of one causal model, or of an adapter each."""
     prepare(params.train.shared.threads)
-    from ecomtune.decoding.answering import answer_task, base_of
+    from ecomtune.decoding.answering import Weights, answer_task
 
-    settings = params.tasks[task.name]
-    demonstrations = [(example.fields, example.target) for example in demonstrations_of(system, task.name)]
-    prompts = [task.prompt(example.fields, settings.prompt, demonstrations) for example in examples]
-    base, adapter = (base_of(model), model) if system.kind == "adapter" else (model, None)
-    answers = answer_task(task, settings, examples, prompts, base, adapter, demonstrations)
-    return [(answer, task.parse(answer, example.fields)) for answer, example in zip(answers, examples, strict=True)]
+    weights = None
+    for key in system.tasks:
+        task, settings, examples = tasks.load(key), params.tasks[key], _test_rows(key)
+        model = Path(model_of(system, key, params))
+        if weights is None or model not in (weights.base, weights.adapter):
+            weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
+        demonstrations = [(example.fields, example.target) for example in demonstrations_of(system, key)]
+        prompts = [task.prompt(example.fields, settings.prompt, demonstrations) for example in examples]
+        answers = answer_task(task, settings, examples, prompts, weights, demonstrations)
+        parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
+        yield key, examples, list(zip(answers, parsed, strict=True))
+
+
+def _test_rows(task: str) -> list[Example]:
+    return read_task(Path("data/examples") / task / "test.jsonl", Example, task)
 
 
 def demonstrations_of(system: System, task: str) -> list[Example]:

@@ -58,10 +58,10 @@ class Task(ABC):
     def input_key(self, fields: Fields) -> str:
         """The row's input after lower-casing and without punctuation and white space: equal keys are near copies.
 
-        A text of punctuation alone is its own key.
+        Fields stay apart; one of punctuation alone is its own key.
         """
-        text = " ".join(text_of(fields, name) for name in self.required_fields)
-        return normalize(text) or text
+        texts = [text_of(fields, name) for name in self.required_fields]
+        return "\n".join(normalize(text) or text for text in texts)
 
 
 def text_of(fields: Fields, name: str) -> str:

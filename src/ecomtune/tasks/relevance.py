@@ -16,7 +16,7 @@ LABELS: Final = ("Exact", "Substitute", "Complement", "Irrelevant")
 
 def missing_words(fields: Fields) -> str:
     """The query's words that the product's text lacks: small models compare two texts badly unless they are told."""
-    product = set(normalize(" ".join(text_of(fields, name) for name in ("title", "brand", "color"))).split())
+    product = {word for name in ("title", "brand", "color") for word in normalize(text_of(fields, name)).split()}
     return " ".join(word for word in normalize(text_of(fields, "query")).split() if word not in product) or "none"
 
 

@@ -1,0 +1,215 @@
+"""What a parameter file would cost, told before anything runs: downloads, tokens, memory, time.
+
+Estimates, not promises: tokens are counted on examples that are there, else taken as the most that params allow; a token
+costs 2 operations a weight forward and as many for the gradient of its input (Kaplan et al. 2020, section 2.1), weights that
+are trained 2 more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from rich.table import Table
+
+from ecomtune.files import read_json
+from ecomtune.params import Params, model_of
+from ecomtune.sections import Model
+
+#: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
+SHARE_OF_PEAK = 0.4
+#: What a process that imports torch and transformers costs before its work, and any other.
+HEAVY_START, LIGHT_START = 8.0, 1.0
+#: Rows by which the tokens of a row are estimated.
+SAMPLE = 200
+BYTES = 4
+ADVICE = (
+    "Tokens are those of examples that lie in data/, else the most that max_length allows; unknown: run dvc repro pretrained, "
+    "or give the model's parameters."
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One stage: what it brings, how many tokens it computes, its peak memory in bytes, its seconds; None where unknown."""
+
+    stage: str
+    downloads: str = ""
+    rows: int | None = None
+    tokens: int | None = None
+    memory: float | None = None
+    seconds: float | None = None
+
+
+def steps(params: Params, root: Path, operations: float) -> list[Step]:
+    """Every stage in dvc's order on a machine that does ``operations`` multiplications and additions a second at its peak."""
+    return list(_steps(_Study(params, root, operations * SHARE_OF_PEAK)))
+
+
+def peak_operations(seconds: float = 0.5) -> float:
+    """Operations a second of the best of repeated matrix products in fp32 by NumPy on this machine's processors."""
+    side = 1024
+    left = right = np.ones((side, side), dtype=np.float32)
+    best, until = 0.0, perf_counter() + seconds
+    while perf_counter() < until:
+        started = perf_counter()
+        left @ right
+        best = max(best, 2 * side**3 / (perf_counter() - started))
+    return best
+
+
+@dataclass(frozen=True)
+class _Study:
+    params: Params
+    root: Path
+    speed: float
+
+    def weights(self, model: str) -> int | None:
+        """The number of a model's weights: of its file where it is there, else as params say."""
+        file = self.root / "models/pretrained" / model / "model.safetensors"
+        return weights_in(file) if file.is_file() else self.params.models[model].parameters
+
+    def tokens(self, task: str) -> int:
+        """Tokens of a row's prompt and target: counted on examples that are there, else as many as may be trained on."""
+        report = self.root / "data/examples" / task / "report.json"
+        settings, shared = self.params.tasks[task], self.params.train.shared
+        if report.is_file() and read_json(report).get("dataset") == settings.dataset:
+            return tokens_of(self.root / "data/examples" / task / "train.jsonl", self.root, shared.model)
+        return shared.max_length
+
+    def seconds(self, operations: float | None, start: float = HEAVY_START) -> float | None:
+        return None if operations is None else start + operations / self.speed
+
+
+@lru_cache
+def weights_in(file: Path) -> int:
+    """The number of weights in a safetensors file, by its header."""
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    return sum(int(np.prod(tensor["shape"], dtype=np.int64)) for name, tensor in header.items() if name != "__metadata__")
+
+
+@lru_cache
+def tokens_of(examples: Path, root: Path, model: str) -> int:
+    """Mean tokens of the first examples of a file; four characters count as one where no tokenizer is there."""
+    with examples.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in islice(file, SAMPLE)]
+    texts = [f"{row['prompt']}\n{row['target']}" for row in rows]
+    tokenizer = root / "models/pretrained" / model / "tokenizer.json"
+    if not tokenizer.is_file():
+        return sum(map(len, texts)) // (4 * max(len(texts), 1))
+    from tokenizers import Tokenizer
+
+    encoded = Tokenizer.from_file(str(tokenizer)).encode_batch(texts)
+    return sum(len(each.ids) for each in encoded) // max(len(texts), 1)
+
+
+def _steps(study: _Study) -> Iterator[Step]:
+    params = study.params
+    for name, dataset in params.datasets.items():
+        size = sum(file.bytes for file in dataset.files if "://" in file.url)
+        yield Step(f"download@{name}", f"{size / 1e6:.1f} MB" if size else "", seconds=LIGHT_START)
+    for name, model in params.models.items():
+        weights = study.weights(name)
+        memory = None if weights is None else 2.0 * BYTES * weights
+        yield Step(f"pretrained@{name}", _source(model), memory=memory, seconds=study.seconds(None if weights is None else 0))
+    for name, task in params.tasks.items():
+        yield Step(f"format@{name}", rows=task.train_size + task.validation_size + task.test_size, seconds=LIGHT_START)
+    yield from _trainings(study)
+    for name in params.merge.recipes:
+        yield Step(f"merge@{name}", seconds=LIGHT_START)
+    yield from _baselines(study)
+    yield from _predictions(study)
+    for name in params.systems:
+        yield Step(f"score@{name}", seconds=LIGHT_START)
+    yield Step("compare", seconds=LIGHT_START)
+
+
+def _source(model: Model) -> str:
+    place = {"package": "package", "hub": "hub", "folder": "folder"}[model.source]
+    return f"{place} {model.name or model.folder}" + (f" {model.version[:12]}" if model.version else "")
+
+
+def _trainings(study: _Study) -> Iterator[Step]:
+    params = study.params
+    weights = study.weights(params.train.shared.model)
+    for name, adapter in params.train.adapters.items():
+        settings = params.train.settings_of(name)
+        rows = {task: min(params.tasks[task].train_size, adapter.limit.get(task, 10**12)) for task in adapter.tasks}
+        shares = adapter.shard[1] if adapter.shard else 1
+        learnt = sum(rows.values()) // shares * settings.epochs
+        tokens = sum(number * study.tokens(task) for task, number in rows.items()) // shares * settings.epochs
+        longest = max(study.tokens(task) for task in adapter.tasks)
+        batch = min(settings.token_budget, settings.batch_size * longest)
+        memory = None if weights is None else float(BYTES * weights * (1 + batch / 1000))
+        seconds = study.seconds(None if weights is None else 4.0 * weights * tokens)
+        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds)
+
+
+def _baselines(study: _Study) -> Iterator[Step]:
+    for name, baseline in study.params.baselines.items():
+        rows = study.params.tasks[baseline.task].train_size
+        if baseline.model is None:
+            yield Step(f"baseline@{name}", rows=rows, seconds=LIGHT_START)
+            continue
+        weights, tokens = study.weights(baseline.model), min(study.tokens(baseline.task), baseline.max_length)
+        tokens *= rows * baseline.epochs
+        memory = None if weights is None else 4.0 * BYTES * weights  # weights, gradients and AdamW's two moments
+        seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
+        yield Step(f"baseline@{name}", rows=rows * baseline.epochs, tokens=tokens, memory=memory, seconds=seconds)
+
+
+def _predictions(study: _Study) -> Iterator[Step]:
+    params = study.params
+    outs = {f"models/baselines/{baseline.out}": baseline for baseline in params.baselines.values()}
+    for name, system in params.systems.items():
+        rows = sum(params.tasks[task].test_size for task in system.tasks)
+        shown = {task: study.tokens(task) * (1 + system.shots) for task in system.tasks}
+        tokens = sum(shown[task] * params.tasks[task].test_size for task in system.tasks)
+        if system.kind == "baseline":
+            models = {outs[model_of(system, task, params)].model for task in system.tasks}
+        else:
+            models = {params.train.shared.model if system.kind == "adapter" else Path(system.reads).name}
+        found = [study.weights(model) for model in models if model is not None]
+        if not found:
+            yield Step(f"predict@{name}", rows=rows, seconds=LIGHT_START)
+            continue
+        largest = None if None in found else max(weights for weights in found if weights is not None)
+        memory = None if largest is None else 2.0 * BYTES * largest
+        seconds = study.seconds(None if largest is None else 2.0 * largest * tokens)
+        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds)
+
+
+def table(found: Sequence[Step]) -> Table:
+    """The steps for a terminal, and what they come to in all."""
+    grid = Table(title="What a run would cost, estimated")
+    for name in ("stage", "brings", "rows", "tokens", "GiB", "minutes"):
+        grid.add_column(name, justify="left" if name in ("stage", "brings") else "right")
+    for step in found:
+        cells = (_number(step.rows), _number(step.tokens), _gib(step.memory), _minutes([step.seconds]))
+        grid.add_row(step.stage, step.downloads, *cells)
+    grid.add_section()
+    memory = max((step.memory for step in found if step.memory), default=None)
+    tokens = sum(step.tokens or 0 for step in found)
+    grid.add_row(f"{len(found)} stages", "", "", _number(tokens), _gib(memory), _minutes([step.seconds for step in found]))
+    return grid
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _gib(value: float | None) -> str:
+    return "" if value is None else f"{value / 2**30:.1f}"
+
+
+def _minutes(values: list[float | None]) -> str:
+    """The sum in minutes; a sum that lacks a part is told as a lower bound."""
+    known = sum(value for value in values if value is not None) / 60
+    return f"{known:.1f}" if None not in values else ("unknown" if not known else f"more than {known:.1f}")
