@@ -112,7 +112,7 @@ def answer_task(
     if (known := _cached(cached, len(prompts))) is not None:
         return known
     model, tokenizer = weights.model, weights.tokenizer
-    _check_context(model, tokenizer, settings, examples, prompts)
+    _check_context(model, tokenizer, task, settings, examples, prompts)
     with Progress() as bar:
         rows = bar.add_task(task.name, total=len(prompts))
         answers = _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
@@ -131,16 +131,17 @@ def _cached(file: Path, number: int) -> list[str] | None:
 
 
 def _check_context(
-    model: Any, tokenizer: Any, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
+    model: Any, tokenizer: Any, task: Task, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
 ) -> None:
     """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut.
 
-    A constrained answer is as long as its target, give or take a tag's few tokens, whatever max_new_tokens says.
+    Constrained tags are as long as their words make them, whatever max_new_tokens says; another tag may have more tokens
+    than the right one, hence twice the target's.
     """
     context = context_of(model.config)
     for example, prompt in zip(examples, prompts, strict=True):
         answer = settings.max_new_tokens
-        if settings.decoding == "constrained":
+        if settings.decoding == "constrained" and task.decoder == "tags":
             answer = max(answer, 2 * len(encode_text(tokenizer, example.target)))
         needed = len(encode_prompt(tokenizer, prompt)) + answer
         if needed > context:
