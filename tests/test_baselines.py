@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -315,7 +316,45 @@ def test_a_score_of_exactly_zero_gives_the_first_of_two_labels_as_in_scikit_lear
     assert answer(baseline("floor", "relevance"), pico / "fitted", train[:1]) == [("Exact", "Exact")]
 
 
-def test_training_rows_of_one_label_are_refused(pico: Path) -> None:
+@pytest.mark.parametrize("family", ["floor", "encoder"])
+def test_training_rows_of_one_label_are_refused(pico: Path, family: str) -> None:
     alike = [each for each in examples("relevance") if each.reference == "Exact"]
     with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: its 2 training rows have one label only; raise it$"):
-        fit(baseline("floor", "relevance"), alike, pico / "fitted")
+        fit(baseline(family, "relevance"), alike, pico / "fitted")
+
+
+def spoil_weights(folder: Path, value: float) -> None:
+    file = folder / "model.safetensors"
+    save_file({name: np.full_like(tensor, value) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+def test_a_diverged_training_is_refused(workplace: Path, pico_encoder: Path, family: str, task: str) -> None:
+    own = workplace / "own"
+    shutil.copytree(pico_encoder, own)
+    spoil_weights(own, float("nan"))
+    shelve(workplace, own)
+    with pytest.raises(UserError, match="the training has diverged: its weights are not finite numbers; lower the baseline's"):
+        fit(baseline(family, task), examples(task), Path("made"))
+
+
+@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+def test_missing_pretrained_weights_are_told_in_one_sentence(workplace: Path, family: str, task: str) -> None:
+    with pytest.raises(UserError, match=r"models/pretrained/pico is missing or broken .*; remove it and run dvc repro"):
+        fit(baseline(family, task), examples(task), Path("made"))
+
+
+@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: Path, family: str, task: str) -> None:
+    made = Path("made")
+    fit(baseline(family, task), examples(task), made)
+    file = made / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"made is missing or broken .*; remove it and run dvc repro"):
+        baselines.answer(baseline(family, task), tasks.load(task), made, examples(task))
+
+
+def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fit(baseline("seq2seq", "summarization", max_length=512, max_new_tokens=2), examples("summarization"), Path("made"))
+    printed = capsys.readouterr().out
+    assert "summarization: targets are cut at max_new_tokens (2 tokens): 8 of 8" in printed and "inputs are cut" not in printed

@@ -79,6 +79,24 @@ def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Pa
     assert refusal("check") == f"error: {changed}"
 
 
+def test_an_empty_file_is_not_pinned(project: Path) -> None:
+    (project / "empty.csv").touch()
+    assert refusal("pin", "empty.csv") == "error: empty.csv is empty; pin a file that holds data"
+
+
+def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
+    (project / "params.yaml").write_bytes(b"seed: \xff\n")
+    assert ecomtune("profile", "demo").exit_code == 0
+    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
+
+
+def test_a_plan_has_every_stage_and_needs_nothing(project: Path) -> None:
+    done = ecomtune("plan", "demo", "--teraflops", "0.2")
+    assert done.exit_code == 0
+    assert "41 stages" in done.stdout and "train@mixed" in done.stdout
+    assert list(project.iterdir()) == [project / "profiles", project / "params.yaml"] or not (project / "data").exists()
+
+
 def test_pin_names_a_file_that_is_not_there(project: Path) -> None:
     assert refusal("pin", "none.csv").startswith("error: none.csv: No such file or directory")
 

@@ -569,3 +569,32 @@ def test_an_adapter_knows_its_base() -> None:
         base_of(adapter)
     base.mkdir(parents=True)
     assert base_of(adapter) == base
+
+
+@pytest.mark.usefixtures("workplace")
+def test_weights_are_loaded_once_for_several_tasks(pico_causal: Path) -> None:
+    shutil.copytree(pico_causal, "base")
+    weights = Weights(Path("base"))
+    for name in ("relevance", "ner"):
+        examples = examples_of(name)
+        found = answer_task(tasks.load(name), task_settings(), examples, [each.prompt for each in examples], weights)
+        (Path("base") / "model.safetensors").unlink(missing_ok=True)
+        assert found == answers_of(name, pico_causal)
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_prompt_that_leaves_no_room_for_its_answer_is_refused_with_its_example(pico_causal: Path) -> None:
+    with pytest.raises(UserError, match=r"example summarization-0: its prompt and answer need up to \d+ tokens, .* has 2048; "):
+        answers_of("summarization", pico_causal, max_new_tokens=2048)
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_words_that_tags_repeat_count_whatever_max_new_tokens_says(pico_causal: Path) -> None:
+    task, (first, *_) = tasks.load("ner"), examples_of("ner")
+    words = ["red"] * 800
+    fields: dict[str, str | list[str]] = {"words": words}
+    long = first.model_copy(
+        update={"fields": fields, "prompt": task.prompt(fields, "compact"), "target": task.target(fields, ["O"] * 800)}
+    )
+    with pytest.raises(UserError, match="example ner-0: its prompt and answer need up to"):
+        answer_task(task, task_settings(max_new_tokens=1), [long], [long.prompt], Weights(pico_causal))

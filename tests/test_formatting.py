@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
+import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +23,8 @@ from ecomtune.datasets.sorting import fault
 from ecomtune.errors import UserError
 from ecomtune.records import Example, Reference, Rejected, Row, read_records
 from ecomtune.sections import TaskSettings
+from tests import slow_reader
+from tests.scratch_clone import REPOSITORY
 
 SPLITS = {"train": 6, "validation": 2, "test": 3}
 
@@ -236,3 +244,91 @@ def test_samples_keep_the_shares_of_the_labels() -> None:
     examples, _, _ = formatted(rows, name="relevance", train_size=20, validation_size=0)
     found = Counter(str(example.reference) for example in examples["train"])
     assert found == {"Exact": 12, "Irrelevant": 6, "Substitute": 2}
+
+
+def test_labels_keep_their_shares_across_parts() -> None:
+    rows = [
+        Row(fields={"query": f"q{n}", "title": f"Mug {n}"}, reference=label, group=f"q{n}", split=split, source=f"shop:{n}")
+        for n, (label, split) in enumerate(zip(["Exact", "Irrelevant"] * 20, ["train"] * 30 + ["test"] * 10, strict=True))
+    ]
+    changes: dict[str, Any] = {"name": "relevance", "train_size": 10, "validation_size": 0}
+    assert formatted(rows[:7], rows[7:33], rows[33:], **changes) == formatted(rows, **changes)
+
+
+def refusal_of_parts(*readers: Callable[[], Any]) -> str:
+    with tempfile.TemporaryDirectory() as made, pytest.raises(UserError) as caught:
+        format_rows("ner", readers, task_settings(), 7, Path(made), Path(made))
+    return str(caught.value)
+
+
+def test_a_broken_part_stops_the_others_with_its_sentence(tmp_path: Path) -> None:
+    started = time.monotonic()
+    sentence = refusal_of_parts(slow_reader.failing, partial(slow_reader.waiting, tmp_path))
+    assert sentence == "part.parquet is broken; download it again"
+    assert time.monotonic() - started < 60
+
+
+def test_a_killed_process_is_told_in_one_sentence() -> None:
+    sentence = "a process that formats rows was killed, probably for want of memory; make room and run this again"
+    assert refusal_of_parts(slow_reader.dying, partial(list, good_rows())) == sentence
+
+
+@pytest.fixture
+def reading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A process that formats rows in two others, and the numbers of these, in a group of their own."""
+    command = [sys.executable, "-m", "tests.slow_reader", str(tmp_path)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        until = time.monotonic() + 60
+        while len(found := list(tmp_path.glob("*.reading"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        yield process, [int(file.stem) for file in found]
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def gone(number: int) -> bool:
+    """Whether a process has ended, within ten seconds."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_an_interrupt_ends_all_processes_without_a_word_of_theirs(reading: tuple[subprocess.Popen[str], list[int]]) -> None:
+    process, readers = reading
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=30)[1].strip() == "stopped"
+    assert len(readers) == 2 and all(map(gone, readers))
+
+
+def test_the_processes_of_a_killed_parent_end_too(reading: tuple[subprocess.Popen[str], list[int]]) -> None:
+    process, readers = reading
+    process.kill()
+    assert len(readers) == 2 and all(map(gone, readers))
+
+
+@pytest.mark.parametrize("rows", [200, 20_000])
+def test_memory_does_not_hold_the_rows(rows: int) -> None:
+    def read() -> Iterator[Row]:
+        return (ner_row(number, None, words=[f"brand{number}", "mug" * 100]) for number in range(rows))
+
+    tracemalloc.start()
+    with tempfile.TemporaryDirectory() as made:
+        format_rows("ner", [read], task_settings(), 7, Path(made), Path(made))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
+
+
+def test_a_split_of_another_name_is_rejected() -> None:
+    _, rejected, _ = formatted([*good_rows(), ner_row(20, "dev")], max_rejected=0.5)
+    assert rejected == [Rejected(source="shop:20", reason="split 'dev' is none of train, validation, test")]
+
+
+def test_a_reason_that_quotes_half_a_character_is_told() -> None:
+    _, rejected, _ = formatted([*good_rows(), Rejected(source="shop:20", reason="bad \ud800")], max_rejected=0.5)
+    assert rejected == [Rejected(source="shop:20", reason="bad ?")]

@@ -299,6 +299,12 @@ def test_a_resample_draws_as_many_groups_as_there_are() -> None:
     assert totals[:, 1].mean() == pytest.approx(6, abs=0.5)
 
 
+def test_resamples_drawn_in_pieces_are_those_drawn_at_once() -> None:
+    sums = np.array([[1.0], [2], [4]])
+    once = np.random.default_rng(7).multinomial(3, np.full(3, 1 / 3), size=2500) @ sums
+    assert (resample(sums, 2500, 7) == once).all()
+
+
 def test_intervals_are_percentiles_of_the_resampled_values() -> None:
     counts = np.array([[float(number)] for number in range(9)])
     groups = [str(number) for number in range(9)]

@@ -224,6 +224,7 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
         ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
         ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner"),
+        ("train.shared.warmup", 1, "train.shared.warmup: Input should be less than 1"),
         ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
         ("systems.mixed.kind", "prompt", "systems.mixed: a system of kind prompt reads a folder in models/pretrained/;"),
         ("systems.floor.kind", "adapter", "systems.floor: a system of kind adapter reads a folder in models/adapters/;"),
@@ -260,6 +261,11 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
         ("baselines.encoder_ner.model", "bert", "baselines.encoder_ner.model: 'bert' is not in models of kind encoder"),
         ("baselines.encoder_ner.model", "tiny", "baselines.encoder_ner.model: 'tiny' is not in models of kind encoder"),
         ("systems.single.tasks", ["price"], "systems.single.tasks: 'price' is not in tasks"),
+        (
+            "systems.encoder",
+            {"kind": "baseline", "reads": "models/baselines/encoder/ner", "tasks": ["relevance"]},
+            "systems.encoder.reads: 'models/baselines/encoder/ner' is not in the baselines of task relevance",
+        ),
         (
             "merge.recipes.ner_shards.weights",
             {"1": 0.5, "3": 0.5},
@@ -499,3 +505,9 @@ def test_a_mistyped_file_loads_or_is_refused_in_one_sentence_and_nothing_else(
         load_text(tmp_path, VALID[:start] + text + VALID[start + length :])
     except UserError as error:
         assert "\n" not in str(error)
+
+
+def test_two_files_of_one_path_are_refused(tmp_path: Path) -> None:
+    files = valid()["datasets"]["real"]["files"]
+    sentence = "datasets.real: files: two of them have the path train.txt; give each its own"
+    assert refusal_of(tmp_path, "datasets.real.files", files * 2) == sentence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ecomtune.errors import UserError
 from ecomtune.records import Reference, Row
 from ecomtune.tasks.base import PromptForm, Task
 from ecomtune.tasks.ner import CONTINUE, OUTSIDE, TYPE_WORDS, tag_words, tags_of
+from ecomtune.text import normalize
 
 NAMES = sorted(path.stem for path in Path(tasks.__file__).parent.glob("*.py") if path.stem not in ("__init__", "base"))
 FORMS: tuple[PromptForm, ...] = ("compact", "long")
@@ -393,3 +395,14 @@ def test_case_punctuation_and_space_never_change_a_key(words: list[str], mark: s
     task = tasks.load("ner")
     changed = [f"{mark}{word.upper()}{mark}" for word in words]
     assert task.input_key({"words": changed}) == task.input_key({"words": words}) == " ".join(words)
+
+
+def test_a_word_that_moves_from_one_field_to_the_next_makes_another_input() -> None:
+    task = tasks.load("relevance")
+    assert task.input_key({"query": "red", "title": "mug blue"}) != task.input_key({"query": "red mug", "title": "blue"})
+
+
+@given(text=st.text(max_size=20) | st.text(alphabet="aZ9 _-.\x1c\t\u00df\u0130\u4e2d", max_size=20))
+def test_normalizing_takes_the_same_words_from_ascii_as_from_any_text(text: str) -> None:
+    expected = re.sub(r"[\W_]+", " ", text.lower()).strip()
+    assert normalize(text) == expected

@@ -266,3 +266,8 @@ def test_four_bits_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         UserError, match=r"train\.shared\.quantization: nf4 needs a CUDA GPU, and there is none; set it to none"
     ):
         train_adapter(RELEVANCE[:1], BASE, SETTINGS.model_copy(update={"quantization": "nf4"}), seed=5)
+
+
+def test_a_max_length_beyond_the_context_is_refused() -> None:
+    with pytest.raises(UserError, match=r"train\.shared\.max_length 4096 is beyond the model's context of 2048; lower it"):
+        train_adapter(RELEVANCE[:1], BASE, SETTINGS.model_copy(update={"max_length": 4096}), seed=5)

@@ -9,7 +9,7 @@ _BETWEEN_WORDS = re.compile(r"[\W_]+")
 _BETWEEN_ASCII_WORDS = {code: " " for code in range(128) if not chr(code).isalnum()}
 
 
-@lru_cache(maxsize=16_384)  # one text is looked at several times in a row's life, a query in many rows
+@lru_cache(maxsize=2048)  # one text is looked at several times in a row's life, a query in many rows
 def normalize(text: str) -> str:
     """Lower-cased words of ``text``, apart by single spaces, without punctuation: equal for near copies."""
     lowered = text.lower()
