@@ -90,11 +90,19 @@ def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
 
 
-def test_a_plan_has_every_stage_and_needs_nothing(project: Path) -> None:
-    done = ecomtune("plan", "demo", "--teraflops", "0.2")
+@pytest.mark.parametrize(("profile", "stages"), [("demo", 41), ("real", 11), ("paper", 43)])
+def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
+    done = ecomtune("plan", profile, "--teraflops", "0.2")
     assert done.exit_code == 0
-    assert "41 stages" in done.stdout and "train@mixed" in done.stdout
-    assert list(project.iterdir()) == [project / "profiles", project / "params.yaml"] or not (project / "data").exists()
+    assert f"{stages} stages" in done.stdout and "unknown" not in done.stdout.partition("Tokens are")[0]
+    assert sorted(path.name for path in project.iterdir()) == ["params.yaml", "profiles"]
+
+
+def test_a_plan_of_a_slower_machine_takes_longer_and_of_none_there_is_none(project: Path) -> None:
+    slow, fast = (ecomtune("plan", "demo", "--teraflops", speed).stdout for speed in ("0.1", "10"))
+    minutes = [float(text.partition("41 stages")[2].split("│")[5]) for text in (slow, fast)]
+    assert minutes[0] > 10 * minutes[1] > 0
+    assert refusal("plan", "none").startswith("error: there is no profile 'none'; name one of: demo, paper, pico, real")
 
 
 def test_pin_names_a_file_that_is_not_there(project: Path) -> None:

@@ -28,7 +28,11 @@ SHARE_OF_PEAK = 0.4
 HEAVY_START, LIGHT_START = 8.0, 1.0
 #: Rows by which the tokens of a row are estimated.
 SAMPLE = 200
-BYTES = 4
+#: Bytes of a weight in fp32 and in 4-bit NormalFloat with its constants (arXiv 2305.14314).
+BYTES, QUANTIZED_BYTES = 4, 0.52
+#: Bytes that training keeps of each token of a batch, in fp32, over the root of the number of weights: 2.1 to 2.9 MB were
+#: measured with SmolLM2-135M, and depth times width grows about as that root.
+KEPT_BYTES = 215
 ADVICE = (
     "Tokens are those of examples that lie in data/, else the most that max_length allows; unknown: run dvc repro pretrained, "
     "or give the model's parameters."
@@ -147,7 +151,9 @@ def _trainings(study: _Study) -> Iterator[Step]:
         tokens = sum(number * study.tokens(task) for task, number in rows.items()) // shares * settings.epochs
         longest = max(study.tokens(task) for task in adapter.tasks)
         batch = min(settings.token_budget, settings.batch_size * longest)
-        memory = None if weights is None else float(BYTES * weights * (1 + batch / 1000))
+        quantized = settings.quantization == "nf4"
+        of_weights, of_tokens = (QUANTIZED_BYTES, KEPT_BYTES / 2) if quantized else (BYTES, KEPT_BYTES)
+        memory = None if weights is None else of_weights * weights + of_tokens * weights**0.5 * batch
         seconds = study.seconds(None if weights is None else 4.0 * weights * tokens)
         yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds)
 

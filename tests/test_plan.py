@@ -1,0 +1,69 @@
+"""Plans count what is there and say what they don't know."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from ecomtune.params import Params, load
+from ecomtune.plan import Step, steps, tokens_of, weights_in
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def demo() -> Params:
+    return load(REPOSITORY / "profiles" / "demo.yaml")
+
+
+def step(found: list[Step], stage: str) -> Step:
+    return next(each for each in found if each.stage == stage)
+
+
+def test_tokens_are_at_most_what_may_be_trained_on_until_examples_are_there(demo: Params, tmp_path: Path) -> None:
+    before = step(steps(demo, tmp_path, 1e11), "train@ner")
+    assert (before.rows, before.tokens) == (200, 200 * 512)
+    folder = tmp_path / "data/examples/ner"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
+    (folder / "train.jsonl").write_text(f"{json.dumps({'prompt': 'p' * 39, 'target': 't' * 40})}\n", encoding="utf-8")
+    after = step(steps(demo, tmp_path, 1e11), "train@ner")
+    assert (after.rows, after.tokens) == (200, 200 * 20)
+    assert before.seconds is not None and after.seconds is not None and after.seconds < before.seconds
+
+
+def test_a_shard_costs_its_share(demo: Params, tmp_path: Path) -> None:
+    whole, part = (step(steps(demo, tmp_path, 1e11), stage) for stage in ("train@ner", "train@ner_1"))
+    assert whole.rows is not None and part.rows == whole.rows // 2
+    assert whole.tokens is not None and part.tokens == whole.tokens // 2
+
+
+def test_weights_are_counted_in_their_file_where_it_is(demo: Params, tmp_path: Path) -> None:
+    file = tmp_path / "models/pretrained/smollm2/model.safetensors"
+    file.parent.mkdir(parents=True)
+    save_file({"a": np.zeros((3, 5), np.float32), "b": np.zeros(7, np.float32)}, file, metadata={"format": "pt"})
+    assert weights_in(file) == 22
+    small, large = (step(steps(demo, root, 1e11), "train@ner").seconds for root in (tmp_path, tmp_path / "none"))
+    assert small is not None and large is not None and small < large
+
+
+def test_what_a_model_of_unknown_size_costs_is_unknown(demo: Params, tmp_path: Path) -> None:
+    models = {name: model.model_copy(update={"parameters": None}) for name, model in demo.models.items()}
+    found = steps(demo.model_copy(update={"models": models}), tmp_path, 1e11)
+    assert step(found, "train@ner").seconds is None and step(found, "predict@encoder").memory is None
+    assert step(found, "baseline@floor_relevance").seconds is not None
+
+
+def test_four_bits_need_less_memory(demo: Params, tmp_path: Path) -> None:
+    shared = demo.train.shared.model_copy(update={"quantization": "nf4"})
+    quantized = demo.model_copy(update={"train": demo.train.model_copy(update={"shared": shared})})
+    plain, small = (step(steps(each, tmp_path, 1e11), "train@ner").memory for each in (demo, quantized))
+    assert plain is not None and small is not None and small < plain
+
+
+def test_a_file_without_examples_has_no_tokens(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").touch()
+    assert tokens_of(tmp_path / "train.jsonl", tmp_path, "smollm2") == 0
