@@ -90,7 +90,7 @@ def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
 
 
-@pytest.mark.parametrize(("profile", "stages"), [("demo", 41), ("real", 11), ("paper", 43)])
+@pytest.mark.parametrize(("profile", "stages"), [("demo", 41), ("real", 11), ("four_tasks", 43), ("paper", 43)])
 def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
     done = ecomtune("plan", profile, "--teraflops", "0.2")
     assert done.exit_code == 0
@@ -102,7 +102,7 @@ def test_a_plan_of_a_slower_machine_takes_longer_and_of_none_there_is_none(proje
     slow, fast = (ecomtune("plan", "demo", "--teraflops", speed).stdout for speed in ("0.1", "10"))
     minutes = [float(text.partition("41 stages")[2].split("│")[5]) for text in (slow, fast)]
     assert minutes[0] > 10 * minutes[1] > 0
-    assert refusal("plan", "none").startswith("error: there is no profile 'none'; name one of: demo, paper, pico, real")
+    assert refusal("plan", "none").startswith("error: there is no profile 'none'; name one of: demo, four_tasks, paper, pico, real")
 
 
 def test_pin_names_a_file_that_is_not_there(project: Path) -> None:

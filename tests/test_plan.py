@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from ecomtune.params import Params, load
-from ecomtune.plan import Step, steps, tokens_of, weights_in
+from ecomtune.plan import RowTokens, Step, steps, tokens_of, weights_in
 from tests.conftest import REPOSITORY
 
 
@@ -31,7 +31,7 @@ def test_tokens_are_at_most_what_may_be_trained_on_until_examples_are_there(demo
     (folder / "report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
     (folder / "train.jsonl").write_text(f"{json.dumps({'prompt': 'p' * 39, 'target': 't' * 40})}\n", encoding="utf-8")
     after = step(steps(demo, tmp_path, 1e11), "train@ner")
-    assert (after.rows, after.tokens) == (200, 200 * 20)
+    assert (after.rows, after.tokens) == (200, 200 * 20 // 4)
     assert before.seconds is not None and after.seconds is not None and after.seconds < before.seconds
 
 
@@ -66,4 +66,11 @@ def test_four_bits_need_less_memory(demo: Params, tmp_path: Path) -> None:
 
 def test_a_file_without_examples_has_no_tokens(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").touch()
-    assert tokens_of(tmp_path / "train.jsonl", tmp_path, "smollm2") == 0
+    assert tokens_of(tmp_path / "train.jsonl", tmp_path, "smollm2") == RowTokens(0, 0)
+
+
+def test_a_shared_beginning_is_counted_apart(tmp_path: Path) -> None:
+    prompts = ["same " * 40 + letter * 20 for letter in "ab"]
+    lines = [json.dumps({"prompt": prompt, "target": "t" * 59}) for prompt in prompts]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert tokens_of(tmp_path / "train.jsonl", tmp_path, "none") == RowTokens(50, 20)

@@ -18,6 +18,7 @@ from time import perf_counter
 import numpy as np
 from rich.table import Table
 
+from ecomtune.encoding import common_prefix_length
 from ecomtune.files import read_json
 from ecomtune.params import Params, model_of
 from ecomtune.sections import Model
@@ -79,13 +80,13 @@ class _Study:
         file = self.root / "models/pretrained" / model / "model.safetensors"
         return weights_in(file) if file.is_file() else self.params.models[model].parameters
 
-    def tokens(self, task: str) -> int:
+    def row(self, task: str) -> RowTokens:
         """Tokens of a row's prompt and target: counted on examples that are there, else as many as may be trained on."""
         report = self.root / "data/examples" / task / "report.json"
         settings, shared = self.params.tasks[task], self.params.train.shared
         if report.is_file() and read_json(report).get("dataset") == settings.dataset:
             return tokens_of(self.root / "data/examples" / task / "train.jsonl", self.root, shared.model)
-        return shared.max_length
+        return RowTokens(0, shared.max_length)
 
     def seconds(self, operations: float | None, start: float = HEAVY_START) -> float | None:
         return None if operations is None else start + operations / self.speed
@@ -99,19 +100,33 @@ def weights_in(file: Path) -> int:
     return sum(int(np.prod(tensor["shape"], dtype=np.int64)) for name, tensor in header.items() if name != "__metadata__")
 
 
+@dataclass(frozen=True)
+class RowTokens:
+    """Tokens that all rows of a task share at their beginning, and those that a row has of its own, in the mean."""
+
+    prefix: int
+    own: int
+
+    @property
+    def all(self) -> int:
+        return self.prefix + self.own
+
+
 @lru_cache
-def tokens_of(examples: Path, root: Path, model: str) -> int:
-    """Mean tokens of the first examples of a file; four characters count as one where no tokenizer is there."""
+def tokens_of(examples: Path, root: Path, model: str) -> RowTokens:
+    """Tokens of the first examples of a file; four characters count as one where no tokenizer is there."""
     with examples.open(encoding="utf-8") as file:
         rows = [json.loads(line) for line in islice(file, SAMPLE)]
     texts = [f"{row['prompt']}\n{row['target']}" for row in rows]
     tokenizer = root / "models/pretrained" / model / "tokenizer.json"
-    if not tokenizer.is_file():
-        return sum(map(len, texts)) // (4 * max(len(texts), 1))
-    from tokenizers import Tokenizer
+    if tokenizer.is_file():
+        from tokenizers import Tokenizer
 
-    encoded = Tokenizer.from_file(str(tokenizer)).encode_batch(texts)
-    return sum(len(each.ids) for each in encoded) // max(len(texts), 1)
+        pieces: list[Sequence[int]] = [each.ids for each in Tokenizer.from_file(str(tokenizer)).encode_batch(texts)]
+    else:
+        pieces = [list(text.encode("utf-32-le")[::16]) for text in texts]
+    prefix = common_prefix_length(pieces)
+    return RowTokens(prefix, sum(map(len, pieces)) // max(len(pieces), 1) - prefix)
 
 
 def _steps(study: _Study) -> Iterator[Step]:
@@ -148,9 +163,11 @@ def _trainings(study: _Study) -> Iterator[Step]:
         rows = {task: min(params.tasks[task].train_size, adapter.limit.get(task, 10**12)) for task in adapter.tasks}
         shares = adapter.shard[1] if adapter.shard else 1
         learnt = sum(rows.values()) // shares * settings.epochs
-        tokens = sum(number * study.tokens(task) for task, number in rows.items()) // shares * settings.epochs
-        longest = max(study.tokens(task) for task in adapter.tasks)
-        batch = min(settings.token_budget, settings.batch_size * longest)
+        of_rows = {task: study.row(task) for task in adapter.tasks}
+        # a batch runs the instruction that its rows share once
+        each = {task: row.own + row.prefix / settings.batch_size for task, row in of_rows.items()}
+        tokens = int(sum(number * each[task] for task, number in rows.items()) / shares * settings.epochs)
+        batch = min(settings.token_budget, max(row.prefix + settings.batch_size * row.own for row in of_rows.values()))
         quantized = settings.quantization == "nf4"
         of_weights, of_tokens = (QUANTIZED_BYTES, KEPT_BYTES / 2) if quantized else (BYTES, KEPT_BYTES)
         memory = None if weights is None else of_weights * weights + of_tokens * weights**0.5 * batch
@@ -164,7 +181,7 @@ def _baselines(study: _Study) -> Iterator[Step]:
         if baseline.model is None:
             yield Step(f"baseline@{name}", rows=rows, seconds=LIGHT_START)
             continue
-        weights, tokens = study.weights(baseline.model), min(study.tokens(baseline.task), baseline.max_length)
+        weights, tokens = study.weights(baseline.model), min(study.row(baseline.task).own, baseline.max_length)
         tokens *= rows * baseline.epochs
         memory = None if weights is None else 4.0 * BYTES * weights  # weights, gradients and AdamW's two moments
         seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
@@ -176,8 +193,9 @@ def _predictions(study: _Study) -> Iterator[Step]:
     outs = {f"models/baselines/{baseline.out}": baseline for baseline in params.baselines.values()}
     for name, system in params.systems.items():
         rows = sum(params.tasks[task].test_size for task in system.tasks)
-        shown = {task: study.tokens(task) * (1 + system.shots) for task in system.tasks}
-        tokens = sum(shown[task] * params.tasks[task].test_size for task in system.tasks)
+        # instruction and demonstrations are read once for all rows
+        read_once = sum(study.row(task).prefix + system.shots * study.row(task).own for task in system.tasks)
+        tokens = read_once + sum(study.row(task).own * params.tasks[task].test_size for task in system.tasks)
         if system.kind == "baseline":
             models = {outs[model_of(system, task, params)].model for task in system.tasks}
         else:
