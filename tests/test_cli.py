@@ -102,7 +102,8 @@ def test_a_plan_of_a_slower_machine_takes_longer_and_of_none_there_is_none(proje
     slow, fast = (ecomtune("plan", "demo", "--teraflops", speed).stdout for speed in ("0.1", "10"))
     minutes = [float(text.partition("41 stages")[2].split("│")[5]) for text in (slow, fast)]
     assert minutes[0] > 10 * minutes[1] > 0
-    assert refusal("plan", "none").startswith("error: there is no profile 'none'; name one of: demo, four_tasks, paper, pico, real")
+    known = "demo, four_tasks, paper, pico, real"
+    assert refusal("plan", "none").startswith(f"error: there is no profile 'none'; name one of: {known}")
 
 
 def test_pin_names_a_file_that_is_not_there(project: Path) -> None:
@@ -117,7 +118,7 @@ def test_a_profile_is_written_and_shown(project: Path) -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_names_there_are(project: Path) -> None:
-    assert refusal("profile", "reall") == "error: there is no profile 'reall'; name one of: demo, pico, real"
+    assert refusal("profile", "reall") == "error: there is no profile 'reall'; name one of: demo, four_tasks, paper, pico, real"
     assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
 
 
