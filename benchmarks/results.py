@@ -17,7 +17,7 @@ SIDES = ("ours", "theirs")
 COMPARISONS = (
     *("train_ner_long", "train_ner_long_dropout", "train_mixed_compact"),
     *("answer_ner_long", "answer_relevance", "answer_relevance_compact"),
-    *("merge_svd", "merge_svd_4096", "start_up"),
+    *("merge_svd", "merge_svd_4096", "format_esci", "start_up"),
 )
 #: Digits that are kept of a measured time or ratio, and of what is derived from one.
 PLACES = 4

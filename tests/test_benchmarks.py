@@ -73,7 +73,7 @@ def test_every_comparison_writes_a_whole_entry(out: Path, name: str) -> None:
         assert {"value", "aim", "reached"} < set(target)
 
 
-@pytest.mark.parametrize("name", [name for name in COMPARISONS if name.startswith(("train_", "merge_"))])
+@pytest.mark.parametrize("name", [name for name in COMPARISONS if name.startswith(("train_", "merge_", "format_"))])
 def test_both_sides_compute_the_same(out: Path, name: str) -> None:
     assert entry(out, name)["checks"]["equal"] is True
 

@@ -16,6 +16,7 @@ from ecomtune.files import sha256_file
 from ecomtune.report.summary import interval
 
 ROOT = Path(__file__).parent.parent
+PROFILES = "demo, four_tasks, one_task, paper, pico, real"
 
 
 @pytest.fixture
@@ -61,9 +62,9 @@ def test_check_names_what_no_stage_would_see(project: Path, found: str, put: str
 
 
 def add_own_file(project: Path, pinned: str) -> None:
-    """Name a data set of the user's own in params.yaml, its files as ``pinned`` says."""
+    """Put what ``pinned`` says under the data sets of params.yaml."""
     values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    values["datasets"]["mine"] = {"reader": "queryner", **yaml.safe_load(pinned)}
+    values["datasets"].update(yaml.safe_load(pinned))
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
@@ -72,11 +73,12 @@ def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Pa
     own.write_text("query\nmug\n", encoding="utf-8")
     add_own_file(project, ecomtune("pin", "my: shop.csv", "--licence", "own, # secret").stdout)
     assert ecomtune("check").stdout == "params.yaml is valid\n"
-    changed = "my: shop.csv isn't what datasets.mine pins; write the pin that this prints: ecomtune pin my: shop.csv"
+    changed = "my: shop.csv isn't what datasets.my_shop pins; take what this prints: ecomtune pin my: shop.csv"
     own.write_text("query\ncup\n", encoding="utf-8")
     assert refusal("check") == f"error: {changed}"
     own.unlink()
-    assert refusal("check") == f"error: {changed}"
+    gone = "datasets.my_shop: there is no file my: shop.csv; put it there, or correct its url"
+    assert refusal("check") == f"error: {gone}"
 
 
 def test_an_empty_file_is_not_pinned(project: Path) -> None:
@@ -90,7 +92,9 @@ def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
 
 
-@pytest.mark.parametrize(("profile", "stages"), [("demo", 41), ("real", 11), ("four_tasks", 43), ("paper", 43)])
+@pytest.mark.parametrize(
+    ("profile", "stages"), [("demo", 41), ("real", 11), ("four_tasks", 43), ("one_task", 18), ("paper", 43)]
+)
 def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
     done = ecomtune("plan", profile, "--teraflops", "0.2")
     assert done.exit_code == 0
@@ -102,12 +106,33 @@ def test_a_plan_of_a_slower_machine_takes_longer_and_of_none_there_is_none(proje
     slow, fast = (ecomtune("plan", "demo", "--teraflops", speed).stdout for speed in ("0.1", "10"))
     minutes = [float(text.partition("41 stages")[2].split("│")[5]) for text in (slow, fast)]
     assert minutes[0] > 10 * minutes[1] > 0
-    known = "demo, four_tasks, paper, pico, real"
-    assert refusal("plan", "none").startswith(f"error: there is no profile 'none'; name one of: {known}")
+    assert refusal("plan", "none").startswith(f"error: there is no profile 'none'; name one of: {PROFILES}")
 
 
 def test_pin_names_a_file_that_is_not_there(project: Path) -> None:
-    assert refusal("pin", "none.csv").startswith("error: none.csv: No such file or directory")
+    assert refusal("pin", "none.csv").startswith("error: there is no file none.csv; pin one of this machine")
+    assert refusal("pin", "https://example.org/a.csv").startswith("error: there is no file")
+    assert refusal("pin", ".").startswith("error: there is no file")
+
+
+def test_check_names_a_column_map_that_does_not_fit_the_task(project: Path) -> None:
+    params = project / "params.yaml"
+    values = yaml.safe_load(params.read_text(encoding="utf-8"))
+    values["datasets"]["mine"] = {"reader": "table", "columns": {"query": "q", "title": "t"}}
+    values["tasks"]["relevance"]["dataset"] = "mine"
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert refusal("check").startswith("error: columns of reader table: relevance needs a column for reference")
+
+
+def test_a_profile_keeps_parameters_of_the_users_own(project: Path) -> None:
+    params = project / "params.yaml"
+    own = params.read_text(encoding="utf-8").replace("seed: 7", "seed: 8", 1)
+    params.write_text(own, encoding="utf-8")
+    assert ecomtune("profile", "real").stdout.startswith(
+        "the former params.yaml, of no profile, is kept as .scratch/params.yaml"
+    )
+    assert (project / ".scratch" / "params.yaml").read_text(encoding="utf-8") == own
+    assert "kept as" not in ecomtune("profile", "demo").stdout
 
 
 def test_a_profile_is_written_and_shown(project: Path) -> None:
@@ -118,7 +143,7 @@ def test_a_profile_is_written_and_shown(project: Path) -> None:
 
 
 def test_an_unknown_profile_is_refused_with_the_names_there_are(project: Path) -> None:
-    assert refusal("profile", "reall") == "error: there is no profile 'reall'; name one of: demo, four_tasks, paper, pico, real"
+    assert refusal("profile", "reall") == f"error: there is no profile 'reall'; name one of: {PROFILES}"
     assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
 
 

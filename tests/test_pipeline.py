@@ -216,15 +216,15 @@ def test_a_csv_of_200_rows_goes_through_a_task_by_a_column_map_alone(clone: Path
     (clone / "shop.csv").write_text("\n".join(["search,product,judgement", *lines]) + "\n", encoding="utf-8")
     params = yaml.safe_load((clone / "params.yaml").read_text())
     pinned = yaml.safe_load(run(clone, "ecomtune", "pin", "shop.csv").stdout)
-    columns = {"query": "search", "title": "product", "reference": "judgement"}
-    params["datasets"]["mine"] = {"reader": "table", "columns": columns, **pinned}
-    params["tasks"]["relevance"]["dataset"] = "mine"
+    pinned["shop"]["columns"] = {"query": "search", "title": "product", "reference": "judgement"}
+    params["datasets"].update(pinned)
+    params["tasks"]["relevance"]["dataset"] = "shop"
     try:
         (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         assert run(clone, "ecomtune", "check").returncode == 0
         done = run(clone, "dvc", "repro", "score@floor")
         assert done.returncode == 0, done.stdout + done.stderr
-        expected = {"download@mine", "format@relevance", "baseline@floor_relevance", "predict@floor", "score@floor"}
+        expected = {"download@shop", "format@relevance", "baseline@floor_relevance", "predict@floor", "score@floor"}
         assert stages_to_run(done.stdout) == expected
         report = json.loads((clone / "data/examples/relevance/report.json").read_text())
         assert sum(counts["available"] for counts in report["splits"].values()) == 200 and report["rejected"] == {}
@@ -233,3 +233,12 @@ def test_a_csv_of_200_rows_goes_through_a_task_by_a_column_map_alone(clone: Path
         run(clone, "git", "checkout", "-q", ".")
         run(clone, "git", "clean", "-qfd")
         run(clone, "dvc", "checkout", "-q")
+
+
+def test_a_clone_with_a_part_of_the_data_counts_as_fresh(clone: Path) -> None:
+    moved = clone.parent / "moved"
+    (clone / "models").rename(moved)
+    try:
+        assert run(clone, "ecomtune", "fresh").returncode == 0
+    finally:
+        moved.rename(clone / "models")

@@ -42,7 +42,7 @@ def commands() -> None:
 @app.command()
 def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")]) -> None:
     """Write params.yaml from profiles/NAME.yaml and show what changes."""
-    from ecomtune.files import write_text
+    from ecomtune.files import SCRATCH, write_text
     from ecomtune.params import PARAMS_FILE, load
 
     source = _profile_file(name)
@@ -50,6 +50,9 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
     new = source.read_text(encoding="utf-8")
     old = PARAMS_FILE.read_text(encoding="utf-8", errors="replace") if PARAMS_FILE.is_file() else ""
     changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(source), lineterm="", n=0))
+    if old and old not in {file.read_text(encoding="utf-8") for file in PROFILES.glob("*.yaml")}:
+        write_text(SCRATCH / "params.yaml", old)
+        print(f"the former params.yaml, of no profile, is kept as {SCRATCH / 'params.yaml'}")
     write_text(PARAMS_FILE, new)
     print("\n".join(changes) if changes else f"params.yaml is profile {name} already")
     _report_left_overs(load())
@@ -58,12 +61,15 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
 @app.command()
 def check() -> None:
     """Say whether params.yaml is valid and names files as they are, before any stage runs."""
+    from ecomtune import datasets
     from ecomtune.datasets.fetch import changed_files
     from ecomtune.params import load
 
     params = load()
     for problem in changed_files(params)[:1]:
         raise UserError(problem)
+    for name, settings in params.tasks.items():
+        datasets.check(params.datasets[settings.dataset], name)
     print("params.yaml is valid")
     _report_left_overs(params)
 
@@ -73,13 +79,14 @@ def pin(
     file: Annotated[Path, typer.Argument(help="a file of your own")],
     licence: Annotated[str, typer.Option(help="who may use it, and how")] = "own",
 ) -> None:
-    """Print the entry of FILE for the files of a data set in params.yaml."""
+    """Print the entry of FILE for a data set in params.yaml."""
     from ecomtune.datasets import fetch
 
     entry = fetch.pin(file, licence)
-    print("files:")
+    print(f"  {re.sub(r'[^A-Za-z0-9_]+', '_', file.stem)}:  # goes under datasets; the name is yours")
+    print("    reader: table\n    columns: {}  # field: column\n    files:")
     for number, (key, value) in enumerate(entry.model_dump().items()):
-        print(f"{'  ' if number else '- '}{key}: {json.dumps(value, ensure_ascii=False)}")
+        print(f"      {'  ' if number else '- '}{key}: {json.dumps(value, ensure_ascii=False)}")
 
 
 @app.command()

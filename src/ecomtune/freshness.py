@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
+import tempfile
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -67,8 +69,17 @@ def _locked_metrics(repository: Path) -> dict[str, dict[str, str]]:
 
 
 def _stale_stages(repository: Path) -> list[str]:
+    """What dvc would rerun, judged in a copy without data: with only a part of the data on disk it stumbles over the rest."""
     command = ["dvc", "repro", "--dry", "--allow-missing"]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as copy:
+        for name in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore", "src", "metrics"):
+            if (repository / name).is_dir():
+                shutil.copytree(repository / name, Path(copy) / name, ignore=shutil.ignore_patterns("__pycache__"))
+            elif (repository / name).is_file():
+                shutil.copyfile(repository / name, Path(copy) / name)
+        (Path(copy) / ".dvc").mkdir()
+        (Path(copy) / ".dvc/config").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+        done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     if done.returncode == 0 and UP_TO_DATE in done.stdout and "Running stage" not in done.stdout:
         return []
     output = [*done.stdout.splitlines(), *done.stderr.splitlines()]
@@ -91,11 +102,11 @@ def _changed_metrics(expected: dict[str, str], found: dict[str, str]) -> list[st
 def _left_over(stages: set[str], metrics: set[str]) -> list[str]:
     """One sentence each for all stages and for all metrics files that belong to other parameters."""
     found = []
+    advice = "remove what no longer belongs there, or go back to the profile that wrote it"
     if stages:
-        advice = "remove what no longer belongs there, or go back to the profile that wrote it"
         found.append(f"dvc.lock still holds stage {_some(stages)}, which params.yaml no longer has; {advice}")
     if metrics:
-        found.append(f"{_some(metrics)} belongs to no stage of params.yaml; remove it, or go back to the profile that wrote it")
+        found.append(f"metrics/ holds {_some(metrics)}, of no stage of params.yaml; {advice}")
     return found
 
 

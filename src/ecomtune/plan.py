@@ -35,14 +35,17 @@ BYTES, QUANTIZED_BYTES = 4, 0.52
 #: measured with SmolLM2-135M, and depth times width grows about as that root.
 KEPT_BYTES = 215
 ADVICE = (
-    "Tokens are those of examples that lie in data/, else the most that max_length allows; unknown: run dvc repro pretrained, "
-    "or give the model's parameters."
+    "≤: the most that max_length allows, since no examples lie in data/: dvc repro format makes them in seconds for a better "
+    "estimate. unknown: a model's size is neither in models/ nor in params.yaml."
 )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage: what it brings, how many tokens it computes, its peak memory in bytes, its seconds; None where unknown."""
+    """One stage: what it brings, how many tokens it computes, its peak memory in bytes, its seconds; None where unknown.
+
+    ``counted`` says whether the tokens were counted on examples, or are the most that there can be.
+    """
 
     stage: str
     downloads: str = ""
@@ -50,6 +53,7 @@ class Step:
     tokens: int | None = None
     memory: float | None = None
     seconds: float | None = None
+    counted: bool = True
 
 
 def steps(params: Params, root: Path, operations: float) -> list[Step]:
@@ -86,7 +90,7 @@ class _Study:
         settings, shared = self.params.tasks[task], self.params.train.shared
         if report.is_file() and read_json(report).get("dataset") == settings.dataset:
             return tokens_of(self.root / "data/examples" / task / "train.jsonl", self.root, shared.model)
-        return RowTokens(0, shared.max_length)
+        return RowTokens(0, shared.max_length, counted=False)
 
     def seconds(self, operations: float | None, start: float = HEAVY_START) -> float | None:
         return None if operations is None else start + operations / self.speed
@@ -106,10 +110,7 @@ class RowTokens:
 
     prefix: int
     own: int
-
-    @property
-    def all(self) -> int:
-        return self.prefix + self.own
+    counted: bool = True
 
 
 @lru_cache
@@ -172,7 +173,8 @@ def _trainings(study: _Study) -> Iterator[Step]:
         of_weights, of_tokens = (QUANTIZED_BYTES, KEPT_BYTES / 2) if quantized else (BYTES, KEPT_BYTES)
         memory = None if weights is None else of_weights * weights + of_tokens * weights**0.5 * batch
         seconds = study.seconds(None if weights is None else 4.0 * weights * tokens)
-        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds)
+        counted = all(row.counted for row in of_rows.values())
+        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, counted=counted)
 
 
 def _baselines(study: _Study) -> Iterator[Step]:
@@ -181,11 +183,12 @@ def _baselines(study: _Study) -> Iterator[Step]:
         if baseline.model is None:
             yield Step(f"baseline@{name}", rows=rows, seconds=LIGHT_START)
             continue
-        weights, tokens = study.weights(baseline.model), min(study.row(baseline.task).own, baseline.max_length)
-        tokens *= rows * baseline.epochs
+        weights, row = study.weights(baseline.model), study.row(baseline.task)
+        tokens = min(row.own, baseline.max_length) * rows * baseline.epochs
         memory = None if weights is None else 4.0 * BYTES * weights  # weights, gradients and AdamW's two moments
         seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
-        yield Step(f"baseline@{name}", rows=rows * baseline.epochs, tokens=tokens, memory=memory, seconds=seconds)
+        learnt = rows * baseline.epochs
+        yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, counted=row.counted)
 
 
 def _predictions(study: _Study) -> Iterator[Step]:
@@ -207,7 +210,8 @@ def _predictions(study: _Study) -> Iterator[Step]:
         largest = None if None in found else max(weights for weights in found if weights is not None)
         memory = None if largest is None else 2.0 * BYTES * largest
         seconds = study.seconds(None if largest is None else 2.0 * largest * tokens)
-        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds)
+        counted = all(study.row(task).counted for task in system.tasks)
+        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds, counted=counted)
 
 
 def table(found: Sequence[Step]) -> Table:
@@ -216,12 +220,15 @@ def table(found: Sequence[Step]) -> Table:
     for name in ("stage", "brings", "rows", "tokens", "GiB", "minutes"):
         grid.add_column(name, justify="left" if name in ("stage", "brings") else "right")
     for step in found:
-        cells = (_number(step.rows), _number(step.tokens), _gib(step.memory), _minutes([step.seconds]))
+        most = "" if step.counted else "≤ "
+        cells = (_number(step.rows), most + _number(step.tokens), _gib(step.memory), most + _minutes([step.seconds]))
         grid.add_row(step.stage, step.downloads, *cells)
     grid.add_section()
     memory = max((step.memory for step in found if step.memory), default=None)
     tokens = sum(step.tokens or 0 for step in found)
-    grid.add_row(f"{len(found)} stages", "", "", _number(tokens), _gib(memory), _minutes([step.seconds for step in found]))
+    most = "" if all(step.counted for step in found) else "≤ "
+    minutes = most + _minutes([step.seconds for step in found])
+    grid.add_row(f"{len(found)} stages", "", "", most + _number(tokens), _gib(memory), minutes)
     return grid
 
 

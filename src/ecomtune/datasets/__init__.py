@@ -32,17 +32,29 @@ def load(reader: str) -> ModuleType:
     return module
 
 
-def readers(dataset: Dataset, raw: Path, task: str) -> list[Callable[[], Iterable[Row | Rejected]]]:
-    """What gives the rows of ``task`` from the files in ``raw``, one for each part that the reader divides them into.
+def check(dataset: Dataset, task: str) -> None:
+    """Raises UserError where the reader doesn't serve that task, or not with these columns; no file is read."""
+    module = _serving(dataset, task)
+    if hasattr(module, "column_map"):
+        module.column_map(task, dataset.columns)
 
-    Raises UserError where the reader doesn't serve that task.
-    """
+
+def _serving(dataset: Dataset, task: str) -> ModuleType:
     module = load(dataset.reader)
     if task not in module.TASKS:
         raise UserError(
             f"tasks.{task}.dataset: reader {dataset.reader} has no data for {task}, only for {', '.join(module.TASKS)}; "
             "name another data set"
         )
+    return module
+
+
+def readers(dataset: Dataset, raw: Path, task: str) -> list[Callable[[], Iterable[Row | Rejected]]]:
+    """What gives the rows of ``task`` from the files in ``raw``, one for each part that the reader divides them into.
+
+    Raises UserError where the reader doesn't serve that task.
+    """
+    module = _serving(dataset, task)
     if not hasattr(module, "parts"):
         return [partial(module.rows, raw, task, dataset)]
     return [partial(module.rows, raw, task, dataset, part) for part in module.parts(raw, task, dataset)]

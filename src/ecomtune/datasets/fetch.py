@@ -62,26 +62,36 @@ def _in_mirror(source: SourceFile) -> Path | None:
     return path if path.is_file() else None
 
 
+def _own_path(source: SourceFile) -> Path | None:
+    """The path of a file of the user's own, None for one of the web."""
+    return None if "://" in source.url else Path(source.url)
+
+
 def _own_file(source: SourceFile) -> Path | None:
-    if "://" in source.url:
-        return None
-    if not Path(source.url).is_file():
-        raise UserError(f"{source.path}: there is no file {source.url}; put it there, or correct the url under datasets")
-    return Path(source.url)
+    own = _own_path(source)
+    if own is not None and not own.is_file():
+        raise UserError(f"{source.path}: there is no file {own}; put it there, or correct the url under datasets")
+    return own
 
 
 def changed_files(params: Params) -> list[str]:
     """What to tell of each of the user's own files that isn't what its pin says: dvc looks at the pin, not at the file."""
-    return [
-        f"{source.url} isn't what datasets.{name} pins; write the pin that this prints: ecomtune pin {source.url}"
-        for name, dataset in params.datasets.items()
-        for source in dataset.files
-        if "://" not in source.url and (not (own := Path(source.url)).is_file() or sha256_file(own) != source.sha256)
-    ]
+    problems = []
+    for name, dataset in params.datasets.items():
+        for source in dataset.files:
+            if (own := _own_path(source)) is None:
+                continue
+            if not own.is_file():
+                problems.append(f"datasets.{name}: there is no file {own}; put it there, or correct its url")
+            elif sha256_file(own) != source.sha256:
+                problems.append(f"{own} isn't what datasets.{name} pins; take what this prints: ecomtune pin {own}")
+    return problems
 
 
 def pin(file: Path, licence: str) -> SourceFile:
-    """The entry that pins the user's own file. Raises UserError where it is empty, OSError where it can't be read."""
+    """The entry that pins the user's own file. Raises UserError where there is none or it is empty."""
+    if not file.is_file():
+        raise UserError(f"there is no file {file}; pin one of this machine (of the web: a copy, then put its url)")
     if not file.stat().st_size:
         raise UserError(f"{file} is empty; pin a file that holds data")
     return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)

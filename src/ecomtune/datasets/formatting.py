@@ -52,7 +52,10 @@ def format_rows(
         chosen = {split: sample(marks, split, size) for split, size in sizes.items()}
         for split, size in sizes.items():
             if size and not len(chosen[split]):
-                raise UserError(f"tasks.{name}: data set {settings.dataset} has no {split} rows; name another data set")
+                raise UserError(
+                    f"tasks.{name}: data set {settings.dataset} has no {split} rows; add rows of more groups to it, or name "
+                    "another data set"
+                )
         starts = np.cumsum([0, *(len(part.ends) for part in parts)])
         leakage = check_leakage(name, marks, chosen, lambda number: _row(parts, starts, number))
         for split, numbers in chosen.items():

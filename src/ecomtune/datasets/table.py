@@ -9,7 +9,7 @@ Columns: ``columns`` of the data set names, for each field, the column that hold
 | task | needed | may be given |
 |---|---|---|
 | relevance | query, title, reference (E, S, C, I or the word in any case) | brand, color |
-| ner | words, reference (one IOB2 tag a word) | |
+| ner | words, reference (one IOB2 tag a word, B-x, I-x or O; x one of QueryNER's 17 types) | |
 | summarization | reviews, reference (a text, or a list of them, the first one the target) | |
 | description | title, bullets, reference (as in summarization) | brand, color |
 
@@ -33,6 +33,7 @@ from ecomtune.datasets.table_files import READERS, read_table
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
+from ecomtune.tasks.ner import TYPE_WORDS
 from ecomtune.text import normalize
 
 TASKS: Final = ("relevance", "ner", "summarization", "description")
@@ -45,6 +46,7 @@ FIELDS: Final = {
 }
 OPTIONAL: Final = ("brand", "color", "group", "split", "id")
 LINES: Final = ("bullets", "reviews")
+TYPES_BY_WORD: Final = {word: name for name, word in TYPE_WORDS.items()}
 SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
 
 
@@ -75,10 +77,10 @@ def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
     fields = {name for names in FIELDS.values() for name in names} | set(own)
     for name in columns:
         if name not in fields:
-            raise UserError(f"columns of the table: {name!r} is no field; for {task} name columns for {', '.join(own)}")
+            raise UserError(f"columns of reader table: {name!r} is no field; for {task} name columns for {', '.join(own)}")
     for name in own:
         if name not in columns and name not in OPTIONAL:
-            raise UserError(f"columns of the table: {task} needs a column for {name}; add {name}: and the column's name")
+            raise UserError(f"columns of reader table: {task} needs a column for {name}; add {name}: and the column's name")
     return {name: columns[name] for name in own if name in columns}
 
 
@@ -118,9 +120,17 @@ def _reference(task: str, value: Any) -> str | list[str]:
             raise ValueError(f"the label is none of {', '.join(LABELS)} or {', '.join(LABELS.values())}")
         return LABELS.get(label, label)
     if task == "ner":
-        return _words("reference", value)
+        return [_known_tag(tag) for tag in _words("reference", value)]
     texts = value if isinstance(value, list) else [value]
     return [text for item in texts if (text := _text("reference", item).strip())]
+
+
+def _known_tag(tag: str) -> str:
+    """An IOB2 tag with QueryNER's name of its type, which may be given by its short word too ("brand" for creator)."""
+    kind = TYPES_BY_WORD.get(tag[2:], tag[2:])
+    if tag != "O" and kind not in TYPE_WORDS:
+        raise ValueError(f"a tag's type is none of the known ones: {', '.join(sorted({*TYPE_WORDS, *TYPES_BY_WORD}))}")
+    return tag if tag == "O" else f"{tag[:2]}{kind}"
 
 
 def _own_group(value: str | list[str]) -> str:
