@@ -47,7 +47,7 @@ KEY: Final = ("product_id", "product_locale")
 Part = tuple[int, int]
 ALL: Final[Part] = (0, 2**62)
 #: Into how many parts judgements are divided, and the fewest that make one: each part is joined anew with all products.
-PARTS: Final = 8
+PARTS: Final = 4
 PART_ROWS: Final = 25_000
 
 

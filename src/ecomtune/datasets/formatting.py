@@ -148,7 +148,7 @@ def _lines(name: str, form: PromptForm, split: str, chunk: tuple[int, list[Span]
     found = []
     for place, line in enumerate(read_lines(spans), start=first):
         row = Row.model_validate_json(line)
-        example = Example(
+        example = Example.model_construct(  # of a row whose fields have been checked
             id=f"{name}-{split}-{place:06d}",
             task=name,
             prompt=task.prompt(row.fields, form),
