@@ -88,7 +88,7 @@ def _with_peak(measured: Measured) -> Measured:
     peak = max(int(output["peak_bytes"]) for output in measured.outputs)
     return Measured(
         measured.facts,
-        {**measured.memory, "peak_bytes": peak},
+        {"at_start_bytes": min(measured.memory["at_start_bytes"], peak), "peak_bytes": peak},
         measured.warm_up,
         measured.all_seconds,
         measured.outputs,

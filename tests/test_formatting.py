@@ -192,11 +192,14 @@ def test_as_many_rejected_rows_as_max_rejected_allows_pass() -> None:
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_an_empty_split_stops(split: str) -> None:
     rows = [row for row in good_rows() if row.split != split]
-    assert refusal(rows) == f"tasks.ner: data set shop has no {split} rows; name another data set"
+    assert (
+        refusal(rows)
+        == f"tasks.ner: data set shop has no {split} rows; add rows of more groups to it, or name another data set"
+    )
 
 
 def test_no_rows_at_all_stop() -> None:
-    assert refusal([]) == "tasks.ner: data set shop has no train rows; name another data set"
+    assert refusal([]) == "tasks.ner: data set shop has no train rows; add rows of more groups to it, or name another data set"
 
 
 def test_a_validation_size_of_zero_needs_no_validation_rows() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecomtune.datasets import readers, table, table_files
 from ecomtune.datasets.formatting import format_rows
 from ecomtune.errors import UserError
-from ecomtune.records import Rejected, Row
+from ecomtune.records import Row
 from ecomtune.sections import Dataset, TaskSettings
 from tests.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
 
@@ -228,7 +228,7 @@ def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
 )
 def test_a_column_map_that_does_not_fit_is_refused(tmp_path: Path, columns: dict[str, str], sentence: str) -> None:
     assert refusal("table", csv_of(tmp_path, HEADER), "relevance", columns=columns).startswith(
-        f"columns of the table: {sentence}"
+        f"columns of reader table: {sentence}"
     )
 
 
@@ -325,10 +325,3 @@ def test_any_values_of_a_row_become_an_example_or_a_reason(task: str, data: st.D
     else:
         good, bad = sorted_out(task, [row])
         assert len(good) + bad.total() == 1
-
-
-def test_types_may_be_named_by_their_words_and_unknown_ones_are_listed(tmp_path: Path) -> None:
-    jsonl_of(tmp_path, {"w": ["acme", "mug"], "r": ["B-brand", "B-core_product_type"]}, {"w": ["mug"], "r": ["B-gadget"]})
-    good, bad = rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "r"})
-    assert isinstance(good, Row) and good.reference == ["B-creator", "B-core_product_type"]
-    assert isinstance(bad, Rejected) and bad.reason.startswith("a tag's type is none of the known ones: UoM, brand, color, ")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from typer.core import TyperGroup
 
 from ecomtune.errors import UserError
@@ -42,7 +44,7 @@ def commands() -> None:
 @app.command()
 def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")]) -> None:
     """Write params.yaml from profiles/NAME.yaml and show what changes."""
-    from ecomtune.files import SCRATCH, write_text
+    from ecomtune.files import SCRATCH, sha256_file, write_text
     from ecomtune.params import PARAMS_FILE, load
 
     source = _profile_file(name)
@@ -50,9 +52,10 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
     new = source.read_text(encoding="utf-8")
     old = PARAMS_FILE.read_text(encoding="utf-8", errors="replace") if PARAMS_FILE.is_file() else ""
     changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(source), lineterm="", n=0))
-    if old and old not in {file.read_text(encoding="utf-8") for file in PROFILES.glob("*.yaml")}:
-        write_text(SCRATCH / "params.yaml", old)
-        print(f"the former params.yaml, of no profile, is kept as {SCRATCH / 'params.yaml'}")
+    if old and PARAMS_FILE.read_bytes() not in {file.read_bytes() for file in PROFILES.glob("*.yaml")}:
+        kept = SCRATCH / f"params.{sha256_file(PARAMS_FILE)[:8]}.yaml"
+        write_text(kept, old)
+        print(f"the former params.yaml, of no profile, is kept as {kept}")
     write_text(PARAMS_FILE, new)
     print("\n".join(changes) if changes else f"params.yaml is profile {name} already")
     _report_left_overs(load())
@@ -83,7 +86,7 @@ def pin(
     from ecomtune.datasets import fetch
 
     entry = fetch.pin(file, licence)
-    print(f"  {re.sub(r'[^A-Za-z0-9_]+', '_', file.stem)}:  # goes under datasets; the name is yours")
+    print(f"  {_key(file)}:  # goes under datasets; the name is yours")
     print("    reader: table\n    columns: {}  # field: column\n    files:")
     for number, (key, value) in enumerate(entry.model_dump().items()):
         print(f"      {'  ' if number else '- '}{key}: {json.dumps(value, ensure_ascii=False)}")
@@ -146,13 +149,19 @@ def publish(name: Annotated[str, typer.Argument(help="the run's profile")]) -> N
     print(report.publish(source, stage_names(Path()), problems(Path(), left_over=False)))
 
 
+def _key(file: Path) -> str:
+    """A file's name as the key of a data set: one that YAML reads as text."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", file.stem)
+    return name if isinstance(yaml.safe_load(name), str) and name[0].isalpha() else f"data_{name}"
+
+
 def _report_left_overs(params: Any) -> None:
     """Name outputs of other profiles: stages that read whole folders would read them, and dvc.lock would hold them."""
     from ecomtune.leftovers import left_overs
 
     found = left_overs(params, Path())
     if found:
-        print(f"left over from other parameters; before dvc repro, remove with: rm -r {' '.join(map(str, found))}")
+        print(f"left over from other parameters; before dvc repro, remove with: {shlex.join(['rm', '-r', *map(str, found)])}")
 
 
 def _profile_file(name: str) -> Path:

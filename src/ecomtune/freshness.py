@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -74,16 +75,19 @@ def _stale_stages(repository: Path) -> list[str]:
     with tempfile.TemporaryDirectory() as copy:
         for name in ("dvc.yaml", "dvc.lock", "params.yaml", ".dvcignore", "src", "metrics"):
             if (repository / name).is_dir():
-                shutil.copytree(repository / name, Path(copy) / name, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(repository / name, Path(copy) / name, ignore=shutil.ignore_patterns("__pycache__", ".#*"))
             elif (repository / name).is_file():
                 shutil.copyfile(repository / name, Path(copy) / name)
         (Path(copy) / ".dvc").mkdir()
-        (Path(copy) / ".dvc/config").write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+        # what dvc keeps beside a repository stays in the copy, and goes with it
+        config = f"[core]\n    no_scm = true\n    analytics = false\n    site_cache_dir = {copy}/.dvc/site\n"
+        (Path(copy) / ".dvc/config").write_text(config, encoding="utf-8")
         done = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     if done.returncode == 0 and UP_TO_DATE in done.stdout and "Running stage" not in done.stdout:
         return []
     output = [*done.stdout.splitlines(), *done.stderr.splitlines()]
-    lines = [line.rstrip(":") for line in output if line.startswith(("Running stage", "ERROR"))]
+    stages = [match[1] for line in output if (match := re.search(r"(?:Running stage|failed to reproduce) '([^']+)'", line))]
+    lines = [f"stage {stage} would run" for stage in stages] or [line for line in output if line.startswith("ERROR")]
     reason = "; ".join(lines[:3]) or "dvc repro --dry says so"
     return [f"dvc.lock is stale ({reason}); run dvc repro and commit dvc.lock and metrics/"]
 

@@ -16,7 +16,7 @@ def left_overs(params: Params, root: Path) -> list[Path]:
     for collection in collections:
         waiting = [root / collection]
         while waiting:
-            for folder in sorted(each for each in waiting.pop().glob("*/") if any(each.rglob("[!.]*.*"))):
+            for folder in sorted(each for each in waiting.pop().glob("*/") if any(path.is_file() for path in each.rglob("*"))):
                 name = folder.relative_to(root).as_posix()
                 if name in parents:
                     waiting.append(folder)

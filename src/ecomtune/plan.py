@@ -35,8 +35,8 @@ BYTES, QUANTIZED_BYTES = 4, 0.52
 #: measured with SmolLM2-135M, and depth times width grows about as that root.
 KEPT_BYTES = 215
 ADVICE = (
-    "≤: the most that max_length allows, since no examples lie in data/: dvc repro format makes them in seconds for a better "
-    "estimate. unknown: a model's size is neither in models/ nor in params.yaml."
+    "≤: the most that max_length allows, since no examples lie in data/: dvc repro format makes them for a better estimate. "
+    "unknown: a model's size is neither in models/ nor in params.yaml."
 )
 
 

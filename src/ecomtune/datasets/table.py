@@ -33,7 +33,6 @@ from ecomtune.datasets.table_files import READERS, read_table
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
-from ecomtune.tasks.ner import TYPE_WORDS
 from ecomtune.text import normalize
 
 TASKS: Final = ("relevance", "ner", "summarization", "description")
@@ -46,7 +45,6 @@ FIELDS: Final = {
 }
 OPTIONAL: Final = ("brand", "color", "group", "split", "id")
 LINES: Final = ("bullets", "reviews")
-TYPES_BY_WORD: Final = {word: name for name, word in TYPE_WORDS.items()}
 SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
 
 
@@ -120,17 +118,9 @@ def _reference(task: str, value: Any) -> str | list[str]:
             raise ValueError(f"the label is none of {', '.join(LABELS)} or {', '.join(LABELS.values())}")
         return LABELS.get(label, label)
     if task == "ner":
-        return [_known_tag(tag) for tag in _words("reference", value)]
+        return _words("reference", value)
     texts = value if isinstance(value, list) else [value]
     return [text for item in texts if (text := _text("reference", item).strip())]
-
-
-def _known_tag(tag: str) -> str:
-    """An IOB2 tag with QueryNER's name of its type, which may be given by its short word too ("brand" for creator)."""
-    kind = TYPES_BY_WORD.get(tag[2:], tag[2:])
-    if tag != "O" and kind not in TYPE_WORDS:
-        raise ValueError(f"a tag's type is none of the known ones: {', '.join(sorted({*TYPE_WORDS, *TYPES_BY_WORD}))}")
-    return tag if tag == "O" else f"{tag[:2]}{kind}"
 
 
 def _own_group(value: str | list[str]) -> str:
