@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,7 @@ def _output(out: Path, found: Mapping[str, float]) -> dict[str, Any]:
 
 def _with_peak(measured: Measured) -> Measured:
     peak = max(int(output["peak_bytes"]) for output in measured.outputs)
-    return Measured(
-        measured.facts,
-        {"at_start_bytes": min(measured.memory["at_start_bytes"], peak), "peak_bytes": peak},
-        measured.warm_up,
-        measured.all_seconds,
-        measured.outputs,
-    )
+    return replace(measured, memory={"at_start_bytes": min(measured.memory["at_start_bytes"], peak), "peak_bytes": peak})
 
 
 def run(options: Options) -> Entry:

@@ -152,8 +152,7 @@ def _steps(study: _Study) -> Iterator[Step]:
 
 
 def _source(model: Model) -> str:
-    place = {"package": "package", "hub": "hub", "folder": "folder"}[model.source]
-    return f"{place} {model.name or model.folder}" + (f" {model.version[:12]}" if model.version else "")
+    return f"{model.source} {model.name or model.folder}" + (f" {model.version[:12]}" if model.version else "")
 
 
 def _trainings(study: _Study) -> Iterator[Step]:
