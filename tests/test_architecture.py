@@ -19,7 +19,7 @@ LAYERS = [
     {"files", "fields"},
     {"records", "sections"},
     {"params"},
-    {"encoding"},
+    {"answer_cache", "encoding"},
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"stages"},

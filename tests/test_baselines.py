@@ -6,6 +6,7 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
 from ecomtune.records import Example, Reference
 from ecomtune.sections import Baseline
+from ecomtune.tasks.base import Task
+from ecomtune.tasks.ner import TASK as NER
 
 Answer = tuple[str, Reference | None]
 BASELINES = [
@@ -84,11 +87,14 @@ def shelve(folder: Path, encoder: Path) -> Path:
 
 def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 7) -> None:
     folder.mkdir(parents=True)
-    baselines.fit(settings, tasks.load(settings.task), train, [], folder, seed)
+    baselines.fit(settings, tasks.load(settings.task), train, [], folder, seed, threads=1)
 
 
 def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:
-    return baselines.answer(settings, tasks.load(settings.task), folder, asked)
+    """The raw answers and what they mean."""
+    task = tasks.load(settings.task)
+    raw = baselines.answer(settings, task, folder, asked, threads=1)
+    return [(answer, task.parse(answer, each.fields)) for answer, each in zip(raw, asked, strict=True)]
 
 
 @pytest.fixture(scope="module", params=BASELINES, ids="-".join)
@@ -137,9 +143,9 @@ def test_only_json_text_and_safetensors_are_written(fitted: tuple[Baseline, Path
     assert not any(path.read_bytes()[:2] in (b"\x80\x02", b"\x80\x04", b"\x80\x05", b"PK") for path in files)
 
 
-def test_nothing_is_left_in_scratch(fitted: tuple[Baseline, Path]) -> None:
+def test_nothing_but_answers_is_left_in_scratch(fitted: tuple[Baseline, Path]) -> None:
     _, folder = fitted
-    assert list((folder / SCRATCH).iterdir()) == []
+    assert {path.name for path in (folder / SCRATCH).iterdir()} <= {"answers"}
 
 
 def test_an_answer_does_not_depend_on_the_other_examples(fitted: tuple[Baseline, Path]) -> None:
@@ -208,7 +214,10 @@ def test_a_word_without_a_piece_or_beyond_the_longest_input_is_outside(
 ) -> None:
     settings, folder = tagger
     asked = example("ner", {"words": words}, ["O"] * len(words))
-    assert answer(settings, folder, [asked, example("ner", {"words": ["red"]}, ["O"])])[0] == (" ".join(tags), tags)
+    assert answer(settings, folder, [asked, example("ner", {"words": ["red"]}, ["O"])])[0] == (
+        NER.target(asked.fields, tags),
+        tags,
+    )
 
 
 def test_a_tagger_trains_on_words_without_a_piece(pico: Path) -> None:
@@ -338,6 +347,26 @@ def test_a_diverged_training_is_refused(workplace: Path, pico_encoder: Path, fam
         fit(baseline(family, task), examples(task), Path("made"))
 
 
+def test_the_same_question_is_answered_again_without_loading_the_model(
+    fitted: tuple[Baseline, Path], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, folder = fitted
+    model = Path(shutil.copytree(folder / "first", workplace / "model"))
+    asked = examples(settings.task)
+    answers = answer(settings, model, asked)
+
+    def loads(family: str, task: Task) -> ModuleType:
+        raise UserError("the model is loaded")
+
+    monkeypatch.setattr(baselines, "_module", loads)
+    assert answer(settings, model, asked) == answers
+    with pytest.raises(UserError, match="the model is loaded"):
+        answer(settings, model, asked[1:])
+    (model / "more.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(UserError, match="the model is loaded"):
+        answer(settings, model, asked)
+
+
 @pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
 def test_missing_pretrained_weights_are_told_in_one_sentence(workplace: Path, family: str, task: str) -> None:
     with pytest.raises(UserError, match=r"models/pretrained/pico is missing or broken .*; remove it and run dvc repro"):
@@ -351,7 +380,7 @@ def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: 
     file = made / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"made is missing or broken .*; remove it and run dvc repro"):
-        baselines.answer(baseline(family, task), tasks.load(task), made, examples(task))
+        answer(baseline(family, task), made, examples(task))
 
 
 def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,6 +122,9 @@ def test_check_names_a_column_map_that_does_not_fit_the_task(project: Path) -> N
     values["tasks"]["relevance"]["dataset"] = "mine"
     params.write_text(yaml.safe_dump(values), encoding="utf-8")
     assert refusal("check").startswith("error: columns of reader table: relevance needs a column for reference")
+    values["datasets"]["mine"]["columns"]["reference"] = "label"
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert refusal("check").startswith("error: tasks.relevance.dataset: reader table reads files, and the data set names none")
 
 
 def test_a_profile_keeps_parameters_of_the_users_own(project: Path) -> None:

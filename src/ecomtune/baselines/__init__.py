@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
+from ecomtune.answer_cache import remembered
 from ecomtune.errors import UserError
-from ecomtune.records import Example, Reference
+from ecomtune.files import sha256_file, sha256_folder
+from ecomtune.records import Example
+from ecomtune.runtime import prepare
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
@@ -32,13 +36,42 @@ def _module(family: str, task: Task) -> ModuleType:
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    threads: int,
 ) -> None:
     """Train the baseline on a task's examples and write all that answering needs into ``folder``."""
+    if settings.model is not None:
+        prepare(threads)  # before the module: transformers reads the environment
     _module(settings.family, task).fit(settings, task, train, validation, folder, seed)
 
 
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
-    """For each example the raw answer and its task-typed meaning (None where malformed)."""
-    answers: list[tuple[str, Reference | None]] = _module(settings.family, task).answer(settings, task, folder, examples)
-    return answers
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int) -> list[str]:
+    """The raw answer to each example; from scratch where the same model and code have answered the same examples before."""
+
+    def ask() -> list[str]:
+        if settings.model is not None:
+            prepare(threads)
+        answers: list[str] = _module(settings.family, task).answer(settings, task, folder, examples)
+        return answers
+
+    package = Path(__file__).parent.parent
+    code = [
+        *sorted(package.glob("baselines/*.py")),
+        package / "text.py",
+        *(package / "tasks" / f"{n}.py" for n in ("base", task.name)),
+    ]
+    decides = {
+        "code": [sha256_file(file) for file in code],
+        "fields": [dict(example.fields) for example in examples],
+        "libraries": [version(name) for name in ("numpy", "scikit-learn", "torch", "transformers")],
+        "model": sha256_folder(folder),
+        "settings": settings.model_dump(),
+        "task": task.name,
+        "threads": threads,
+    }
+    return remembered(decides, len(examples), ask)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.errors import reading
 from ecomtune.files import dump_json, read_json, write_text
-from ecomtune.records import Example, Reference
+from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 from ecomtune.text import normalize
@@ -35,7 +35,7 @@ def fit(
     save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, folder / "weights.safetensors")
 
 
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The likeliest label of each example."""
     with reading(folder):
         known = read_json(folder / "vocabulary.json")
@@ -46,7 +46,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     scores = features @ tensors["coefficients"].T + tensors["intercepts"]
     labels = known["classes"]
     best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
-    return [(labels[index], labels[index]) for index in best]
+    return [labels[index] for index in best]
 
 
 def _vectorizer(vocabulary: dict[str, int] | None = None) -> TfidfVectorizer:

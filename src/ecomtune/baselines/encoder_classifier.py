@@ -10,7 +10,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.trainer import batches, load_trained, load_with_head, train_model
-from ecomtune.records import Example, Reference
+from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
@@ -31,14 +31,12 @@ def fit(
 
 
 @torch.inference_mode()
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The likeliest label of each example."""
     tokenizer, model = load_trained(AutoModelForSequenceClassification, folder)
-    answers: list[tuple[str, Reference | None]] = []
+    answers: list[str] = []
     for batch in batches(examples):
         pairs = [input_pair(example, task) for example in batch]
         encoded = tokenizer(pairs, truncation=True, max_length=settings.max_length, padding=True, return_tensors="pt")
-        for index in model(**encoded).logits.argmax(dim=-1).tolist():
-            label = model.config.id2label[index]
-            answers.append((label, label))
+        answers += [model.config.id2label[index] for index in model(**encoded).logits.argmax(dim=-1).tolist()]
     return answers

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
 from ecomtune.baselines.trainer import batches, load_trained, load_with_head, train_model
-from ecomtune.records import Example, Reference
+from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
@@ -38,20 +38,19 @@ def fit(
 
 
 @torch.inference_mode()
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The best valid tag sequence of each example; words beyond ``max_length``, or of which no piece is left, are O."""
     tokenizer, model = load_trained(AutoModelForTokenClassification, folder)
     tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
-    answers: list[tuple[str, Reference | None]] = []
+    answers: list[str] = []
     for batch in batches(examples):
         words = [texts_of(example.fields, "words") for example in batch]
         encoded = [_encode(tokenizer, each, settings.max_length) for each in words]
         scores = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits.log_softmax(dim=-1)
-        for row, (each, pieces) in enumerate(zip(words, map(_first_pieces, encoded), strict=True)):
-            table = np.where(np.array(tags) == "O", 0.0, np.full((len(each), 1), -np.inf))
+        for row, (example, pieces) in enumerate(zip(batch, map(_first_pieces, encoded), strict=True)):
+            table = np.where(np.array(tags) == "O", 0.0, np.full((len(words[row]), 1), -np.inf))
             table[list(pieces)] = scores[row, list(pieces.values())].numpy()
-            found = best_path(table, tags)
-            answers.append((" ".join(found), found))
+            answers.append(task.target(example.fields, best_path(table, tags)))
     return answers
 
 

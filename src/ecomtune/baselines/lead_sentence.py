@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.files import dump_json, write_text
-from ecomtune.records import Example, Reference
+from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
@@ -19,11 +19,7 @@ def fit(
     write_text(folder / "lead.json", dump_json({"field": task.required_fields[-1], "sentences": 1}))
 
 
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[tuple[str, Reference | None]]:
+def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The first sentence of each example's last required field."""
-    answers: list[tuple[str, Reference | None]] = []
-    for example in examples:
-        text = texts_of(example.fields, task.required_fields[-1])[0]
-        lead = re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0]
-        answers.append((lead, task.parse(lead, example.fields)))
-    return answers
+    texts = [texts_of(example.fields, task.required_fields[-1])[0].strip() for example in examples]
+    return [re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0] for text in texts]

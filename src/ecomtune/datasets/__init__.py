@@ -33,10 +33,15 @@ def load(reader: str) -> ModuleType:
 
 
 def check(dataset: Dataset, task: str) -> None:
-    """Raises UserError where the reader doesn't serve that task, or not with these columns; no file is read."""
+    """Raises UserError where the reader doesn't serve that task, or not with these files and columns; no file is read."""
     module = _serving(dataset, task)
     if hasattr(module, "column_map"):
         module.column_map(task, dataset.columns)
+    if not dataset.files and not hasattr(module, "generate"):
+        raise UserError(
+            f"tasks.{task}.dataset: reader {dataset.reader} reads files, and the data set names none; `ecomtune pin FILE` "
+            "prints an entry to put there"
+        )
 
 
 def _serving(dataset: Dataset, task: str) -> ModuleType:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,12 +13,13 @@ from rich.progress import Progress
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ecomtune.answer_cache import remembered
 from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.labels import answer_likeliest
 from ecomtune.encoding import Tokenizer, context_of, encode_prompt, encode_text
 from ecomtune.errors import UserError, reading
-from ecomtune.files import SCRATCH, dump_json, read_json, sha256_file, sha256_folder, write_text
+from ecomtune.files import read_json, sha256_file, sha256_folder
 from ecomtune.records import Example
 from ecomtune.sections import TaskSettings
 from ecomtune.tasks.base import Fields, Task, texts_of
@@ -107,27 +106,15 @@ def answer_task(
     ``demonstrations`` are those that the prompts hold already: calibrated labels need them once more.
     """
     empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt, demonstrations)
-    key = _cache_key(task, settings, [*prompts, empty], weights)
-    cached = SCRATCH / "answers" / f"{key}.json"
-    if (known := _cached(cached, len(prompts))) is not None:
-        return known
-    model, tokenizer = weights.model, weights.tokenizer
-    _check_context(model, tokenizer, task, settings, examples, prompts)
-    with Progress() as bar:
-        rows = bar.add_task(task.name, total=len(prompts))
-        answers = _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
-    write_text(cached, dump_json(answers))
-    return answers
 
+    def answer() -> list[str]:
+        model, tokenizer = weights.model, weights.tokenizer
+        _check_context(model, tokenizer, task, settings, examples, prompts)
+        with Progress() as bar:
+            rows = bar.add_task(task.name, total=len(prompts))
+            return _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
 
-def _cached(file: Path, number: int) -> list[str] | None:
-    """The answers kept in ``file``; None where it isn't there or doesn't hold ``number`` answers whole."""
-    try:
-        answers = json.loads(file.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    whole = isinstance(answers, list) and len(answers) == number and all(isinstance(answer, str) for answer in answers)
-    return answers if whole else None
+    return remembered(_decides(task, settings, [*prompts, empty], weights), len(prompts), answer)
 
 
 def _check_context(
@@ -187,9 +174,9 @@ def code_of(task: Task) -> dict[str, str]:
     return {file.relative_to(package).as_posix(): sha256_file(file) for file in files}
 
 
-def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], weights: Weights) -> str:
+def _decides(task: Task, settings: TaskSettings, prompts: Sequence[str], weights: Weights) -> dict[str, Any]:
     """All that decides the answers: weights, prompts, decoding and its code, and the batches, which decide last digits."""
-    parts = {
+    return {
         **weights.hashes,
         "batch_size": settings.batch_size,
         "code": code_of(task),
@@ -200,4 +187,3 @@ def _cache_key(task: Task, settings: TaskSettings, prompts: Sequence[str], weigh
         "task": task.name,
         "threads": torch.get_num_threads(),
     }
-    return hashlib.sha256(dump_json(parts).encode()).hexdigest()

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ecomtune import tasks
+from ecomtune import baselines, tasks
 from ecomtune.decoding.demonstrations import choose_demonstrations
 from ecomtune.files import output_folder
 from ecomtune.params import Params, model_of
-from ecomtune.records import Example, Prediction, Reference, read_task, write_records
+from ecomtune.records import Example, Prediction, read_task, write_records
 from ecomtune.runtime import prepare
 from ecomtune.sections import System
 from ecomtune.stages import pick, run
+from ecomtune.tasks.base import Task
 
-#: A task, its test examples, and for each the raw answer and its meaning.
-Answered = tuple[str, list[Example], Sequence[tuple[str, Reference | None]]]
+#: A task, its test examples, and the raw answer to each.
+Answered = tuple[str, list[Example], list[str]]
 
 
 def main(params: Params, name: str) -> None:
@@ -23,7 +24,7 @@ def main(params: Params, name: str) -> None:
     answer = _answer_baseline if system.kind == "baseline" else _answer_prompts
     with output_folder(Path("data/predictions") / name) as folder:
         for key, examples, answers in answer(params, system):
-            write_records(folder / f"{key}.jsonl", _predictions(name, examples, answers))
+            write_records(folder / f"{key}.jsonl", _predictions(name, tasks.load(key), examples, answers))
 
 
 def _answer_baseline(params: Params, system: System) -> Iterator[Answered]:
@@ -31,12 +32,8 @@ def _answer_baseline(params: Params, system: System) -> Iterator[Answered]:
     for key in system.tasks:
         model = Path(model_of(system, key, params))
         settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
-        if settings.model is not None:
-            prepare(params.train.shared.threads)
-        from ecomtune import baselines
-
         examples = _test_rows(key)
-        yield key, examples, baselines.answer(settings, tasks.load(key), model, examples)
+        yield key, examples, baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
 
 
 def _answer_prompts(params: Params, system: System) -> Iterator[Answered]:
@@ -52,9 +49,7 @@ def _answer_prompts(params: Params, system: System) -> Iterator[Answered]:
             weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
         demonstrations = [(example.fields, example.target) for example in demonstrations_of(system, key)]
         prompts = [task.prompt(example.fields, settings.prompt, demonstrations) for example in examples]
-        answers = answer_task(task, settings, examples, prompts, weights, demonstrations)
-        parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
-        yield key, examples, list(zip(answers, parsed, strict=True))
+        yield key, examples, answer_task(task, settings, examples, prompts, weights, demonstrations)
 
 
 def _test_rows(task: str) -> list[Example]:
@@ -68,19 +63,20 @@ def demonstrations_of(system: System, task: str) -> list[Example]:
     return choose_demonstrations(read_task(Path("data/examples") / task / "train.jsonl", Example, task), system.shots)
 
 
-def _predictions(system: str, examples: Sequence[Example], answers: Sequence[tuple[str, Reference | None]]) -> list[Prediction]:
+def _predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
+    parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
     return [
         Prediction(
             id=example.id,
             task=example.task,
             system=system,
             answer=answer,
-            parsed=parsed,
-            valid=parsed is not None,
+            parsed=meaning,
+            valid=meaning is not None,
             reference=example.reference,
             group=example.group,
         )
-        for example, (answer, parsed) in zip(examples, answers, strict=True)
+        for example, answer, meaning in zip(examples, answers, parsed, strict=True)
     ]
 
 
