@@ -32,7 +32,7 @@ FOUND_BY_NAME = {
     "baseline": ["src/ecomtune/baselines", "src/ecomtune/tasks/${item.task}.py"],
     "predict": ["src/ecomtune/baselines", "src/ecomtune/tasks"],
     "score": ["src/ecomtune/metrics", "src/ecomtune/tasks"],
-    "compare": ["src/ecomtune/tasks"],
+    "compare": ["src/ecomtune/metrics", "src/ecomtune/tasks"],
 }
 
 

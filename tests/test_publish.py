@@ -34,11 +34,12 @@ stages:
       metrics:
         - metrics/${key}.json: {cache: false}
   compare:
-    cmd: mkdir -p reports && cp params.yaml reports/seen.yaml
-    deps: [metrics]
+    cmd: mkdir -p reports && cp src/summary.json reports/summary.json
+    deps: [metrics, src/summary.json]
     params: [systems]
-    outs: [reports/seen.yaml]
+    outs: [reports/summary.json]
 """
+PAIR = {"first": "floor", "second": "single", "difference": 0.1, "ci": [0.05, 0.15], "p": 0.01, "p_holm": 0.02}
 SCORES = {"relevance": {"macro_f1": 0.5, "macro_f1_ci": [0.4, 0.6], "n": 12, "groups": 3, "invalid": 1}}
 MERGED = "  merged_shards: {kind: adapter, reads: models/adapters/merged/relevance_shards, tasks: [relevance]}\n"
 
@@ -54,6 +55,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "dvc.yaml").write_text(STAGES)
     for system in ("merged_shards", "floor"):
         (folder / f"src/{system}.json").write_text(json.dumps(SCORES))
+    (folder / "src/summary.json").write_text(json.dumps({"pairs": {"relevance": [PAIR]}}))
     wide = (REPOSITORY / "profiles/pico.yaml").read_text()
     assert MERGED in wide and "confidence: 0.95" in wide
     (folder / "profiles/wide.yaml").write_text(wide)
@@ -124,6 +126,8 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
         f"Code: commit {run(project, 'git', 'rev-parse', '--short', 'HEAD').strip()}. Command: `ecomtune profile wide " in text
     )
     assert "| floor | 0.500 (0.400–0.600), n 12, invalid 1 |" in text
+    assert "- relevance: floor is better than single (+0.100, 0.050 to 0.150, p 0.020); not told from none\n" in text
+    assert (project / "results/wide/summary.json").read_bytes() == (project / "reports/summary.json").read_bytes()
     for name in ("params.yaml", "metrics/floor.json", "metrics/merged_shards.json"):
         assert (project / "results/wide" / name).read_bytes() == (project / name).read_bytes()
     published, lock = (yaml.safe_load((project / name).read_text()) for name in ("results/wide/dvc.lock", "dvc.lock"))

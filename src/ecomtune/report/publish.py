@@ -13,12 +13,14 @@ from typing import Any
 import yaml
 
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write_text
+from ecomtune.files import SCRATCH, output_folder, read_json, read_yaml, sha256_file, write_text
 from ecomtune.params import PARAMS_FILE, Params, load
+from ecomtune.report.pairs import Pairs, sentences
 from ecomtune.report.summary import interval, summarize
 
 TIMES = SCRATCH / "times.jsonl"
 LOCK = Path("dvc.lock")
+SUMMARY = Path("reports/summary.json")
 #: What a run and its publication write, so that it may differ from the commit that the page names.
 WRITTEN = ("params.yaml", "dvc.lock", "metrics", "plots", "reports", "results")
 
@@ -34,17 +36,18 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
     commit = _commit(profile)
     if problems:
         raise UserError(f"there is no fresh run of {profile} here, run dvc repro before publishing: {problems[0]}")
-    summary = summarize(params)
+    summary, pairs = summarize(params), read_json(SUMMARY)["pairs"]
     lock = read_yaml(LOCK)
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name in stages}  # other profiles' stay behind
     target = results / profile.stem
     with output_folder(target) as folder:
         shutil.copy(PARAMS_FILE, folder / "params.yaml")
         write_text(folder / "dvc.lock", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True))
+        shutil.copy(SUMMARY, folder / "summary.json")
         (folder / "metrics").mkdir()
         for system in params.systems:
             shutil.copy(Path("metrics") / f"{system}.json", folder / "metrics")
-        write_text(folder / "README.md", page(profile.stem, commit, params, summary, _times(stages)))
+        write_text(folder / "README.md", page(profile.stem, commit, params, summary, pairs, _times(stages)))
     return target
 
 
@@ -68,7 +71,7 @@ def _git(*arguments: str) -> list[str]:
     return done.stdout.splitlines() if done.returncode == 0 else []
 
 
-def page(name: str, commit: str, params: Params, summary: dict[str, Any], times: dict[str, float | None]) -> str:
+def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs: Pairs, times: dict[str, float | None]) -> str:
     """The Markdown page of a run."""
     hashes = [
         f"| {dataset} | {file.path} | {file.bytes:,} | {file.sha256} |"
@@ -88,6 +91,11 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], times:
             *markdown(summary),
             "",
             f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
+            "",
+            "Paired on the same test rows: the difference, its interval, and p by exchanging the answers of random groups, "
+            "corrected by Holm for all pairs of the task (all of them stand in summary.json):",
+            "",
+            *(f"- {line}" for line in sentences(pairs, summary["confidence"])),
             "",
             "| task | data set | train | validation | test (at most) |",
             "|---|---|---|---|---|",

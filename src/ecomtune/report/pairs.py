@@ -1,0 +1,78 @@
+"""Every two systems of a task against each other, from their predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ecomtune import metrics, tasks
+from ecomtune.errors import UserError
+from ecomtune.metrics.paired import compare_pairs
+from ecomtune.params import Params
+from ecomtune.records import Prediction, read_task
+
+Pairs = dict[str, list[dict[str, Any]]]
+
+
+def compare(params: Params, predictions: Path = Path("data/predictions")) -> Pairs:
+    """For each task all pairs of systems that answer it, by its main metric (see :func:`compare_pairs`).
+
+    Raises UserError where two systems have not answered the same test rows.
+    """
+    found: Pairs = {}
+    for key in params.tasks:
+        systems = [name for name, system in params.systems.items() if key in system.tasks]
+        if len(systems) < 2:
+            found[key] = []
+            continue
+        answered = {name: read_task(predictions / name / f"{key}.jsonl", Prediction, key) for name in systems}
+        rows = _same_rows(key, answered)
+        task = tasks.load(key)
+        pairs = compare_pairs(
+            metrics.load(task.metric),
+            task.main_metric,
+            {name: [each.parsed for each in given] for name, given in answered.items()},
+            [row.reference for row in rows],
+            [row.group for row in rows],
+            resamples=params.score.bootstrap,
+            confidence=params.score.confidence,
+            seed=params.seed,
+        )
+        found[key] = [asdict(pair) for pair in pairs]
+    return found
+
+
+def _same_rows(task: str, answered: dict[str, list[Prediction]]) -> Sequence[Prediction]:
+    """The rows that all systems have answered in the same order."""
+    first, *others = answered
+    rows = answered[first]
+    for name in others:
+        if [(row.id, row.reference, row.group) for row in answered[name]] != [
+            (row.id, row.reference, row.group) for row in rows
+        ]:
+            raise UserError(
+                f"data/predictions/{name}/{task}.jsonl answers other rows than {first} does, so the two can't be compared; "
+                "run dvc repro"
+            )
+    return rows
+
+
+def sentences(pairs: Pairs, confidence: float) -> list[str]:
+    """For each task whether its best system is significantly better than each other one, in words."""
+    lines = []
+    for task, found in pairs.items():
+        if not found:
+            continue
+        best = found[0]["first"]
+        against = [pair for pair in found if pair["first"] == best]
+        beaten = [_told(pair) for pair in against if pair["p_holm"] < 1 - confidence]
+        level = [_told(pair) for pair in against if pair["p_holm"] >= 1 - confidence]
+        lines.append(f"{task}: {best} is better than {', '.join(beaten) or 'none'}; not told from {', '.join(level) or 'none'}")
+    return lines
+
+
+def _told(pair: dict[str, Any]) -> str:
+    low, high = pair["ci"]
+    return f"{pair['second']} (+{pair['difference']:.3f}, {low:.3f} to {high:.3f}, p {pair['p_holm']:.3f})"
