@@ -228,6 +228,12 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
         ("systems.mixed.kind", "prompt", "systems.mixed: a system of kind prompt reads a folder in models/pretrained/;"),
         ("systems.floor.kind", "adapter", "systems.floor: a system of kind adapter reads a folder in models/adapters/;"),
+        ("systems.single.kind", "recorded", "systems.single: a system of kind recorded has one task, and reads data/examples/"),
+        (
+            "systems.encoder.kind",
+            "recorded",
+            "systems.encoder: a system of kind recorded has one task, and reads data/examples/",
+        ),
         ("systems.single.kind", "baseline", "systems.single: a system of kind baseline reads a folder in models/baselines/"),
     ],
 )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from ecomtune import tasks
+from ecomtune import metrics, tasks
 from ecomtune.datasets import queryner, readers
 from ecomtune.datasets.sorting import fault
 from ecomtune.errors import UserError
-from ecomtune.files import sha256_file
 from ecomtune.records import Row
 from ecomtune.sections import Dataset
-from tests.readers import check_no_leak
+from tests.readers import check_no_leak, mirrored
 
 TRAIN = 'acme\tB-creator\nred\tB-color\nmug\tB-core_product_type\n\ngröße\tB-UoM\n12"\tI-UoM\n'
 DEV = "tea\tO\n\n"
@@ -99,13 +95,10 @@ def test_a_name_of_no_reader_is_refused(tmp_path: Path, reader: str) -> None:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """QueryNER's own files, by the mirror's index."""
-    mirror, folder = Path(os.environ["ECOMTUNE_MIRROR"]), tmp_path_factory.mktemp("queryner")
-    for entry in json.loads((mirror / "index.json").read_text(encoding="utf-8")):
-        if entry["dataset"] == "queryner" and entry["path"].endswith(".txt"):
-            path = folder / Path(entry["path"]).name
-            shutil.copyfile(mirror / "sha256" / entry["sha256"], path)
-            assert sha256_file(path) == entry["sha256"]
+    """QueryNER's own files, and its annotators' labels."""
+    folder = tmp_path_factory.mktemp("queryner")
+    mirrored("queryner-annotators", mirrored("queryner", folder))
+    (folder / "test.jsonl").rename(folder / "offsets.jsonl")
     return folder
 
 
@@ -133,3 +126,73 @@ def test_a_tag_that_continues_nothing_is_read_as_a_beginning() -> None:
 @pytest.mark.mirror
 def test_no_real_input_or_group_is_shared_by_splits(real: Path) -> None:
     check_no_leak("ner", rows(real), 7)
+
+
+def annotated(folder: Path, labels: str = '["O"]', offsets: str = '["O"]') -> Path:
+    """Files with the labels of two annotators, of whom the first has one more example in another order."""
+    write(folder)
+    (folder / "offsets.jsonl").write_text(f'{{"example_id": 9, "labels": {offsets}}}\n{{"example_id": 4, "labels": ["O"]}}\n')
+    lines = [
+        '{"example_id": 1, "labels": []}',
+        f'{{"example_id": 4, "labels": {labels}}}',
+        '{"example_id": 9, "labels": ["I-color"]}',
+    ]
+    (folder / "annotator-1.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "annotator-2.jsonl").write_text("\n".join(lines[1:]) + "\n")
+    return folder
+
+
+def test_test_rows_alone_have_the_annotators_answers(tmp_path: Path) -> None:
+    found = rows(annotated(tmp_path, labels='["B-color"]'))
+    assert [row.answers for row in found if row.split != "test"] == [{}, {}, {}]
+    assert [row.answers for row in found if row.split == "test"] == [
+        {"annotator_1": ["B-color"], "annotator_2": ["B-color"]},
+        {"annotator_1": ["B-color"], "annotator_2": ["B-color"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("annotator-2.jsonl", '{"example_id": 9, "labels": ["O"]}', "annotator-2.jsonl has no labels for example 4; download"),
+        ("annotator-2.jsonl", '{"example_id": "9", "labels": ["O"]}', "line 1 is no object of an example_id and labels; corr"),
+        ("annotator-2.jsonl", '{"example_id": 9, "labels": "O"}', "line 1 is no object of an example_id and labels; corr"),
+        ("annotator-2.jsonl", '{"example_id": 9, "labels": [1]}', "line 1 is no object of an example_id and labels; corr"),
+        ("annotator-2.jsonl", "[9]", "line 1 is no object of an example_id and labels; corr"),
+        ("annotator-2.jsonl", "<html>", "annotator-2.jsonl is an HTML page, not data; "),
+        (
+            "offsets.jsonl",
+            None,
+            "offsets.jsonl can't be opened (No such file or directory); name it under files of its data set",
+        ),
+        (
+            "offsets.jsonl",
+            '{"example_id": 9, "labels": ["O"]}',
+            "queryner: annotator_1 has 0 labels for test query 2 of 1 words; take offsets.jsonl and annotator",
+        ),
+        (
+            "annotator-1.jsonl",
+            '{"example_id": 9, "labels": ["O", "O"]}\n{"example_id": 4, "labels": ["O"]}',
+            "queryner: annotator_1 has 2 labels for test query 1 of 1 words; take offsets.jsonl and annotator",
+        ),
+    ],
+)
+def test_annotators_files_that_do_not_fit_are_refused(tmp_path: Path, name: str, content: str | None, told: str) -> None:
+    file = annotated(tmp_path) / name
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content, encoding="utf-8")
+    assert told in refusal(tmp_path)
+
+
+@pytest.mark.mirror
+def test_each_real_annotator_agrees_with_gold_as_published(real: Path) -> None:
+    """0.745, 0.739 and 0.702 were computed from the released files before this reader existed."""
+    found = [row for row in rows(real) if row.split == "test"]
+    groups = [row.source for row in found]
+    scores = [
+        metrics.load("entities").score([row.answers[f"annotator_{n}"] for row in found], [r.reference for r in found], groups)
+        for n in (1, 2, 3)
+    ]
+    assert [round(score["f1"], 3) for score in scores] == pytest.approx([0.745, 0.739, 0.702], abs=0.002)

@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from ecomtune.errors import UserError
-from ecomtune.records import Example, write_records
+from ecomtune.params import Params, load
+from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.sections import Adapter, System
 from ecomtune.stages import pick
 from ecomtune.stages.predict import demonstrations_of
+from ecomtune.stages.predict import main as predict
 from ecomtune.stages.train import training_rows
+from tests.scratch_clone import REPOSITORY
 
 ROWS = 7
 
@@ -67,3 +70,39 @@ def test_a_stage_without_an_item_says_which_there_are() -> None:
         pick({"single": 1, "mixed": 2}, "", "systems")
     with pytest.raises(UserError, match=r"^systems: 'x' is not there; name one of: single, mixed$"):
         pick({"single": 1, "mixed": 2}, "x", "systems")
+
+
+@pytest.fixture
+def recorded() -> Params:
+    """The demo's parameters, with a system of recorded answers."""
+    demo = load(REPOSITORY / "profiles/demo.yaml")
+    system = System(kind="recorded", reads="data/examples/relevance", tasks=("relevance",))
+    return demo.model_copy(update={"systems": {"in_use": system}})
+
+
+def answered(*given: dict[str, Reference]) -> None:
+    """Test rows of relevance with these answers of others."""
+    rows = [row("relevance", str(number), str(number)) for number in range(len(given))]
+    fields: dict[str, str | list[str]] = {"query": "mug", "title": "cup"}
+    rows = [each.model_copy(update={"fields": fields, "answers": own}) for each, own in zip(rows, given, strict=True)]
+    write_records(Path("data/examples/relevance/test.jsonl"), rows)
+
+
+def test_a_recorded_system_answers_what_was_answered_elsewhere(recorded: Params) -> None:
+    answered({"in_use": "Exact", "other": "Irrelevant"}, {"in_use": "maybe"}, {"other": "Exact"})
+    predict(recorded, "in_use")
+    found = read_task(Path("data/predictions/in_use/relevance.jsonl"), Prediction, "relevance")
+    assert [(each.answer, each.parsed, each.valid) for each in found] == [
+        ("Exact", "Exact", True),
+        ("maybe", None, False),
+        ("", None, False),
+    ]
+
+
+def test_a_recorded_system_without_a_single_answer_is_refused(recorded: Params) -> None:
+    answered({"other": "Exact"}, {})
+    with pytest.raises(
+        UserError, match=r"^systems.in_use: no test row of relevance holds answers of that name \(there: other\);"
+    ):
+        predict(recorded, "in_use")
+    assert not Path("data/predictions/in_use").exists()

@@ -61,6 +61,15 @@ def test_a_csv_of_200_rows_becomes_examples_of_three_splits_by_a_column_map_alon
     assert report["rejected"] == {} and sum(counts) == 200 and all(counts)
 
 
+def test_answers_of_others_are_columns_too(tmp_path: Path) -> None:
+    csv_of(tmp_path, "q,t,label,now\na,b,E,substitute\nc,d,S,?\ne,f,C,\n")
+    found = kept(rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "answer_in_use": "now"}))
+    assert [row.answers for row in found] == [{"in_use": "Substitute"}, {"in_use": "?"}, {}]
+    words = csv_of(tmp_path, "q,t,o\nred mug,O O,B-color O\n")
+    row = only(words, "ner", {"words": "q", "reference": "t", "answer_other": "o"})
+    assert row.answers == {"other": ["B-color", "O"]}
+
+
 @pytest.mark.parametrize("write", ["csv", "jsonl", "parquet"])
 def test_the_same_rows_come_from_every_kind_of_file(tmp_path: Path, write: str) -> None:
     names, values = ["q", "t", "label", "maker", "n", "part"], ['tea "hot"', "Größe, 12", "s", "Acme", "7", "dev"]

@@ -198,9 +198,10 @@ def _predictions(study: _Study) -> Iterator[Step]:
         # instruction and demonstrations are read once for all rows
         read_once = sum(study.row(task).prefix + system.shots * study.row(task).own for task in system.tasks)
         tokens = read_once + sum(study.row(task).own * params.tasks[task].test_size for task in system.tasks)
+        models: set[str | None] = set()
         if system.kind == "baseline":
             models = {outs[model_of(system, task, params)].model for task in system.tasks}
-        else:
+        elif system.kind != "recorded":
             models = {params.train.shared.model if system.kind == "adapter" else Path(system.reads).name}
         found = [study.weights(model) for model in models if model is not None]
         if not found:

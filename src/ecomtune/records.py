@@ -28,7 +28,8 @@ class Row(Record):
     """One judged case of a data set, before any prompt: what a reader in ``ecomtune.datasets`` yields.
 
     ``fields`` holds the task's inputs by name; ``group`` what a split never divides (a query, a product);
-    ``split`` the official split, or None where the data set has none; ``source`` the data set and its row.
+    ``split`` the official split, or None where the data set has none; ``source`` the data set and its row; ``answers`` what
+    others have answered to it (annotators, a system in use), by their names.
     """
 
     fields: dict[str, str | list[str]]
@@ -36,6 +37,7 @@ class Row(Record):
     group: str
     split: str | None
     source: str
+    answers: dict[str, Reference] = {}
 
 
 class Rejected(Record):
@@ -48,7 +50,7 @@ class Rejected(Record):
 class Example(Record):
     """One case as a model sees it: ``prompt`` is its whole input, ``target`` the answer that training aims at.
 
-    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors).
+    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors); ``answers`` those of the row.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Example(Record):
     fields: dict[str, str | list[str]]
     group: str
     source: str
+    answers: dict[str, Reference] = {}
 
 
 class Prediction(Record):

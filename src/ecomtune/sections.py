@@ -202,9 +202,12 @@ class Baseline(Section):
 
 
 class System(Section):
-    """A named way to answer: a pretrained model with demonstrations, adapters, or baselines."""
+    """A named way to answer: a pretrained model with demonstrations, adapters, or baselines.
 
-    kind: Literal["prompt", "adapter", "baseline"]
+    One of kind ``recorded`` answers nothing itself: the examples hold the answers that were given under its name elsewhere.
+    """
+
+    kind: Literal["prompt", "adapter", "baseline", "recorded"]
     reads: RelativePath
     tasks: TaskNames
     shots: Integer = Field(default=0, ge=0)
@@ -213,7 +216,10 @@ class System(Section):
     def _fits_kind(self) -> System:
         if self.shots and self.kind != "prompt":
             raise ValueError("shots go with kind prompt")
-        home = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}[self.kind]
+        if self.kind == "recorded" and (self.reads, *self.tasks[1:]) != (f"data/examples/{self.tasks[0]}",):
+            raise ValueError("a system of kind recorded has one task, and reads data/examples/TASK")
+        homes = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}
+        home = homes.get(self.kind, "data/examples")
         if not self.reads.startswith(f"{home}/"):
             raise ValueError(f"a system of kind {self.kind} reads a folder in {home}/; correct reads or kind")
         return self

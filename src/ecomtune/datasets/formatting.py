@@ -157,6 +157,7 @@ def _lines(name: str, form: PromptForm, split: str, chunk: tuple[int, list[Span]
             fields=row.fields,
             group=row.group,
             source=row.source,
+            answers=row.answers,
         )
         found.append(dump_line(example))
     return "".join(f"{line}\n" for line in found).encode()

@@ -4,6 +4,10 @@ Source: github.com/bltlab/query-ner, three CoNLL files (token TAB tag, a blank l
 MIT, queries Apache-2.0 (ESCI). Size: 7,841 / 871 / 993 queries; 17,507 / 1,930 / 2,319 entities of 17 types. Known
 faults: two pairs of training queries differ only in punctuation; none crosses a split. Test queries 151 and 413 have an
 I- tag after another type, which is no IOB2: it is read as B-, so that no gold tag and no query is lost.
+
+Where the data set has them, ``offsets.jsonl`` (offset-splits/test.jsonl of the source: the ESCI example of each test query) and
+``annotator-1.jsonl`` to 3 (individual_annotator_offsets, MIT: each annotator's own labels of 1,000 examples, before they were
+reconciled into gold) give the test rows the answers of annotator_1 to 3, the human ceiling: systems of kind recorded.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ecomtune.datasets.raw_files import MEND, check_file, json_object
 from ecomtune.errors import UserError
 from ecomtune.records import Row
 from ecomtune.sections import Dataset
@@ -23,6 +28,7 @@ SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.tx
 
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
     """Rows of the official splits, in file order. Raises UserError naming the file and line that can't be read."""
+    annotators = read_annotators(raw)
     for split, name in SPLITS.items():
         for number, (words, tags) in enumerate(read_conll(raw / name), start=1):
             query = " ".join(words)
@@ -32,7 +38,49 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
                 group=normalize(query) or query,
                 split=split,
                 source=f"queryner:{name}:{number}",
+                answers={key: _of_query(key, given, number, words) for key, given in annotators.items()}
+                if split == "test"
+                else {},
             )
+
+
+def _of_query(annotator: str, given: Sequence[list[str]], number: int, words: Sequence[str]) -> list[str]:
+    """An annotator's tags of the test query of that number. Raises UserError where there are none for these words."""
+    tags = given[number - 1] if number <= len(given) else []
+    if len(tags) != len(words):
+        raise UserError(
+            f"queryner: {annotator} has {len(tags)} labels for test query {number} of {len(words)} words; take offsets.jsonl "
+            "and annotator files of the release that test.txt is of"
+        )
+    return as_iob2(tags)
+
+
+def read_annotators(raw: Path) -> dict[str, list[list[str]]]:
+    """Each annotator's labels of every test query in their order, from the files of ``raw`` that hold them.
+
+    Raises UserError where a file is no JSON lines of that shape, or lacks a test query.
+    """
+    files = sorted(raw.glob("annotator-*.jsonl"))
+    order = [example for example, _ in _labelled(raw / "offsets.jsonl")] if files else []
+    found = {}
+    for file in files:
+        given = dict(_labelled(file))
+        if missing := [example for example in order if example not in given]:
+            raise UserError(f"{file} has no labels for example {missing[0]}; download it again (dvc repro download)")
+        found[file.stem.replace("-", "_")] = [given[example] for example in order]
+    return found
+
+
+def _labelled(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The example and the labels of each line."""
+    check_file(path)
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            value = json_object(line)
+            example, labels = (value.get("example_id"), value.get("labels")) if isinstance(value, dict) else (None, None)
+            if not isinstance(example, int) or not isinstance(labels, list) or not all(isinstance(tag, str) for tag in labels):
+                raise UserError(f"{path} line {number} is no object of an example_id and labels; {MEND}")
+            yield example, labels
 
 
 def as_iob2(tags: Sequence[str]) -> list[str]:

@@ -14,7 +14,9 @@ Columns: ``columns`` of the data set names, for each field, the column that hold
 | description | title, bullets, reference (as in summarization) | brand, color |
 
 All tasks may also have ``group`` (what a split never divides; else the query, words, reviews or title, case and punctuation
-aside), ``split`` (train, validation or dev, test; else the project draws one by group) and ``id`` (no two rows may share one).
+aside), ``split`` (train, validation or dev, test; else the project draws one by group), ``id`` (no two rows may share one) and
+``answer_NAME``: what a system in use, or an annotator, answered, in the form of the reference; a system NAME of kind recorded
+is then compared with all others.
 Words and tags are lists, or a text apart by white space; bullets and reviews are lists, or a text with one item a line.
 
 Known faults: rows whose quotes, encoding, label, split or id is wrong, with HTML or over-long texts, are rejected by name.
@@ -43,6 +45,7 @@ FIELDS: Final = {
     "summarization": ("reviews",),
     "description": ("title", "bullets", "brand", "color"),
 }
+ANSWER: Final = "answer_"
 OPTIONAL: Final = ("brand", "color", "group", "split", "id")
 LINES: Final = ("bullets", "reviews")
 SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
@@ -71,11 +74,14 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
 
 def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
     """The columns that the task reads. Raises UserError where one is missing from the map, or a name is no field."""
-    own = (*FIELDS[task], "reference", "group", "split", "id")
+    answers = [name for name in columns if name.startswith(ANSWER)]
+    own = (*FIELDS[task], "reference", "group", "split", "id", *answers)
     fields = {name for names in FIELDS.values() for name in names} | set(own)
     for name in columns:
         if name not in fields:
-            raise UserError(f"columns of reader table: {name!r} is no field; for {task} name columns for {', '.join(own)}")
+            raise UserError(
+                f"columns of reader table: {name!r} is no field; for {task} name columns for {', '.join(own)} or {ANSWER}NAME"
+            )
     for name in own:
         if name not in columns and name not in OPTIONAL:
             raise UserError(f"columns of reader table: {task} needs a column for {name}; add {name}: and the column's name")
@@ -92,8 +98,13 @@ def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
     reference = _reference(task, values["reference"])
     if reason := text_fault({**fields, "reference": reference}):
         raise ValueError(reason)
+    answers = {
+        name.removeprefix(ANSWER): _answer(task, value)
+        for name, value in values.items()
+        if name.startswith(ANSWER) and value not in (None, "")
+    }
     group = _text("group", values["group"]) if "group" in values else _own_group(fields[FIELDS[task][0]])
-    return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source)
+    return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source, answers=answers)
 
 
 def _field(name: str, value: Any) -> str | list[str]:
@@ -121,6 +132,14 @@ def _reference(task: str, value: Any) -> str | list[str]:
         return _words("reference", value)
     texts = value if isinstance(value, list) else [value]
     return [text for item in texts if (text := _text("reference", item).strip())]
+
+
+def _answer(task: str, value: Any) -> str | list[str]:
+    """What another system answered; one that says nothing in the task's terms stays as it is, and counts as wrong."""
+    try:
+        return _reference(task, value)
+    except ValueError:
+        return str(value)
 
 
 def _own_group(value: str | list[str]) -> str:

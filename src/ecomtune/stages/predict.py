@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ecomtune import baselines, tasks
 from ecomtune.decoding.demonstrations import choose_demonstrations
+from ecomtune.errors import UserError
 from ecomtune.files import output_folder
 from ecomtune.params import Params, model_of
-from ecomtune.records import Example, Prediction, read_task, write_records
+from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.runtime import prepare
 from ecomtune.sections import System
 from ecomtune.stages import pick, run
@@ -21,13 +22,14 @@ Answered = tuple[str, list[Example], list[str]]
 
 def main(params: Params, name: str) -> None:
     system = pick(params.systems, name, "systems")
-    answer = _answer_baseline if system.kind == "baseline" else _answer_prompts
+    ways = {"baseline": _answer_baseline, "recorded": _answer_recorded}
+    answer = ways.get(system.kind, _answer_prompts)
     with output_folder(Path("data/predictions") / name) as folder:
-        for key, examples, answers in answer(params, system):
+        for key, examples, answers in answer(params, name, system):
             write_records(folder / f"{key}.jsonl", _predictions(name, tasks.load(key), examples, answers))
 
 
-def _answer_baseline(params: Params, system: System) -> Iterator[Answered]:
+def _answer_baseline(params: Params, name: str, system: System) -> Iterator[Answered]:
     """The tasks of a system of baselines, a model each."""
     for key in system.tasks:
         model = Path(model_of(system, key, params))
@@ -36,7 +38,28 @@ def _answer_baseline(params: Params, system: System) -> Iterator[Answered]:
         yield key, examples, baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
 
 
-def _answer_prompts(params: Params, system: System) -> Iterator[Answered]:
+def _answer_recorded(params: Params, name: str, system: System) -> Iterator[Answered]:
+    """The answers that the examples hold under the system's name; an example without one is answered by nothing."""
+    (key,) = system.tasks
+    task, examples = tasks.load(key), _test_rows(key)
+    if not any(name in example.answers for example in examples):
+        known = ", ".join(sorted({other for example in examples for other in example.answers})) or "of none"
+        raise UserError(
+            f"systems.{name}: no test row of {key} holds answers of that name (there: {known}); name the system as data set "
+            f"{params.tasks[key].dataset} names them"
+        )
+    yield key, examples, [_in_words(task, example, example.answers.get(name, "")) for example in examples]
+
+
+def _in_words(task: Task, example: Example, meaning: Reference) -> str:
+    """An answer as raw text: in the target's form where it has a meaning."""
+    try:
+        return task.target(example.fields, meaning)
+    except ValueError:
+        return meaning if isinstance(meaning, str) else " ".join(meaning)
+
+
+def _answer_prompts(params: Params, name: str, system: System) -> Iterator[Answered]:
     """The tasks of a system of one causal model, or of an adapter each."""
     prepare(params.train.shared.threads)
     from ecomtune.decoding.answering import Weights, answer_task
