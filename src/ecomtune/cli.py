@@ -127,6 +127,27 @@ def table() -> None:
 
 
 @app.command()
+def curve(
+    parameter: Annotated[str, typer.Argument(help="a number of params.yaml, as in tasks.ner.train_size")],
+    task: Annotated[str, typer.Argument(help="the task whose main metric is drawn")],
+    out: Annotated[Path, typer.Option(help="a folder for curve.json and curve.png")] = Path("plots/curve"),
+) -> None:
+    """Print and draw how a parameter moves a task, from this run and dvc's experiments that differ in it alone."""
+    from rich.console import Console
+
+    from ecomtune import tasks
+    from ecomtune.files import dump_json, write_text
+    from ecomtune.report import curve as report
+
+    metric = tasks.load(task).main_metric
+    curves = report.learning_curves(report.runs(), parameter, task)
+    drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
+    write_text(out / "curve.json", dump_json(drawn))
+    report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
+    Console().print(report.table(curves, parameter, f"{task}: {metric}"))
+
+
+@app.command()
 def fresh() -> None:
     """Say whether dvc.lock and metrics/ belong to this code and these parameters."""
     from ecomtune.freshness import problems

@@ -26,6 +26,17 @@ def plot_systems(summary: dict[str, Any], path: Path) -> None:
         axis.set_xlim(0, 1)
         axis.grid(axis="x", alpha=0.3)
     axes[0][0].set_yticks(range(len(names)), names)
+    save(figure, path)
+
+
+def new_figure(width: float, height: float) -> tuple[Any, Any]:
+    """A figure of one panel, in inches, and its axes."""
+    figure, axis = pyplot.subplots(figsize=(width, height))
+    return figure, axis
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a picture whose bytes depend on nothing but what it shows."""
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": None})  # else the library's version stands in the file

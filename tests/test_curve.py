@@ -1,0 +1,132 @@
+"""Learning curves of runs that DVC's own experiments made, in a small repository with real git and DVC."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ecomtune.cli import app
+
+PARAMS = """
+seed: 7
+tasks:
+  ner: {train_size: 100}
+systems: {single: {}, annotator: {}, idle: {}}
+"""
+#: Stages of the real names: single's scores grow with the training size and the seed, the annotator's are always the same.
+STAGES = """
+stages:
+  score:
+    foreach: [single, annotator]
+    do:
+      cmd: python score.py ${item}
+      deps: [score.py]
+      params: [seed, tasks.ner.train_size]
+      metrics:
+        - metrics/${item}.json: {cache: false}
+"""
+SCORE = """
+import json, sys, yaml
+params = yaml.safe_load(open("params.yaml"))
+value = 0.7 if sys.argv[1] == "annotator" else (params["tasks"]["ner"]["train_size"] + params["seed"]) / 1000
+scores = {"ner": {"f1": value, "f1_ci": [value - 0.02, value + 0.02], "n": 5}}
+json.dump(scores, open(f"metrics/{sys.argv[1]}.json", "w"))
+"""
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed run at 100 rows, experiments at 200 and 400, and one of another seed."""
+    folder = tmp_path_factory.mktemp("swept")
+    (folder / "metrics").mkdir()
+    (folder / ".gitignore").write_text("/.scratch/\n/plots/\n")
+    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "dvc.yaml").write_text(STAGES)
+    (folder / "score.py").write_text(SCORE)
+    for command in (
+        "git init -q",
+        "git config user.name Test",
+        "git config user.email test@example.org",
+        "dvc init -q",
+        "dvc repro -q",
+        "git add -A",
+        "git commit -qm Run",
+        "dvc exp run -q -S tasks.ner.train_size=400",
+        "dvc exp run -q -S tasks.ner.train_size=200",
+        "dvc exp run -q -S tasks.ner.train_size=300 -S seed=8",
+        "git restore .",
+    ):
+        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def project(swept: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(swept)
+    return swept
+
+
+def curve(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["curve", *arguments])
+
+
+def test_a_curve_has_a_point_for_each_run_that_differs_in_the_parameter_alone(project: Path, tmp_path: Path) -> None:
+    done = curve("tasks.ner.train_size", "ner", "--out", str(tmp_path / "made"))
+    assert done.exit_code == 0, done.output
+    drawn = json.loads((tmp_path / "made/curve.json").read_text())
+    assert (drawn["parameter"], drawn["task"], drawn["metric"]) == ("tasks.ner.train_size", "ner", "f1")
+    assert {at: point["value"] for at, point in drawn["systems"]["single"].items()} == {
+        "100": 0.107,
+        "200": 0.207,
+        "400": 0.407,
+    }
+    assert drawn["systems"]["single"]["400"] == {"value": 0.407, "ci": pytest.approx([0.387, 0.427]), "n": 5}
+    assert {point["value"] for point in drawn["systems"]["annotator"].values()} == {0.7}
+    assert set(drawn["systems"]) == {"single", "annotator"}
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    assert lines == [
+        ["100", "0.107 0.09–0.13", "0.700 0.68–0.72"],
+        ["200", "0.207 0.19–0.23", "0.700 0.68–0.72"],
+        ["400", "0.407 0.39–0.43", "0.700 0.68–0.72"],
+    ]
+
+
+def test_the_same_runs_give_the_same_bytes(project: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        assert curve("tasks.ner.train_size", "ner", "--out", str(tmp_path / name)).exit_code == 0
+    for name in ("curve.json", "curve.png"):
+        content = [(tmp_path / folder / name).read_bytes() for folder in ("first", "second")]
+        assert content[0] == content[1] != b""
+
+
+def test_other_files_of_the_folder_stay(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    assert curve("tasks.ner.train_size", "ner", "--out", str(tmp_path)).exit_code == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["README.md", "curve.json", "curve.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("tasks.ner.size", "ner"), "params.yaml has no number at tasks.ner.size; name one as in tasks.ner.train_size"),
+        (("systems", "ner"), "params.yaml has no number at systems; name one as in tasks.ner.train_size"),
+        (("seed", "ner"), "1 value of seed has been run for ner where all other parameters are those of params.yaml; run more"),
+        (("tasks.ner.train_size", "price"), "tasks.price: no task of that name; each is a module"),
+    ],
+)
+def test_what_can_not_be_drawn_is_told_in_one_sentence(
+    project: Path, tmp_path: Path, arguments: tuple[str, str], told: str
+) -> None:
+    done = curve(*arguments, "--out", str(tmp_path / "made"))
+    assert done.exit_code == 1 and told in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_without_runs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = curve("seed", "ner")
+    assert done.exit_code == 1 and done.stderr.startswith("error: dvc exp show failed (")
