@@ -13,6 +13,8 @@ import torch
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
+from ecomtune.lora.products import product
+
 
 class FusedLoraLinear(Linear):
     """PEFT's LoRA layer; only the way in which one ordinary adapter without dropout is computed differs."""
@@ -24,8 +26,8 @@ class FusedLoraLinear(Linear):
             return other
         (name,) = self.active_adapters
         a, b = self.lora_A[name].weight, self.lora_B[name].weight
-        product: Any = _FusedProduct.apply  # torch gives apply no types
-        output: Tensor = product(x.flatten(0, -2), self.base_layer.weight, a, b, self.scaling[name])
+        fused: Any = _FusedProduct.apply  # torch gives apply no types
+        output: Tensor = fused(x.flatten(0, -2), self.base_layer.weight, a, b, self.scaling[name])
         return output.view(*x.shape[:-1], -1)
 
     def _is_ordinary(self, x: Tensor) -> bool:
@@ -49,16 +51,16 @@ class _FusedProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:
-        low = x @ a.T
+        low = product(x, a)
         ctx.save_for_backward(x, low, weight, a, b)
         ctx.scaling = scaling
-        return (x @ weight.T).addmm_(low, b.T, alpha=scaling)
+        return product(x, weight).addmm_(low, b.T, alpha=scaling)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor, Tensor, None]:
         (gradient,) = gradients
         x, low, weight, a, b = ctx.saved_tensors
-        of_low = (gradient @ b).mul_(ctx.scaling)
-        of_x = (gradient @ weight).addmm_(of_low, a) if ctx.needs_input_grad[0] else None
-        of_b = (low.T @ gradient).mul_(ctx.scaling).T  # [r, out] is several times faster than [out, r]
-        return of_x, None, of_low.T @ x, of_b, None
+        of_low = product(gradient, b.T).mul_(ctx.scaling)
+        of_x = product(gradient, weight.T).addmm_(of_low, a) if ctx.needs_input_grad[0] else None
+        of_b = product(low.T, gradient.T).mul_(ctx.scaling).T  # [r, out] is several times faster than [out, r]
+        return of_x, None, product(of_low.T, x.T), of_b, None

@@ -16,6 +16,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from ecomtune.lora.rows_attention import is_ordinary, rows_attention
+
 #: The name by which transformers finds this attention (``attn_implementation``).
 NAME = "shared_prefix"
 
@@ -70,20 +72,29 @@ def shared_prefix_attention(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options
         )
         return output
-    layout, repeats = shared_prefix, query.shape[1] // key.shape[1]
-    length, (rows, width) = layout.prefix, layout.places.shape
-    key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
-    of_rows = [_rows(states, layout.places) for states in (query, key, value)]
-    keys, values = (
-        torch.cat([states[:, :, :length].expand(rows, -1, -1, -1), own], dim=2)
-        for states, own in zip((key, value), of_rows[1:], strict=True)
-    )
-    attended = scaled_dot_product_attention(of_rows[0], keys, values, attn_mask=layout.mask, dropout_p=dropout, scale=scaling)
-    flat = attended.transpose(1, 2).reshape(rows * width, *attended.shape[1::2])[layout.real]
+    layout, length, repeats = shared_prefix, shared_prefix.prefix, query.shape[1] // key.shape[1]
+    rows = len(layout.places)
+    if length and is_ordinary(query, value, dropout):
+        own = [states[0].index_select(1, layout.places.flatten()) for states in (query, key, value)]
+        of_prefix = [states[0, :, :length] for states in (key, value)]
+        flat = rows_attention((*own, *of_prefix), rows, scaling).transpose(0, 1)
+        key, value = (states[:, :, :length].repeat_interleave(repeats, dim=1) for states in (key, value))
+    else:
+        key, value = (states.repeat_interleave(repeats, dim=1) for states in (key, value))
+        of_rows = [_rows(states, layout.places) for states in (query, key, value)]
+        keys, values = (
+            torch.cat([states[:, :, :length].expand(rows, -1, -1, -1), row], dim=2)
+            for states, row in zip((key, value), of_rows[1:], strict=True)
+        )
+        attended = scaled_dot_product_attention(
+            of_rows[0], keys, values, attn_mask=layout.mask, dropout_p=dropout, scale=scaling
+        )
+        flat = attended.transpose(1, 2).flatten(0, 1)
+    flat = flat[layout.real]
     if length:
         query, key, value = (states[:, :, :length] for states in (query, key, value))
-        of_prefix = scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=dropout, scale=scaling)
-        flat = torch.cat([of_prefix[0].transpose(0, 1), flat])
+        attended = scaled_dot_product_attention(query, key, value, is_causal=True, dropout_p=dropout, scale=scaling)
+        flat = torch.cat([attended[0].transpose(0, 1), flat])
     return flat[None], None
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from peft import PeftModelForCausalLM
 from torch import Tensor
-from torch.nn import functional
 from transformers.modeling_outputs import CausalLMOutput
 
 from ecomtune.lora.batches import IGNORED
+from ecomtune.lora.head_loss import head_loss
 from ecomtune.lora.prefix_attention import Layout
 
 
@@ -55,6 +55,5 @@ class SharedPrefixLora(PeftModelForCausalLM):
         ).last_hidden_state[0]
         targets = labels.flatten()[layout.real]
         predicted = (targets != IGNORED).nonzero()[:, 0]
-        logits = causal.get_output_embeddings()(hidden[layout.prefix + predicted - 1]).float()
-        loss = functional.cross_entropy(logits, targets[predicted], reduction="sum")
+        loss = head_loss(causal.get_output_embeddings(), hidden[layout.prefix + predicted - 1], targets[predicted])
         return CausalLMOutput(loss=loss / (len(predicted) if num_items_in_batch is None else num_items_in_batch))
