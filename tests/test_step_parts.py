@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
+from ecomtune.lora.fused_norm import FusedRmsNorm, fuse_norms
 from ecomtune.lora.head_loss import head_loss
 from ecomtune.lora.products import product
 from ecomtune.lora.rows_attention import is_ordinary, rows_attention
@@ -101,3 +103,43 @@ def test_attention_of_another_kind_is_left_to_torch() -> None:
     assert not is_ordinary(states, states, 0.1)
     assert not is_ordinary(states.bfloat16(), states.bfloat16(), 0.0)
     assert not is_ordinary(states, states[..., :2], 0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8), (1, 599, 576), (3, 5)])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 30.0])
+def test_a_fused_norm_is_the_exact_one(shape: tuple[int, ...], scale: float) -> None:
+    torch.manual_seed(1)
+    layer = LlamaRMSNorm(shape[-1], 1e-5).requires_grad_(False)
+    layer.weight.copy_(torch.rand(shape[-1]))
+    x = (scale * torch.randn(shape)).requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    expected = layer.weight.double() * exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + 1e-5)
+    found = FusedRmsNorm.of(layer)(x)
+    assert "Norm" in found.grad_fn.name()
+    assert near(found.double(), expected)
+    toward = torch.randn(shape)
+    (ours,), (theirs,) = torch.autograd.grad(found, x, toward), torch.autograd.grad(expected, exact, toward.double())
+    assert near(ours.double(), theirs)
+
+
+def test_a_norm_that_is_trained_or_not_in_fp32_is_transformers_own() -> None:
+    layer, x = LlamaRMSNorm(8), torch.randn(2, 8, requires_grad=True)
+    assert "Norm" not in FusedRmsNorm.of(layer)(x).grad_fn.name()
+    half = LlamaRMSNorm(8).requires_grad_(False).bfloat16()
+    assert torch.equal(FusedRmsNorm.of(half)(x.bfloat16()), half(x.bfloat16()))
+
+
+def test_llamas_norms_alone_are_fused_and_keep_their_weights() -> None:
+    class OtherNorm(LlamaRMSNorm):
+        """As of a family that computes another thing under a name of its own."""
+
+    model = nn.ModuleDict({"ours": LlamaRMSNorm(4), "theirs": OtherNorm(4), "inner": nn.Sequential(LlamaRMSNorm(4))})
+    names = set(model.state_dict())
+    weight = model["ours"].weight
+    fuse_norms(model)
+    assert [type(layer) for layer in (model["ours"], model["theirs"], model["inner"][0])] == [
+        FusedRmsNorm,
+        OtherNorm,
+        FusedRmsNorm,
+    ]
+    assert model["ours"].weight is weight and set(model.state_dict()) == names

@@ -27,6 +27,7 @@ from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
 from ecomtune.lora.batches import SharedPrefixCollator, plan_batches
 from ecomtune.lora.fused_linear import FusedLoraLinear
+from ecomtune.lora.fused_norm import fuse_norms
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.records import Example
 from ecomtune.sections import Training
@@ -86,6 +87,7 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
         causal = AutoModelForCausalLM.from_pretrained(
             base, dtype=torch.float32, attn_implementation=prefix_attention.NAME, **options
         )
+    fuse_norms(causal)
     config = LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
