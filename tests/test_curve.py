@@ -10,6 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ecomtune.cli import app
+from ecomtune.errors import UserError
+from ecomtune.report.curve import is_flat, learning_curves
+from ecomtune.report.revisions import Run
 
 PARAMS = """
 seed: 7
@@ -95,6 +98,34 @@ def test_a_curve_has_a_point_for_each_run_that_differs_in_the_parameter_alone(pr
     ]
 
 
+def test_what_has_not_been_run_is_no_point(project: Path, tmp_path: Path) -> None:
+    """A value that was only written into params.yaml, where metrics/ still holds another run's."""
+    params = project / "params.yaml"
+    committed = params.read_text()
+    try:
+        params.write_text(committed.replace("100", "200"))
+        assert curve("tasks.ner.train_size", "ner", "--out", str(tmp_path)).exit_code == 0
+    finally:
+        params.write_text(committed)
+    points = json.loads((tmp_path / "curve.json").read_text())["systems"]["single"]
+    assert {at: point["value"] for at, point in points.items()} == {"100": 0.107, "200": 0.207, "400": 0.407}
+
+
+def test_a_system_of_one_run_is_not_flat() -> None:
+    point = {"value": 0.5, "ci": [0.4, 0.6], "n": 5}
+    assert [is_flat({1: point}), is_flat({1: point, 2: point}), is_flat({1: point, 2: {**point, "value": 0.6}})] == [
+        False,
+        True,
+        False,
+    ]
+
+
+def test_metrics_of_another_shape_are_told(project: Path) -> None:
+    broken = Run({"x": 1}, {"single": {"ner": {"f1": 0.5}}})
+    with pytest.raises(UserError, match=r"^the metrics of single, ner at x 1 are not as this version writes them"):
+        learning_curves([broken], {"x": 2}, "x", "ner")
+
+
 def test_the_same_runs_give_the_same_bytes(project: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         assert curve("tasks.ner.train_size", "ner", "--out", str(tmp_path / name)).exit_code == 0
@@ -114,7 +145,7 @@ def test_other_files_of_the_folder_stay(project: Path, tmp_path: Path) -> None:
     [
         (("tasks.ner.size", "ner"), "params.yaml has no number at tasks.ner.size; name one as in tasks.ner.train_size"),
         (("systems", "ner"), "params.yaml has no number at systems; name one as in tasks.ner.train_size"),
-        (("seed", "ner"), "1 value of seed has been run for ner where all other parameters are those of params.yaml; run more"),
+        (("seed", "ner"), "this commit and its experiments have 1 runs of ner that differ from params.yaml in seed alone"),
         (("tasks.ner.train_size", "price"), "tasks.price: no task of that name; each is a module"),
     ],
 )

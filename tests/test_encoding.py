@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoTokenizer, Gemma2Config, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import (
+    AutoTokenizer,
+    CohereConfig,
+    Gemma2Config,
+    GptOssConfig,
+    GraniteConfig,
+    LlamaConfig,
+    MistralConfig,
+    Qwen2Config,
+)
 
 from ecomtune.encoding import (
     EncodedExample,
@@ -152,6 +161,16 @@ def test_no_text_is_longer_than_what_every_layer_sees(config: Any, context: int)
     assert context_of(config) == context
 
 
-def test_a_model_that_caps_its_attention_scores_is_refused() -> None:
-    with pytest.raises(UserError, match="model type gemma2 caps its attention scores, which isn't supported; choose another"):
-        context_of(Gemma2Config())
+@pytest.mark.parametrize(
+    "config",
+    [
+        Gemma2Config(),
+        Gemma2Config(attn_logit_softcapping=None),
+        GraniteConfig(logits_scaling=8.0),
+        CohereConfig(),
+        GptOssConfig(),
+    ],
+)
+def test_a_model_that_computes_more_than_shared_prefixes_do_is_refused(config: Any) -> None:
+    with pytest.raises(UserError, match=f"model type {config.model_type} caps or scales its logits or attention scores, which"):
+        context_of(config)

@@ -97,7 +97,7 @@ def test_a_smaller_size_gives_the_beginning_of_the_larger_one(size: int) -> None
     part, _, report = formatted(good_rows(), train_size=size)
     assert part["train"] == whole["train"][:size]
     assert part["test"] == whole["test"]
-    assert report["splits"]["train"] == {"asked": size, "available": 6, "rows": size, "groups": size}
+    assert report["splits"]["train"] == {"available": 6, "rows": size, "groups": size}
 
 
 def test_equal_seeds_give_equal_examples_and_other_seeds_another_order() -> None:
@@ -168,9 +168,9 @@ def test_the_report_counts_available_chosen_and_groups() -> None:
             "groups": {"train": 6, "validation": 2, "test": 2, "shared": 0},
         },
         "splits": {
-            "train": {"asked": 100, "available": 7, "rows": 7, "groups": 6},
-            "validation": {"asked": 100, "available": 2, "rows": 2, "groups": 2},
-            "test": {"asked": 2, "available": 3, "rows": 2, "groups": 2},
+            "train": {"available": 7, "rows": 7, "groups": 6},
+            "validation": {"available": 2, "rows": 2, "groups": 2},
+            "test": {"available": 3, "rows": 2, "groups": 2},
         },
     }
 

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from ecomtune import metrics
 from ecomtune.errors import UserError
-from ecomtune.metrics.paired import EXCHANGES, Pair, compare_pairs, holm
+from ecomtune.metrics.paired import PERMUTATIONS, Pair, compare_pairs, holm
 from ecomtune.params import Params, load
 from ecomtune.records import Prediction, Reference, write_records
 from ecomtune.report import pairs
@@ -52,7 +52,7 @@ def test_equal_answers_never_differ() -> None:
 @pytest.mark.parametrize("more", [1, 5, 8, 20])
 def test_a_chance_is_the_sign_tests_where_each_row_is_its_own_group(more: int) -> None:
     (pair,) = compared({"better": right_but(0), "worse": right_but(more)})
-    assert pair.p == pytest.approx(max(binomtest(more, more).pvalue, 1 / EXCHANGES), abs=0.015)
+    assert pair.p == pytest.approx(max(binomtest(more, more).pvalue, 1 / PERMUTATIONS), abs=0.015)
 
 
 def test_rows_of_one_group_are_one_witness() -> None:
@@ -60,7 +60,7 @@ def test_rows_of_one_group_are_one_witness() -> None:
     (pair,) = compared({"better": right_but(0), "worse": right_but(30)}, groups)
     assert pair.p == 1.0
     (pair,) = compared({"better": right_but(0), "worse": right_but(30)})
-    assert pair.p == pytest.approx(1 / EXCHANGES)
+    assert pair.p == pytest.approx(1 / PERMUTATIONS)
 
 
 def test_a_chance_is_that_of_all_exchanges_of_few_groups() -> None:
@@ -149,8 +149,9 @@ def test_systems_are_compared_by_their_predictions_and_told_in_words(params: Par
         ("single", "floor"),
         ("mixed", "floor"),
     ]
-    (line,) = pairs.sentences(found, 0.95)
-    assert line.startswith("relevance: single is better than floor (+") and "; not told from mixed (+" in line
+    better, level = pairs.sentences(found, 0.95)
+    assert better.startswith("relevance: single is significantly better than floor (+0.") and better.endswith(", p 0.0003)")
+    assert level.startswith("relevance: single is not significantly better than mixed (+0.")
 
 
 @pytest.mark.parametrize("rows", [59, 0])

@@ -517,3 +517,17 @@ def test_two_files_of_one_path_are_refused(tmp_path: Path) -> None:
     files = valid()["datasets"]["real"]["files"]
     sentence = "datasets.real: files: two of them have the path train.txt; give each its own"
     assert refusal_of(tmp_path, "datasets.real.files", files * 2) == sentence
+
+
+def test_a_recorded_system_needs_the_column_of_its_answers(tmp_path: Path) -> None:
+    def written(**columns: str) -> Path:
+        values = yaml.safe_load(VALID)
+        values["datasets"]["real"] = {"reader": "table", "columns": {"words": "q", "reference": "t", **columns}}
+        values["systems"]["mine"] = {"kind": "recorded", "reads": "data/examples/ner", "tasks": ["ner"]}
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(values), encoding="utf-8")
+        return path
+
+    assert load(written(answer_mine="old")).systems["mine"].kind == "recorded"
+    with pytest.raises(UserError, match=r"systems.mine: 'answer_mine' is not in the columns of its data set \(there:"):
+        load(written(answer_other="old"))

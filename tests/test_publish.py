@@ -126,7 +126,7 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
         f"Code: commit {run(project, 'git', 'rev-parse', '--short', 'HEAD').strip()}. Command: `ecomtune profile wide " in text
     )
     assert "| floor | 0.500 (0.400–0.600), n 12, invalid 1 |" in text
-    assert "- relevance: floor is better than single (+0.100, 0.050 to 0.150, p 0.020); not told from none\n" in text
+    assert "- relevance: floor is significantly better than single (+0.100, 0.050 to 0.150, p 0.0200)\n" in text
     assert (project / "results/wide/summary.json").read_bytes() == (project / "reports/summary.json").read_bytes()
     for name in ("params.yaml", "metrics/floor.json", "metrics/merged_shards.json"):
         assert (project / "results/wide" / name).read_bytes() == (project / name).read_bytes()
@@ -275,3 +275,16 @@ def test_the_table_is_not_stale_for_what_another_profile_left_behind(project: Pa
     shown = ecomtune("table").stdout
     assert shown.splitlines()[-1] == "metrics/merged_shards.json belongs to no system of params.yaml and is left out"
     assert "dvc.lock still holds stage score@merged_shards" in ecomtune("fresh").stderr
+
+
+@pytest.mark.parametrize("content", [b'{"pairs": {}}', None])
+def test_a_summary_of_another_run_is_not_published(project: Path, content: bytes | None) -> None:
+    summary = project / "reports/summary.json"
+    summary.unlink()
+    if content is not None:
+        summary.write_bytes(content)
+    done = ecomtune("publish", "wide")
+    assert done.exit_code == 1 and not (project / "results").exists()
+    assert (
+        done.stderr == "error: reports/summary.json isn't that of the run in dvc.lock; run dvc checkout compare, or dvc repro\n"
+    )

@@ -165,15 +165,16 @@ def test_test_rows_alone_have_the_annotators_answers(tmp_path: Path) -> None:
             None,
             "offsets.jsonl can't be opened (No such file or directory); name it under files of its data set",
         ),
+        ("offsets.jsonl", '{"example_id": 9, "labels": ["O"]}', "queryner: test query 2 has other labels in offsets.jsonl or"),
         (
             "offsets.jsonl",
-            '{"example_id": 9, "labels": ["O"]}',
-            "queryner: annotator_1 has 0 labels for test query 2 of 1 words; take offsets.jsonl and annotator",
+            '{"example_id": 9, "labels": ["B-color"]}\n{"example_id": 4, "labels": ["O"]}',
+            "queryner: test query 1 has other labels in offsets.jsonl or an annotator's file than in test.txt; take all of one",
         ),
         (
             "annotator-1.jsonl",
             '{"example_id": 9, "labels": ["O", "O"]}\n{"example_id": 4, "labels": ["O"]}',
-            "queryner: annotator_1 has 2 labels for test query 1 of 1 words; take offsets.jsonl and annotator",
+            "queryner: test query 1 has other labels in offsets.jsonl or an annotator's file than in test.txt; take all of one",
         ),
     ],
 )

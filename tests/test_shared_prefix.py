@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune import tasks
 from ecomtune.encoding import EncodedExample, encode_example
+from ecomtune.lora import prefix_attention
 from ecomtune.lora.batches import IGNORED, SharedPrefixCollator
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.lora.training import lora_model
@@ -144,6 +145,28 @@ def test_a_shared_prefix_changes_neither_loss_nor_gradients(
 ) -> None:
     batch = [rows[place] for place in places]
     check_equal(shared(models.ours, batch), vanilla(models.plain, batch))
+
+
+@pytest.mark.parametrize("places", [[0, 1], [4, 2, 0, 5]])
+def test_on_other_devices_a_shared_prefix_changes_neither(
+    models: Models, rows: list[EncodedExample], places: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU, autocast or another release of torch computes, where a CPU's own kernels have no part."""
+    monkeypatch.setattr(prefix_attention, "is_ordinary", lambda *_: False)
+    batch = [rows[place] for place in places]
+    check_equal(shared(models.ours, batch), vanilla(models.plain, batch))
+
+
+def test_training_takes_the_fast_parts_of_a_step(models: Models, rows: list[EncodedExample]) -> None:
+    loss = models.ours(**SharedPrefixCollator(0, share=True)(rows)).loss
+    found, following = set(), [loss.grad_fn]
+    while following:
+        operation = following.pop()
+        if operation is not None and operation not in found:
+            found.add(operation)
+            following += [each for each, _ in operation.next_functions]
+    names = {operation.name() for operation in found}
+    assert {"_HeadLossBackward", "_NormBackward", "_FusedProductBackward", "_RowsAttentionBackward"} <= names
 
 
 @pytest.mark.parametrize("places", [[3], [0, 1], [0, 1, 2, 3, 4, 5]])

@@ -88,7 +88,7 @@ def answered(*given: dict[str, Reference]) -> None:
     write_records(Path("data/examples/relevance/test.jsonl"), rows)
 
 
-def test_a_recorded_system_answers_what_was_answered_elsewhere(recorded: Params) -> None:
+def test_a_recorded_system_answers_what_was_answered_elsewhere(recorded: Params, capsys: pytest.CaptureFixture[str]) -> None:
     answered({"in_use": "Exact", "other": "Irrelevant"}, {"in_use": "maybe"}, {"other": "Exact"})
     predict(recorded, "in_use")
     found = read_task(Path("data/predictions/in_use/relevance.jsonl"), Prediction, "relevance")
@@ -97,12 +97,11 @@ def test_a_recorded_system_answers_what_was_answered_elsewhere(recorded: Params)
         ("maybe", None, False),
         ("", None, False),
     ]
+    assert capsys.readouterr().out == "in_use: 1 of 3 test rows have no answer, and count as wrong\n"
 
 
 def test_a_recorded_system_without_a_single_answer_is_refused(recorded: Params) -> None:
     answered({"other": "Exact"}, {})
-    with pytest.raises(
-        UserError, match=r"^systems.in_use: no test row of relevance holds answers of that name \(there: other\);"
-    ):
+    with pytest.raises(UserError, match=r"^systems.in_use: data set demo_shop has no answers of that name .*\(there: other\);"):
         predict(recorded, "in_use")
     assert not Path("data/predictions/in_use").exists()

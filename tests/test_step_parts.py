@@ -26,6 +26,8 @@ def test_a_product_is_the_plain_one_in_any_layout(rows: int, inner: int, outer: 
     for left in (x, x.T.contiguous().T, torch.randn(rows, inner + 3)[:, :inner].copy_(x)):
         for right in (weight, weight.T.contiguous().T):
             assert near(product(left, right), expected)
+    one = torch.ones(1, 1).expand(outer, inner)  # as the gradient of a sum is
+    assert near(product(x, one), x @ one.T) and near(product(one, x), one @ x.T)
 
 
 def test_a_product_of_another_type_is_left_to_torch() -> None:
@@ -57,6 +59,17 @@ def test_a_target_that_is_as_good_as_impossible_has_a_finite_loss() -> None:
     loss = head_loss(head, hidden, torch.tensor([0]))
     loss.backward()
     assert loss.item() == 2000 and hidden.grad is not None and hidden.grad.item() == 2000
+
+
+def test_under_autocast_the_loss_is_torchs() -> None:
+    head = nn.Linear(4, 5, bias=False).requires_grad_(False)
+    hidden, targets = torch.randn(2, 4, requires_grad=True), torch.tensor([1, 2])
+    with torch.autocast("cpu"):
+        found, plain = (
+            head_loss(head, hidden, targets),
+            functional.cross_entropy(head(hidden).float(), targets, reduction="sum"),
+        )
+    assert torch.equal(found, plain) and "HeadLoss" not in found.grad_fn.name()
 
 
 def test_a_head_that_is_trained_or_has_a_bias_keeps_torchs_loss() -> None:

@@ -132,19 +132,34 @@ def curve(
     task: Annotated[str, typer.Argument(help="the task whose main metric is drawn")],
     out: Annotated[Path, typer.Option(help="a folder for curve.json and curve.png")] = Path("plots/curve"),
 ) -> None:
-    """Print and draw how a parameter moves a task, from this run and dvc's experiments that differ in it alone."""
+    """Print and draw how a parameter moves a task, from this commit's run and dvc's experiments."""
     from rich.console import Console
 
     from ecomtune import tasks
     from ecomtune.files import dump_json, write_text
     from ecomtune.report import curve as report
+    from ecomtune.report.revisions import WORKSPACE, run_at
 
     metric = tasks.load(task).main_metric
-    curves = report.learning_curves(report.runs(), parameter, task)
+    curves = report.learning_curves(report.runs(), run_at(WORKSPACE).params, parameter, task)
     drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(drawn))
     report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
     Console().print(report.table(curves, parameter, f"{task}: {metric}"))
+
+
+@app.command()
+def pr_report(
+    base: Annotated[str, typer.Option(help="the branch or commit that this one is to be merged into")] = "main",
+) -> None:
+    """Print, as Markdown, which parameters and metrics this branch changes, for its pull request."""
+    from ecomtune.freshness import problems
+    from ecomtune.report import pull_request
+
+    found = problems(Path())
+    print(pull_request.report(base))
+    for problem in found:
+        print(f"- **Stale:** {problem}")
 
 
 @app.command()

@@ -65,10 +65,16 @@ def context_of(config: Any) -> int:
     """The number of tokens that a prompt and its answer may have: all of them see each other, and none is cut.
 
     A sliding attention window counts as the context where it is shorter, since shared prefixes have no windows.
-    Raises UserError where attention caps its scores, which shared prefixes don't.
+    Raises UserError for a model that computes more than shared prefixes do: attention scores that are capped or have sinks,
+    logits that are capped or scaled.
     """
-    if getattr(config, "attn_logit_softcapping", None):
-        raise UserError(f"model type {config.model_type} caps its attention scores, which isn't supported; choose another")
+    capped = any(getattr(config, name, None) for name in ("attn_logit_softcapping", "final_logit_softcapping"))
+    scaled = any(getattr(config, name, None) not in (None, 1) for name in ("logits_scaling", "logit_scale"))
+    if capped or scaled or config.model_type == "gpt_oss":
+        raise UserError(
+            f"model type {config.model_type} caps or scales its logits or attention scores, which isn't supported; choose "
+            "another"
+        )
     slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
     window = getattr(config, "sliding_window", None) if slides else None
     return min(int(config.max_position_embeddings), int(window or config.max_position_embeddings))

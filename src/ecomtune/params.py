@@ -71,6 +71,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
         if baseline.model is not None:
             yield f"baselines.{key}.model", baseline.model, encoders, "models of kind encoder"
     for key, system in params.systems.items():
+        if system.kind == "recorded" and (table := _own_table(params, system.tasks[0])):
+            yield f"systems.{key}", f"answer_{key}", table.columns, "the columns of its data set"
         if system.kind == "prompt":
             yield f"systems.{key}.reads", system.reads.removeprefix("models/pretrained/"), causal, "models of kind causal"
         for name in system.tasks:
@@ -79,6 +81,12 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
             if system.kind == "baseline":
                 own = [f"models/baselines/{baseline.out}" for baseline in params.baselines.values() if baseline.task == name]
                 yield f"systems.{key}.reads", model_of(system, name, params), own, f"the baselines of task {name}"
+
+
+def _own_table(params: Params, task: str) -> Dataset | None:
+    """The data set of a task where it is a table of the user's own."""
+    dataset = params.datasets.get(params.tasks[task].dataset) if task in params.tasks else None
+    return dataset if dataset and dataset.reader == "table" else None
 
 
 def outs(params: Params) -> list[str]:

@@ -218,8 +218,8 @@ class System(Section):
             raise ValueError("shots go with kind prompt")
         if self.kind == "recorded" and (self.reads, *self.tasks[1:]) != (f"data/examples/{self.tasks[0]}",):
             raise ValueError("a system of kind recorded has one task, and reads data/examples/TASK")
-        homes = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}
-        home = homes.get(self.kind, "data/examples")
+        models = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}
+        home = {**models, "recorded": "data/examples"}[self.kind]
         if not self.reads.startswith(f"{home}/"):
             raise ValueError(f"a system of kind {self.kind} reads a folder in {home}/; correct reads or kind")
         return self

@@ -68,7 +68,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     decides = {
         "code": [sha256_file(file) for file in code],
         "fields": [dict(example.fields) for example in examples],
-        "libraries": [version(name) for name in ("numpy", "scikit-learn", "torch", "transformers")],
+        "libraries": [version(name) for name in ("numpy", "scikit-learn", "tokenizers", "torch", "transformers")],
         "model": sha256_folder(folder),
         "settings": settings.model_dump(),
         "task": task.name,

@@ -68,7 +68,7 @@ def format_rows(
     with (folder / "rejected.jsonl").open("wb") as file:
         for part in parts:
             file.write(part.rejected.read_bytes())
-    return _report(name, settings, sizes, marks, chosen, parts, leakage)
+    return _report(name, settings, marks, chosen, parts, leakage)
 
 
 @contextmanager
@@ -177,7 +177,6 @@ def _check_rejected(name: str, settings: TaskSettings, parts: Sequence[Part]) ->
 def _report(
     name: str,
     settings: TaskSettings,
-    sizes: Mapping[str, int],
     marks: Marks,
     chosen: Mapping[str, Numbers],
     parts: Sequence[Part],
@@ -192,7 +191,6 @@ def _report(
         "leakage": leakage,
         "splits": {
             split: {
-                "asked": sizes[split],
                 "available": int((marks.split == SPLITS.index(split)).sum()),
                 "rows": len(numbers),
                 "groups": len(np.unique(marks.group[numbers])),

@@ -18,56 +18,55 @@ from typing import Final
 
 from ecomtune.datasets.raw_files import MEND, check_file, json_object
 from ecomtune.errors import UserError
-from ecomtune.records import Row
+from ecomtune.records import Reference, Row
 from ecomtune.sections import Dataset
 from ecomtune.text import normalize
 
 TASKS: Final = ("ner",)
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
+#: Gold labels of a test query, and each annotator's.
+Annotated = tuple[list[str], dict[str, list[str]]]
 
 
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
     """Rows of the official splits, in file order. Raises UserError naming the file and line that can't be read."""
-    annotators = read_annotators(raw)
+    annotated = read_annotators(raw)
     for split, name in SPLITS.items():
         for number, (words, tags) in enumerate(read_conll(raw / name), start=1):
-            query = " ".join(words)
+            query, gold = " ".join(words), as_iob2(tags)
             yield Row(
                 fields={"words": words},
-                reference=as_iob2(tags),
+                reference=gold,
                 group=normalize(query) or query,
                 split=split,
                 source=f"queryner:{name}:{number}",
-                answers={key: _of_query(key, given, number, words) for key, given in annotators.items()}
-                if split == "test"
-                else {},
+                answers=_answers_to(number, gold, annotated) if split == "test" and annotated else {},
             )
 
 
-def _of_query(annotator: str, given: Sequence[list[str]], number: int, words: Sequence[str]) -> list[str]:
-    """An annotator's tags of the test query of that number. Raises UserError where there are none for these words."""
-    tags = given[number - 1] if number <= len(given) else []
-    if len(tags) != len(words):
+def _answers_to(number: int, gold: list[str], annotated: Sequence[Annotated]) -> dict[str, Reference]:
+    """The annotators' tags of the test query of that number. Raises UserError where theirs is another query."""
+    offsets, answers = annotated[number - 1] if number <= len(annotated) else ([], {})
+    if as_iob2(offsets) != gold or any(len(labels) != len(gold) for labels in answers.values()):
         raise UserError(
-            f"queryner: {annotator} has {len(tags)} labels for test query {number} of {len(words)} words; take offsets.jsonl "
-            "and annotator files of the release that test.txt is of"
+            f"queryner: test query {number} has other labels in offsets.jsonl or an annotator's file than in test.txt; take "
+            "all of one release"
         )
-    return as_iob2(tags)
+    return {annotator: as_iob2(labels) for annotator, labels in answers.items()}
 
 
-def read_annotators(raw: Path) -> dict[str, list[list[str]]]:
-    """Each annotator's labels of every test query in their order, from the files of ``raw`` that hold them.
+def read_annotators(raw: Path) -> list[Annotated]:
+    """For each test query its gold labels and each annotator's own, from the files of ``raw`` that hold them, if any.
 
     Raises UserError where a file is no JSON lines of that shape, or lacks a test query.
     """
     files = sorted(raw.glob("annotator-*.jsonl"))
-    order = [example for example, _ in _labelled(raw / "offsets.jsonl")] if files else []
-    found = {}
-    for file in files:
-        given = dict(_labelled(file))
-        if missing := [example for example in order if example not in given]:
-            raise UserError(f"{file} has no labels for example {missing[0]}; download it again (dvc repro download)")
-        found[file.stem.replace("-", "_")] = [given[example] for example in order]
+    given = {file: dict(_labelled(file)) for file in files}
+    found = []
+    for example, gold in _labelled(raw / "offsets.jsonl") if files else ():
+        if missing := [file for file in files if example not in given[file]]:
+            raise UserError(f"{missing[0]} has no labels for example {example}; download it again (dvc repro download)")
+        found.append((gold, {file.stem.replace("-", "_"): given[file][example] for file in files}))
     return found
 
 

@@ -78,7 +78,7 @@ def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
     own = (*FIELDS[task], "reference", "group", "split", "id", *answers)
     fields = {name for names in FIELDS.values() for name in names} | set(own)
     for name in columns:
-        if name not in fields:
+        if name not in fields or name == ANSWER:
             raise UserError(
                 f"columns of reader table: {name!r} is no field; for {task} name columns for {', '.join(own)} or {ANSWER}NAME"
             )

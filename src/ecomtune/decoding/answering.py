@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from rich.progress import Progress
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -114,7 +114,7 @@ def answer_task(
             rows = bar.add_task(task.name, total=len(prompts))
             return _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
 
-    return remembered(_decides(task, settings, [*prompts, empty], weights), len(prompts), answer)
+    return remembered(_decides(task, settings, examples, [*prompts, empty], weights), len(prompts), answer)
 
 
 def _check_context(
@@ -174,14 +174,18 @@ def code_of(task: Task) -> dict[str, str]:
     return {file.relative_to(package).as_posix(): sha256_file(file) for file in files}
 
 
-def _decides(task: Task, settings: TaskSettings, prompts: Sequence[str], weights: Weights) -> dict[str, Any]:
-    """All that decides the answers: weights, prompts, decoding and its code, and the batches, which decide last digits."""
+def _decides(
+    task: Task, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str], weights: Weights
+) -> dict[str, Any]:
+    """All that decides the answers: weights, prompts, the words that tags are for, decoding and its code, and the batches,
+    which decide last digits."""
     return {
         **weights.hashes,
         "batch_size": settings.batch_size,
         "code": code_of(task),
         "device": [str(part) for part in device()],
-        "libraries": [torch.__version__, transformers.__version__],
+        "fields": [dict(example.fields) for example in examples],
+        "libraries": [version(name) for name in ("peft", "tokenizers", "torch", "transformers")],
         "prompts": list(prompts),
         "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),
         "task": task.name,

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ecomtune.lora.products import product
 
@@ -57,6 +58,7 @@ class _FusedProduct(torch.autograd.Function):
         return product(x, weight).addmm_(low, b.T, alpha=scaling)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, None, Tensor, Tensor, None]:
         (gradient,) = gradients
         x, low, weight, a, b = ctx.saved_tensors

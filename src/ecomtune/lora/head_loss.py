@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -49,6 +50,7 @@ class _HeadLoss(torch.autograd.Function):
         return (torch.log1p(others + of_target.expm1()) - of_target).sum()
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (of_hidden,) = ctx.saved_tensors
         return of_hidden * gradients[0], None, None

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 #: torch's CPU kernel: private, so that another release may lack it.
 _forward: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
@@ -62,6 +63,7 @@ class _RowsAttention(torch.autograd.Function):
         return output
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, prefix_key, prefix_value, output, joint = ctx.saved_tensors
         repeats, gradient = len(query) // len(key), gradients[0].contiguous()

@@ -12,8 +12,8 @@ from ecomtune.metrics.bootstrap import PIECE, Counts, group_sums, resample
 from ecomtune.metrics.counted import PLACES, CountedMetric
 from ecomtune.records import Reference
 
-#: Random exchanges of the test: no p can be below one in so many.
-EXCHANGES = 10_000
+#: Random exchanges of the test, the answers as they are among them: no p-value can be below one in so many.
+PERMUTATIONS = 10_000
 #: Differences this close to the one found are as large: sums in another order differ in their last digits.
 TINY = 1e-9
 
@@ -55,7 +55,7 @@ def compare_pairs(
     scores = {name: float(metric.values(of_groups.sum(axis=0))[value]) for name, of_groups in sums.items()}
     names = sorted(answers, key=lambda name: -scores[name])  # stable: equal ones in the order given
     found = list(combinations(names, 2))
-    chances = [_chance(metric, value, sums[first], sums[second], seed) for first, second in found]
+    p_values = [_p_value(metric, value, sums[first], sums[second], seed) for first, second in found]
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     return [
         Pair(
@@ -63,10 +63,10 @@ def compare_pairs(
             second,
             round(scores[first] - scores[second], PLACES),
             _rounded(np.quantile(drawn[first] - drawn[second], tails)),
-            round(chance, PLACES),
+            round(p, PLACES),
             round(corrected, PLACES),
         )
-        for (first, second), chance, corrected in zip(found, chances, holm(chances), strict=True)
+        for (first, second), p, corrected in zip(found, p_values, holm(p_values), strict=True)
     ]
 
 
@@ -75,7 +75,7 @@ def _rounded(bounds: Counts) -> tuple[float, float]:
     return low, high
 
 
-def _chance(metric: CountedMetric, value: str, first: Counts, second: Counts, seed: int) -> float:
+def _p_value(metric: CountedMetric, value: str, first: Counts, second: Counts, seed: int) -> float:
     """The share of random exchanges, the answers as they are among them, whose difference is at least as large."""
 
     def difference(ours: Counts, theirs: Counts) -> Counts:
@@ -85,17 +85,17 @@ def _chance(metric: CountedMetric, value: str, first: Counts, second: Counts, se
     ours, theirs, gain = first.sum(axis=0), second.sum(axis=0), second - first
     least = difference(ours, theirs) - TINY
     larger = 1
-    for start in range(0, EXCHANGES - 1, PIECE):
-        exchanged = rng.integers(0, 2, size=(min(PIECE, EXCHANGES - 1 - start), len(first))) @ gain
+    for start in range(0, PERMUTATIONS - 1, PIECE):
+        exchanged = rng.integers(0, 2, size=(min(PIECE, PERMUTATIONS - 1 - start), len(first))) @ gain
         larger += int((difference(ours + exchanged, theirs - exchanged) >= least).sum())
-    return larger / EXCHANGES
+    return larger / PERMUTATIONS
 
 
-def holm(chances: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """Each p corrected for all of them: times the number of those that are not smaller, never below a smaller one's."""
-    corrected = [0.0] * len(chances)
+    corrected = [0.0] * len(p_values)
     highest = 0.0
-    for place, index in enumerate(sorted(range(len(chances)), key=chances.__getitem__)):
-        highest = max(highest, min(1.0, (len(chances) - place) * chances[index]))
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - place) * p_values[index]))
         corrected[index] = highest
     return corrected

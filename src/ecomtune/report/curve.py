@@ -1,4 +1,4 @@
-"""How a parameter moves a task's main metric: the workspace's run and DVC's experiments that differ from it in nothing else."""
+"""How a parameter moves a task's main metric: the commit's run and DVC's experiments that differ in nothing else."""
 
 from __future__ import annotations
 
@@ -6,96 +6,80 @@ import copy
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.table import Table
 
 from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.report.plots import new_figure, save
+from ecomtune.report.revisions import WORKSPACE, Run, run_at
 
 #: A system's value and interval at each value of the parameter.
 Curve = dict[float, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Run:
-    """One run: its params.yaml, and the metrics of each system that it has scored."""
-
-    params: dict[str, Any]
-    metrics: dict[str, Any]
-
-
 def runs() -> list[Run]:
-    """The workspace's run (first), the current commit's, and those of its experiments that have ended.
+    """The runs of the current commit and of its experiments that have ended.
 
-    Raises UserError where DVC can't tell, as outside a git repository.
+    The working tree is none: its metrics may be older than its parameters, and what ``dvc exp run`` leaves there is an
+    experiment. Raises UserError where DVC can't tell, as outside a git repository, or a run's files are broken.
     """
     done = subprocess.run(["dvc", "exp", "show", "--json", "--no-pager"], capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"dvc exp show failed ({reason}); run it in the repository's root to see more")
-    return [_run(revision) for revision in _revisions(json.loads(done.stdout))]
+    return [run_at(revision) for revision in _revisions(json.loads(done.stdout))]
 
 
 def _revisions(shown: list[dict[str, Any]]) -> Iterator[str]:
     for commit in shown:
         for run in (commit, *(run for experiment in commit.get("experiments") or [] for run in experiment["revs"])):
-            if isinstance(run.get("data"), dict):  # others have failed, or are still queued
+            if run["rev"] != WORKSPACE and isinstance(run.get("data"), dict):  # others have failed, or are still queued
                 yield run["rev"]
 
 
-def _run(revision: str) -> Run:
-    """The files of a run as git has them: ``dvc exp show`` tells no intervals, which are lists."""
-    params = yaml.safe_load(_file(revision, "params.yaml") or "{}")
-    systems = params.get("systems", {}) if isinstance(params, dict) else {}
-    texts = {system: _file(revision, f"metrics/{system}.json") for system in systems}
-    return Run(params if isinstance(params, dict) else {}, {system: json.loads(text) for system, text in texts.items() if text})
-
-
-def _file(revision: str, path: str) -> str:
-    """A file of a commit or of the workspace; empty where there is none."""
-    if revision == "workspace":
-        return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
-    return subprocess.run(["git", "show", f"{revision}:./{path}"], capture_output=True, text=True, check=False).stdout
-
-
-def learning_curves(found: Sequence[Run], parameter: str, task: str) -> dict[str, Curve]:
+def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: str, task: str) -> dict[str, Curve]:
     """By system, the task's main metric and interval at each value of ``parameter`` (a dotted path in params.yaml).
 
-    Only runs count whose other parameters are those of the first. Raises UserError where the parameter is no number, or
-    fewer than two of its values have been run.
+    Only runs count whose other parameters are those of ``params``. Raises UserError where the parameter is no number there,
+    or fewer than two of its values have been run.
     """
     metric = tasks.load(task).main_metric
-    same = _without(found[0].params, parameter)
+    if _number(params, parameter) is None:
+        raise UserError(f"params.yaml has no number at {parameter}; name one as in tasks.ner.train_size")
+    same = _without(params, parameter)
     curves: dict[str, Curve] = {}
     for run in found:
-        if _without(run.params, parameter) != same:
-            continue
         at = _number(run.params, parameter)
+        if at is None or _without(run.params, parameter) != same:
+            continue
         for system, scores in run.metrics.items():
             if cell := scores.get(task):
-                point = {"value": cell[metric], "ci": cell[f"{metric}_ci"], "n": cell["n"]}
-                curves.setdefault(system, {}).setdefault(at, point)
+                curves.setdefault(system, {}).setdefault(at, _point(cell, metric, f"{system}, {task} at {parameter} {at:g}"))
     values = {at for curve in curves.values() for at in curve}
     if len(values) < 2:
         raise UserError(
-            f"{len(values)} value of {parameter} has been run for {task} where all other parameters are those of params.yaml; "
-            f"run more, as in: dvc exp run -S {parameter}=100"
+            f"this commit and its experiments have {len(values)} runs of {task} that differ from params.yaml in {parameter} "
+            f"alone; run more, as in: dvc exp run -S {parameter}=100"
         )
     return {system: dict(sorted(curve.items())) for system, curve in curves.items()}
 
 
-def _number(params: Mapping[str, Any], parameter: str) -> float:
+def _point(cell: Mapping[str, Any], metric: str, what: str) -> dict[str, Any]:
+    try:
+        return {"value": cell[metric], "ci": cell[f"{metric}_ci"], "n": cell["n"]}
+    except (KeyError, TypeError) as error:
+        problem = f"the metrics of {what} are not as this version writes them"
+        raise UserError(f"{problem}; remove the experiment: dvc exp remove") from error
+
+
+def _number(params: Mapping[str, Any], parameter: str) -> float | None:
     value: Any = params
     for key in parameter.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UserError(f"params.yaml has no number at {parameter}; name one as in tasks.ner.train_size")
-    return value
+    return None if isinstance(value, bool) or not isinstance(value, int | float) else value
 
 
 def _without(params: Mapping[str, Any], parameter: str) -> dict[str, Any]:
@@ -111,8 +95,8 @@ def _without(params: Mapping[str, Any], parameter: str) -> dict[str, Any]:
 
 
 def is_flat(curve: Curve) -> bool:
-    """Whether a system's value is the same everywhere: the parameter doesn't concern it."""
-    return len({point["value"] for point in curve.values()}) == 1
+    """Whether a system has several values, all the same: the parameter doesn't concern it."""
+    return len(curve) > 1 and len({point["value"] for point in curve.values()}) == 1
 
 
 def table(curves: dict[str, Curve], parameter: str, title: str) -> Table:
@@ -137,6 +121,7 @@ def plot(curves: dict[str, Curve], parameter: str, metric: str, path: Path) -> N
         values, color = [point["value"] for point in curve.values()], f"C{place}"
         if is_flat(curve):
             axis.axhline(values[0], color=color, linestyle="--", linewidth=1, label=system)
+            axis.axhspan(*next(iter(curve.values()))["ci"], color=color, alpha=0.08)
             continue
         axis.plot(list(curve), values, "o-", color=color, label=system)
         axis.fill_between(list(curve), *zip(*(point["ci"] for point in curve.values()), strict=True), color=color, alpha=0.15)

@@ -60,7 +60,7 @@ def _same_rows(task: str, answered: dict[str, list[Prediction]]) -> Sequence[Pre
 
 
 def sentences(pairs: Pairs, confidence: float) -> list[str]:
-    """For each task whether its best system is significantly better than each other one, in words."""
+    """For each task than which systems its best one is significantly better, and than which not, in words."""
     lines = []
     for task, found in pairs.items():
         if not found:
@@ -69,10 +69,11 @@ def sentences(pairs: Pairs, confidence: float) -> list[str]:
         against = [pair for pair in found if pair["first"] == best]
         beaten = [_told(pair) for pair in against if pair["p_holm"] < 1 - confidence]
         level = [_told(pair) for pair in against if pair["p_holm"] >= 1 - confidence]
-        lines.append(f"{task}: {best} is better than {', '.join(beaten) or 'none'}; not told from {', '.join(level) or 'none'}")
+        lines += [f"{task}: {best} is significantly better than {', '.join(beaten)}"] if beaten else []
+        lines += [f"{task}: {best} is not significantly better than {', '.join(level)}"] if level else []
     return lines
 
 
 def _told(pair: dict[str, Any]) -> str:
     low, high = pair["ci"]
-    return f"{pair['second']} (+{pair['difference']:.3f}, {low:.3f} to {high:.3f}, p {pair['p_holm']:.3f})"
+    return f"{pair['second']} (+{pair['difference']:.3f}, {low:.3f} to {high:.3f}, p {pair['p_holm']:.4f})"

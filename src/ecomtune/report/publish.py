@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -36,8 +37,9 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
     commit = _commit(profile)
     if problems:
         raise UserError(f"there is no fresh run of {profile} here, run dvc repro before publishing: {problems[0]}")
-    summary, pairs = summarize(params), read_json(SUMMARY)["pairs"]
     lock = read_yaml(LOCK)
+    _check_summary(lock)
+    summary, pairs = summarize(params), read_json(SUMMARY)["pairs"]
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name in stages}  # other profiles' stay behind
     target = results / profile.stem
     with output_folder(target) as folder:
@@ -49,6 +51,13 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
             shutil.copy(Path("metrics") / f"{system}.json", folder / "metrics")
         write_text(folder / "README.md", page(profile.stem, commit, params, summary, pairs, _times(stages)))
     return target
+
+
+def _check_summary(lock: dict[str, Any]) -> None:
+    """Raises UserError where the summary on disk, which git doesn't have, is that of another run."""
+    locked = {out["path"]: out["md5"] for out in lock["stages"]["compare"]["outs"]}
+    if not SUMMARY.is_file() or hashlib.md5(SUMMARY.read_bytes(), usedforsecurity=False).hexdigest() != locked[str(SUMMARY)]:
+        raise UserError(f"{SUMMARY} isn't that of the run in {LOCK}; run dvc checkout compare, or dvc repro")
 
 
 def _commit(profile: Path) -> str:
@@ -92,11 +101,7 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             "",
             f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
             "",
-            "Paired on the same test rows: the difference, its interval, and p by exchanging the answers of random groups, "
-            "corrected by Holm for all pairs of the task (all of them stand in summary.json):",
-            "",
-            *(f"- {line}" for line in sentences(pairs, summary["confidence"])),
-            "",
+            *_paired(sentences(pairs, summary["confidence"])),
             "| task | data set | train | validation | test (at most) |",
             "|---|---|---|---|---|",
             *sizes,
@@ -111,6 +116,16 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             "",
         ]
     )
+
+
+def _paired(lines: list[str]) -> list[str]:
+    if not lines:
+        return []
+    explained = (
+        "Paired on the same test rows: the difference, its interval, and p by exchanging the answers of random groups, "
+        "corrected by Holm for all pairs of the task (all of them stand in summary.json):"
+    )
+    return [explained, "", *(f"- {line}" for line in lines), ""]
 
 
 def markdown(summary: dict[str, Any]) -> list[str]:

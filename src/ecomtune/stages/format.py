@@ -18,10 +18,11 @@ def main(params: Params, name: str) -> None:
     with output_folder(Path("data/examples") / name) as folder, tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         report = format_rows(name, readers, settings, params.seed, folder, Path(scratch))
         write_text(folder / "report.json", dump_json(report))
-    for split, counts in report["splits"].items():
-        if counts["rows"] < counts["asked"]:
-            print(f"{name}: {split}_size asks for {counts['asked']} rows, {settings.dataset} has {counts['rows']}")
     found = {split: counts["rows"] for split, counts in report["splits"].items()}
+    asked = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
+    for split, number in asked.items():
+        if found[split] < number:
+            print(f"{name}: {split}_size asks for {number} rows, {settings.dataset} has {found[split]}")
     rejected = sum(report["rejected"].values())
     print(f"{name}: {', '.join(f'{number} {split}' for split, number in found.items())}, {rejected} rejected")
 

@@ -42,12 +42,15 @@ def _answer_recorded(params: Params, name: str, system: System) -> Iterator[Answ
     """The answers that the examples hold under the system's name; an example without one is answered by nothing."""
     (key,) = system.tasks
     task, examples = tasks.load(key), _test_rows(key)
-    if not any(name in example.answers for example in examples):
-        known = ", ".join(sorted({other for example in examples for other in example.answers})) or "of none"
+    missing = sum(name not in example.answers for example in examples)
+    if missing == len(examples):
+        known = ", ".join(sorted({other for example in examples for other in example.answers})) or "none"
         raise UserError(
-            f"systems.{name}: no test row of {key} holds answers of that name (there: {known}); name the system as data set "
-            f"{params.tasks[key].dataset} names them"
+            f"systems.{name}: data set {params.tasks[key].dataset} has no answers of that name for the test rows of {key} "
+            f"(there: {known}); rename the system, or name a column for answer_{name} if it is a table"
         )
+    if missing:
+        print(f"{name}: {missing} of {len(examples)} test rows have no answer, and count as wrong")
     yield key, examples, [_in_words(task, example, example.answers.get(name, "")) for example in examples]
 
 
