@@ -30,7 +30,7 @@ def run_at(revision: str) -> Run:
         params = yaml.safe_load(file_at(revision, "params.yaml") or "{}")
         systems = params.get("systems", {})
         texts = {system: file_at(revision, f"metrics/{system}.json") for system in systems}
-        return Run(params, {system: json.loads(text) for system, text in texts.items() if text})
+        return Run(params, {system: dict(json.loads(text)) for system, text in texts.items() if text})
     except (AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -1,0 +1,223 @@
+"""What a branch changes, for its pull request: parameters and metrics against the base, as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecomtune import metrics, tasks
+from ecomtune.errors import UserError
+from ecomtune.metrics.paired import Pair, compare_pairs
+from ecomtune.records import Prediction
+from ecomtune.report.revisions import WORKSPACE, Run, git, run_at
+from ecomtune.sections import Score
+
+#: By this line a workflow finds its own comment again.
+MARK = "<!-- ecomtune pr-report -->"
+WIDTH = 48
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric's value and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one system and task on both sides; None where a side doesn't have it."""
+
+    system: str
+    task: str
+    metric: str
+    base: Value | None
+    here: Value | None
+    verdict: str
+
+
+def base_of(name: str) -> str:
+    """The commit at which this branch left ``name``.
+
+    Raises UserError where there is no such branch or commit, or the clone doesn't reach back to it.
+    """
+    if not git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
+        raise UserError(f"there is no commit {name!r} to compare with; fetch it, or name another with --base")
+    found = git("merge-base", name, "HEAD").strip()
+    if not found:
+        shallow = git("rev-parse", "--is-shallow-repository").strip() == "true"
+        mend = "this clone is shallow: git fetch --unshallow" if shallow else "name a branch of this project with --base"
+        raise UserError(f"{name} and HEAD have no common commit here; {mend}")
+    return found
+
+
+def report(name: str) -> str:
+    """The Markdown page of the working tree against the commit at which it left ``name``."""
+    commit = base_of(name)
+    base, here = run_at(commit), run_at(WORKSPACE)
+    moved = list(changes(base, here, paired(commit, base, here)))
+    main = [change for change in moved if change.metric == _main(change.task)]
+    others = [change for change in moved if change not in main]
+    return "\n".join(
+        [
+            MARK,
+            f"## Against {name} ({commit[:7]})",
+            "",
+            *_parameters(base.params, here.params),
+            "",
+            *(_table(main) if moved else ["No metric moved."]),
+            *(
+                ["", "<details><summary>Other metrics that moved</summary>", "", *_table(others), "", "</details>"]
+                if others
+                else []
+            ),
+            *(["", *_picture(main)] if main else []),
+            "",
+        ]
+    )
+
+
+def _main(task: str) -> str:
+    return tasks.load(task).main_metric
+
+
+def _parameters(base: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    before, after = dict(_leaves(base)), dict(_leaves(here))
+    changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
+    if not changed:
+        return ["No parameter changed."]
+    rows = [f"| `{key}` | {_code(before.get(key))} | {_code(after.get(key))} |" for key in changed]
+    return ["| parameter | base | here |", "|---|---|---|", *rows]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each value by its dotted path, as JSON; lists are values."""
+    if isinstance(value, Mapping) and (value or not path):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, json.dumps(value, ensure_ascii=False)
+
+
+def _code(text: str | None) -> str:
+    return "–" if text is None else "`" + text.replace("|", "\\|").replace("`", "'") + "`"
+
+
+def paired(commit: str, base: Run, here: Run) -> dict[tuple[str, str], Pair]:
+    """By system and task, both sides' answers compared, where both sides' predictions are at hand and of the same rows."""
+    from dvc.api import DVCFileSystem
+
+    found: dict[tuple[str, str], Pair] = {}
+    files = DVCFileSystem(rev=commit)
+    for system in base.metrics.keys() & here.metrics.keys():
+        for task in base.metrics[system].keys() & here.metrics[system].keys():
+            path = f"data/predictions/{system}/{task}.jsonl"
+            if base.metrics[system][task] == here.metrics[system][task] or not Path(path).is_file():
+                continue
+            try:
+                before = files.read_text(path, encoding="utf-8")
+            except Exception:  # whatever keeps DVC from having them: no cache, no remote, another layout
+                continue
+            sides = {"base": _answers(before), "here": _answers(Path(path).read_text(encoding="utf-8"))}
+            rows = [[(each.id, each.reference, each.group) for each in side] for side in sides.values()]
+            if rows[0] == rows[1]:
+                found[system, task] = _pair(task, sides, here.params)
+    return found
+
+
+def _answers(text: str) -> list[Prediction]:
+    return [Prediction.model_validate_json(line) for line in text.splitlines()]
+
+
+def _pair(task: str, sides: Mapping[str, list[Prediction]], params: Mapping[str, Any]) -> Pair:
+    rows, score = sides["here"], Score.model_validate(params.get("score", {}))
+    (pair,) = compare_pairs(
+        metrics.load(tasks.load(task).metric),
+        _main(task),
+        {name: [each.parsed for each in side] for name, side in sides.items()},
+        [row.reference for row in rows],
+        [row.group for row in rows],
+        resamples=score.bootstrap,
+        confidence=score.confidence,
+        seed=params.get("seed", 0),
+    )
+    return pair
+
+
+def changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair]) -> Iterator[Change]:
+    """Every metric that moved, came or went. Raises UserError for metrics of another shape."""
+    for system in sorted(base.metrics.keys() | here.metrics.keys()):
+        before, after = base.metrics.get(system, {}), here.metrics.get(system, {})
+        for task in sorted(before.keys() | after.keys()):
+            old, new = _values(before, task, system, "the base"), _values(after, task, system, "this branch")
+            for metric in sorted(old.keys() | new.keys()):
+                if old.get(metric) != new.get(metric):
+                    verdict = _verdict(old.get(metric), new.get(metric), pairs.get((system, task)), metric == _main(task))
+                    yield Change(system, task, metric, old.get(metric), new.get(metric), verdict)
+
+
+def _values(scores: Mapping[str, Any], task: str, system: str, side: str) -> dict[str, Value]:
+    """Each metric's value and interval."""
+    cell = scores.get(task)
+    if cell is None:
+        return {}
+    try:
+        names = [name.removesuffix("_ci") for name in cell if name.endswith("_ci")]
+        found = {name: Value(float(cell[name]), *map(float, cell[f"{name}_ci"])) for name in (_main(task), *names)}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"metrics/{system}.json of {side} doesn't hold the scores of {task} as stage score@{system} writes them; merge the "
+            "base into this branch and run dvc repro"
+        ) from error
+    return found
+
+
+def _verdict(old: Value | None, new: Value | None, pair: Pair | None, is_main: bool) -> str:
+    if old is None or new is None:
+        return "new" if old is None else "gone"
+    better = "better" if new.value > old.value else "worse"
+    if pair is not None and is_main:
+        return f"{better if pair.p < 0.05 else 'not told apart'} (paired p {pair.p:.3f})"
+    return "within its interval" if old.low <= new.value <= old.high else better
+
+
+def _table(moved: list[Change]) -> list[str]:
+    rows = [
+        f"| {change.system} | {change.task}: {change.metric} | {_number(change.base)} | {_number(change.here)} | "
+        f"{_difference(change)} | {change.verdict} |"
+        for change in moved
+    ]
+    return ["| system | metric | base | here | change | |", "|---|---|---:|---:|---:|---|", *rows]
+
+
+def _number(side: Value | None) -> str:
+    return "–" if side is None else f"{side.value:.4f}"
+
+
+def _difference(change: Change) -> str:
+    return "" if change.base is None or change.here is None else f"{change.here.value - change.base.value:+.4f}"
+
+
+def _picture(moved: list[Change]) -> list[str]:
+    """Values with their intervals from 0 to 1, both sides one under the other, in characters: a comment shows no files."""
+    lines = []
+    for change in moved:
+        title = f"{change.system}, {change.task}"
+        for name, side in (("base", change.base), ("here", change.here)):
+            if side is not None:
+                lines.append(f"{title:<28} {name} {_strip(side)}")
+                title = ""
+    return ["```text", f"{'':<33} 0{'1':>{WIDTH}}", *lines, "```"]
+
+
+def _strip(side: Value) -> str:
+    low, value, high = (min(WIDTH - 1, max(0, int(each * WIDTH))) for each in (side.low, side.value, side.high))
+    line = [" "] * WIDTH
+    line[low : high + 1] = "─" * (high + 1 - low)
+    line[value] = "●"
+    return f"│{''.join(line)}│"
