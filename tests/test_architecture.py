@@ -22,7 +22,7 @@ LAYERS = [
     {"answer_cache", "encoding"},
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers", "plan"},
-    {"stages"},
+    {"stages", "export"},
     {"cli"},
 ]
 #: Modules that a stage finds by name: by the item's parameters, or any of a folder.

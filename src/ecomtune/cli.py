@@ -163,6 +163,21 @@ def pr_report(
 
 
 @app.command()
+def export(
+    system: Annotated[str, typer.Argument(help="a system of kind adapter in params.yaml")],
+    task: Annotated[str, typer.Argument(help="a task that it answers")],
+    out: Annotated[Path, typer.Option(help="a folder that is empty, or not there yet")],
+    merged: Annotated[bool, typer.Option(help="the whole model, its adapter merged in, in place of the adapter alone")] = False,
+) -> None:
+    """Write a trained adapter, or the model with it, as plain peft and transformers load it, with a model card."""
+    from ecomtune import export as exporting
+    from ecomtune.params import load
+
+    exporting.export(load(), system, task, out, merged)
+    print(out)
+
+
+@app.command()
 def fresh() -> None:
     """Say whether dvc.lock and metrics/ belong to this code and these parameters."""
     from ecomtune.freshness import problems
