@@ -7,7 +7,8 @@ I- tag after another type, which is no IOB2: it is read as B-, so that no gold t
 
 Where the data set has them, ``offsets.jsonl`` (offset-splits/test.jsonl of the source: the ESCI example of each test query) and
 ``annotator-1.jsonl`` to 3 (individual_annotator_offsets, MIT: each annotator's own labels of 1,000 examples, before they were
-reconciled into gold) give the test rows the answers of annotator_1 to 3, the human ceiling: systems of kind recorded.
+reconciled into gold) give the test rows the answers of annotator_1 to 3, the human ceiling: systems of kind recorded. What
+they call obscure, which is no type of the released data, is read as O.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ecomtune.text import normalize
 
 TASKS: Final = ("ner",)
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
+#: How annotators tag words whose meaning they can't tell.
+OBSCURE: Final = ("B-obscure", "I-obscure")
 #: Gold labels of a test query, and each annotator's.
 Annotated = tuple[list[str], dict[str, list[str]]]
 
@@ -52,7 +55,7 @@ def _answers_to(number: int, gold: list[str], annotated: Sequence[Annotated]) ->
             f"queryner: test query {number} has other labels in offsets.jsonl or an annotator's file than in test.txt; take "
             "all of one release"
         )
-    return {annotator: as_iob2(labels) for annotator, labels in answers.items()}
+    return {annotator: as_iob2(["O" if tag in OBSCURE else tag for tag in labels]) for annotator, labels in answers.items()}
 
 
 def read_annotators(raw: Path) -> list[Annotated]:
