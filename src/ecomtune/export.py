@@ -10,11 +10,10 @@ import yaml
 
 from ecomtune.errors import UserError
 from ecomtune.files import dump_json, read_json
+from ecomtune.lora.adapter import CONFIG
 from ecomtune.params import Params, model_of
 from ecomtune.runtime import prepare
 from ecomtune.sections import Model
-
-CONFIG = "adapter_config.json"
 
 
 def export(params: Params, system: str, task: str, folder: Path, merged: bool) -> None:

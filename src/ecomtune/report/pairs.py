@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ecomtune import metrics, tasks
 from ecomtune.errors import UserError
-from ecomtune.metrics.paired import compare_pairs
+from ecomtune.metrics.paired import Pair, compare_pairs
 from ecomtune.params import Params
 from ecomtune.records import Prediction, read_task
+from ecomtune.sections import Score
 
 Pairs = dict[str, list[dict[str, Any]]]
 
@@ -28,23 +29,26 @@ def compare(params: Params, predictions: Path = Path("data/predictions")) -> Pai
             found[key] = []
             continue
         answered = {name: read_task(predictions / name / f"{key}.jsonl", Prediction, key) for name in systems}
-        rows = _same_rows(key, answered)
-        task = tasks.load(key)
-        pairs = compare_pairs(
-            metrics.load(task.metric),
-            task.main_metric,
-            {name: [each.parsed for each in given] for name, given in answered.items()},
-            [row.reference for row in rows],
-            [row.group for row in rows],
-            resamples=params.score.bootstrap,
-            confidence=params.score.confidence,
-            seed=params.seed,
-        )
-        found[key] = [asdict(pair) for pair in pairs]
+        found[key] = [asdict(pair) for pair in compare_answers(key, answered, params.score, params.seed)]
     return found
 
 
-def _same_rows(task: str, answered: dict[str, list[Prediction]]) -> Sequence[Prediction]:
+def compare_answers(key: str, answered: Mapping[str, Sequence[Prediction]], score: Score, seed: int) -> list[Pair]:
+    """Every two of several systems' answers to one task. Raises UserError where they are to other test rows."""
+    rows, task = _same_rows(key, answered), tasks.load(key)
+    return compare_pairs(
+        metrics.load(task.metric),
+        task.main_metric,
+        {name: [each.parsed for each in given] for name, given in answered.items()},
+        [row.reference for row in rows],
+        [row.group for row in rows],
+        resamples=score.bootstrap,
+        confidence=score.confidence,
+        seed=seed,
+    )
+
+
+def _same_rows(task: str, answered: Mapping[str, Sequence[Prediction]]) -> Sequence[Prediction]:
     """The rows that all systems have answered in the same order."""
     first, *others = answered
     rows = answered[first]
