@@ -107,6 +107,9 @@ class Training(Section):
     """How an adapter is trained.
 
     ``quantization`` nf4 keeps the base in 4 bits while it is trained (QLoRA, arXiv 2305.14314): only on a CUDA GPU.
+    ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops and takes
+    the best epoch's weights; 0 runs all epochs. ``target_modules`` are names of linear layers, such as q_proj; none named: all
+    but the head. ``rslora`` scales by alpha / sqrt(rank) (arXiv 2312.03732), ``dora`` trains magnitudes too (arXiv 2402.09353).
     """
 
     model: str
@@ -125,13 +128,41 @@ class Training(Section):
     max_grad_norm: float = Field(default=1.0, gt=0)
     share_prefix: bool = True
     quantization: Literal["none", "nf4"] = "none"
+    patience: Integer = Field(default=0, ge=0)
+    target_modules: tuple[Name, ...] = ()
+    rslora: bool = False
+    dora: bool = False
     threads: Integer = Field(default=2, gt=0, le=1024)
+
+
+class Mix(Section):
+    """How many training rows each task of a mixed adapter gives in an epoch, of ``rows`` in all (default: all there are).
+
+    In proportion to its rows, equally, to its rows to the power of 1 / ``temperature`` (arXiv 1910.10683, section 3.5.2), or to
+    ``weights``. A task that is to give more rows than it has gives them again.
+    """
+
+    by: Literal["proportional", "equal", "temperature", "weights"]
+    temperature: float | None = Field(default=None, gt=0)
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    rows: Integer | None = Field(default=None, gt=0)
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Mix:
+        if (self.temperature is not None) != (self.by == "temperature"):
+            raise ValueError("temperature goes with by: temperature, and only with it")
+        if bool(self.weights) != (self.by == "weights"):
+            raise ValueError("weights go with by: weights, and only with it")
+        if self.by == "weights" and not any(self.weights.values()):
+            raise ValueError("weights must not all be 0")
+        return self
 
 
 class Adapter(Section):
     """One adapter: where it lies, which examples it learns, and what it changes in train.shared.
 
-    ``shard`` [i, n] is the i-th of n equal parts of the training rows; ``limit`` gives how many first rows of a task it takes.
+    ``shard`` [i, n] is the i-th of n equal parts of the training rows; ``limit`` gives how many first rows of a task it takes,
+    ``mix`` in which proportion several tasks give theirs (without it: all of them, one after another).
     """
 
     out: RelativePath
@@ -139,6 +170,7 @@ class Adapter(Section):
     tasks: TaskNames
     shard: tuple[Integer, Integer] | None = None
     limit: dict[str, Annotated[Integer, Field(gt=0)]] = {}
+    mix: Mix | None = None
     settings: dict[str, Any] = {}
 
 
@@ -179,7 +211,9 @@ class Merge(Section):
 class Baseline(Section):
     """A conventional model of one task, written to models/baselines/<out>.
 
-    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``.
+    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. ``patience`` is the
+    number of epochs in a row that the validation loss may fail to fall before the training stops and takes the best epoch's
+    weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as common ones.
     """
 
     family: Literal["encoder", "seq2seq", "floor"]
@@ -191,6 +225,16 @@ class Baseline(Section):
     batch_size: Integer = Field(default=16, gt=0)
     max_length: Integer = Field(default=256, gt=0)
     max_new_tokens: Integer = Field(default=96, gt=0)
+    patience: Integer = Field(default=0, ge=0)
+    class_weights: bool = False
+
+    @model_validator(mode="after")
+    def _options_fit_family(self) -> Baseline:
+        if self.patience and self.family == "floor":
+            raise ValueError("patience goes with families encoder and seq2seq, since a floor has no epochs")
+        if self.class_weights and self.family != "encoder":
+            raise ValueError("class_weights go with family encoder; remove the key")
+        return self
 
     @model_validator(mode="after")
     def _model_fits_family(self) -> Baseline:

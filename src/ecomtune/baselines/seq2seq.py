@@ -11,7 +11,8 @@ from rich.progress import track
 from transformers import AutoTokenizer, DataCollatorForSeq2Seq, EncoderDecoderModel, set_seed
 
 from ecomtune.baselines.inputs import input_text
-from ecomtune.baselines.trainer import batches, load_trained, model_folder, train_model
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, model_folder, save, train_model
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -19,7 +20,13 @@ from ecomtune.tasks.base import Task
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Train both halves and the fresh cross-attention on the examples' targets."""
     base = str(model_folder(settings))
@@ -31,17 +38,20 @@ def fit(
         config.decoder_start_token_id = tokenizer.cls_token_id
         config.eos_token_id = tokenizer.sep_token_id
         config.pad_token_id = tokenizer.pad_token_id
-    rows = []
+
+    def rows_of(examples: Sequence[Example]) -> list[Encoded]:
+        texts, targets = [input_text(example, task) for example in examples], [example.target for example in examples]
+        inputs = [tokenizer(text, truncation=True, max_length=settings.max_length) for text in texts]
+        wanted = [tokenizer(text, truncation=True, max_length=settings.max_new_tokens)["input_ids"] for text in targets]
+        # the model itself puts the start token before its labels
+        return [{**encoded, "labels": ids[1:]} for encoded, ids in zip(inputs, wanted, strict=True)]
+
     inputs, targets = [input_text(example, task) for example in train], [example.target for example in train]
     _tell_cut(tokenizer, inputs, settings.max_length, f"{task.name}: inputs are cut at max_length")
     _tell_cut(tokenizer, targets, settings.max_new_tokens, f"{task.name}: targets are cut at max_new_tokens")
-    for text, target_text in zip(inputs, targets, strict=True):
-        encoded = tokenizer(text, truncation=True, max_length=settings.max_length)
-        target = tokenizer(target_text, truncation=True, max_length=settings.max_new_tokens)["input_ids"]
-        rows.append({**encoded, "labels": target[1:]})  # the model itself puts the start token before its labels
-    train_model(model, rows, DataCollatorForSeq2Seq(tokenizer, model=model), settings, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    collate = DataCollatorForSeq2Seq(tokenizer, model=model)
+    record = train_model(model, rows_of(train), rows_of(validation), collate, settings, seed, checkpoints)
+    save(tokenizer, model, record, folder)
 
 
 def _tell_cut(tokenizer: Any, texts: Sequence[str], tokens: int, what: str) -> None:
