@@ -21,7 +21,7 @@ LAYERS = [
     {"params"},
     {"answer_cache", "checkpoints", "encoding", "mixing", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
-    {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers", "plan"},
+    {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"stages", "export", "sweep"},
     {"cli"},
 ]

@@ -81,6 +81,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
             yield f"systems.{key}", f"answer_{key}", table.columns, "the columns of its data set"
         if system.kind == "prompt":
             yield f"systems.{key}.reads", system.reads.removeprefix("models/pretrained/"), causal, "models of kind causal"
+        if system.encoder is not None:
+            yield f"systems.{key}.encoder", system.encoder, encoders, "models of kind encoder"
         for name in system.tasks:
             yield f"systems.{key}.tasks", name, params.tasks, "tasks"
             yield f"systems.{key}.reads", model_of(system, name, params), outs(params), "the outs of this file"

@@ -245,25 +245,58 @@ class Baseline(Section):
         return self
 
 
-class System(Section):
-    """A named way to answer: a pretrained model with demonstrations, adapters, or baselines.
+class Endpoint(Section):
+    """A model behind an OpenAI-compatible chat API, by its name there; the API's address and key stand in the environment.
 
-    One of kind ``recorded`` answers nothing itself: the examples hold the answers that were given under its name elsewhere.
+    ``concurrency`` is how many questions wait for their answers at once; prices, of a million tokens in a currency of yours,
+    are for totals alone.
     """
 
-    kind: Literal["prompt", "adapter", "baseline", "recorded"]
+    model: str = Field(min_length=1)
+    temperature: float = Field(default=0.0, ge=0)
+    concurrency: Integer = Field(default=4, gt=0, le=64)
+    input_price: float | None = Field(default=None, ge=0)
+    output_price: float | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _both_prices(self) -> Endpoint:
+        if (self.input_price is None) != (self.output_price is None):
+            raise ValueError("input_price and output_price go together; add the other one, or remove both")
+        return self
+
+
+class System(Section):
+    """A named way to answer: a model with demonstrations, here or behind an endpoint, adapters, or baselines.
+
+    One of kind ``recorded`` answers nothing itself: the examples hold the answers that were given under its name elsewhere.
+    ``shots`` is how many ``demonstrations`` a prompt shows, and these how they are chosen (decoding/demonstrations.py);
+    ``encoder`` is the model by which demonstrations are nearest.
+    """
+
+    kind: Literal["prompt", "endpoint", "adapter", "baseline", "recorded"]
     reads: RelativePath
     tasks: TaskNames
     shots: Integer = Field(default=0, ge=0)
+    demonstrations: Literal["fixed", "random", "bm25", "nearest"] = "fixed"
+    encoder: str | None = None
+    endpoint: Endpoint | None = None
 
     @model_validator(mode="after")
     def _fits_kind(self) -> System:
-        if self.shots and self.kind != "prompt":
-            raise ValueError("shots go with kind prompt")
+        if self.shots and self.kind not in ("prompt", "endpoint"):
+            raise ValueError("shots go with kind prompt or endpoint")
+        if self.demonstrations != "fixed" and not self.shots:
+            raise ValueError(f"demonstrations {self.demonstrations} need shots, the number of them; add shots")
+        if (self.encoder is None) == (self.demonstrations == "nearest"):
+            raise ValueError("encoder goes with demonstrations nearest, and only with them")
+        if (self.endpoint is None) == (self.kind == "endpoint"):
+            raise ValueError("the key endpoint goes with kind endpoint, and only with it")
+        if self.kind == "endpoint" and self.reads != "data/examples":
+            raise ValueError("a system of kind endpoint has no model here, and reads data/examples")
         if self.kind == "recorded" and (self.reads, *self.tasks[1:]) != (f"data/examples/{self.tasks[0]}",):
             raise ValueError("a system of kind recorded has one task, and reads data/examples/TASK")
         models = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}
-        home = {**models, "recorded": "data/examples"}[self.kind]
+        home = {**models, "endpoint": "data", "recorded": "data/examples"}[self.kind]
         if not self.reads.startswith(f"{home}/"):
             raise ValueError(f"a system of kind {self.kind} reads a folder in {home}/; correct reads or kind")
         return self
