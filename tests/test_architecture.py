@@ -19,10 +19,10 @@ LAYERS = [
     {"files", "fields"},
     {"records", "sections"},
     {"params"},
-    {"answer_cache", "encoding"},
+    {"answer_cache", "checkpoints", "encoding", "mixing", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
-    {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers", "plan"},
-    {"stages", "export"},
+    {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
+    {"stages", "export", "sweep"},
     {"cli"},
 ]
 #: Modules that a stage finds by name: by the item's parameters, or any of a folder.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +23,8 @@ from ecomtune import baselines, tasks
 from ecomtune.baselines import bag_of_words
 from ecomtune.baselines.encoder_tagger import best_path, follows
 from ecomtune.baselines.inputs import input_pair, input_text
+from ecomtune.baselines.trainer import class_weights
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
 from ecomtune.pretrained import save_pretrained
@@ -95,9 +99,11 @@ def shelve(folder: Path, encoder: Path) -> Path:
     return folder
 
 
-def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 7) -> None:
+def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 7, validation: Sequence[Example] = ()) -> None:
     folder.mkdir(parents=True)
-    baselines.fit(settings, tasks.load(settings.task), train, [], folder, seed, threads=1)
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Checkpoints(Path(scratch))
+        baselines.fit(settings, tasks.load(settings.task), train, validation, folder, seed, threads=1, checkpoints=kept)
 
 
 def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:
@@ -509,3 +515,49 @@ def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.
     fit(baseline("seq2seq", "summarization", max_length=512, max_new_tokens=2), examples("summarization"), Path("made"))
     printed = capsys.readouterr().out
     assert "summarization: targets are cut at max_new_tokens (2 tokens): 8 of 8" in printed and "inputs are cut" not in printed
+
+
+TRAINED = [each for each in BASELINES if each[0] != "floor"]
+
+
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family: str, task: str) -> None:
+    settings = baseline(family, task, epochs=2)
+    fit(settings, examples(task), pico / "plain")
+    fit(settings, examples(task), pico / "looked", validation=examples(task)[:3])
+    record = json.loads((pico / "looked" / "training.json").read_text())
+    assert [noted["step"] for noted in record["validation"]] == [2, 4] and record["steps"] == len(record["loss"]) == 4
+    weights = [(pico / name / "model.safetensors").read_bytes() for name in ("plain", "looked")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: str, task: str) -> None:
+    train, other = examples(task)[:4], examples(task)[4:]
+    settings = baseline(family, task, epochs=40, patience=2, learning_rate=3e-2)
+    fit(settings, train, pico / "stopped", validation=other)
+    losses = [noted["loss"] for noted in json.loads((pico / "stopped" / "training.json").read_text())["validation"]]
+    assert losses[-3] == min(losses) and len(losses) < 40
+    fit(settings.model_copy(update={"patience": 0, "epochs": 40}), train, pico / "all", validation=other)
+    weights = [load_file(pico / name / "model.safetensors") for name in ("stopped", "all")]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_patience_without_validation_rows_is_refused(pico: Path) -> None:
+    with pytest.raises(UserError, match="patience needs validation rows"):
+        fit(baseline("encoder", "relevance", patience=1), examples("relevance"), pico / "made")
+
+
+def test_class_weights_give_a_rare_label_as_much_say_as_a_common_one() -> None:
+    weights = class_weights([0, 0, 0, 2], 3)
+    assert weights.tolist() == pytest.approx([4 / (2 * 3), 0.0, 4 / 2])
+    assert sum(float(weights[label]) for label in [0, 0, 0, 2]) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("task", ["relevance", "ner"])
+def test_class_weights_change_what_is_learnt(pico: Path, task: str) -> None:
+    skewed = [*examples(task)[:1] * 6, *examples(task)[1:4]]
+    for name, changes in (("plain", {}), ("weighted", {"class_weights": True})):
+        fit(baseline("encoder", task, **changes), skewed, pico / name, validation=skewed[-2:])
+    weights = [load_file(pico / name / "model.safetensors") for name in ("plain", "weighted")]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])

@@ -53,6 +53,14 @@ systems:
   merged: {kind: adapter, reads: models/adapters/merged/tasks, tasks: [ner, relevance]}
   encoder: {kind: baseline, reads: models/baselines/encoder, tasks: [ner]}
   floor: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}
+  large:
+    kind: endpoint
+    reads: data/examples
+    tasks: [ner, relevance]
+    shots: 2
+    demonstrations: nearest
+    encoder: small
+    endpoint: {model: big, input_price: 1.0, output_price: 2.0}
 score: {}
 """.replace("HASH", "a" * 64)
 #: One item of every kind: where it stands, and its class.
@@ -69,6 +77,7 @@ SECTIONS: dict[str, type[fields.Section]] = {
     "merge.recipes.tasks": sections.Recipe,
     "baselines.encoder_ner": sections.Baseline,
     "systems.few_shot": sections.System,
+    "systems.large.endpoint": sections.Endpoint,
     "score": sections.Score,
 }
 FIELDS = [(section, field) for section, kind in SECTIONS.items() for field in kind.model_fields]
@@ -231,6 +240,19 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("baselines.floor_relevance.method", "most", "baselines.floor_relevance.method: Input should be 'tfidf', 'majority'"),
         ("train.shared.warmup", 1, "train.shared.warmup: Input should be less than 1"),
         ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
+        ("systems.few_shot.demonstrations", "best", "systems.few_shot.demonstrations: Input should be 'fixed', 'random', 'bm25'"),
+        ("systems.few_shot.demonstrations", "nearest", "systems.few_shot: encoder goes with demonstrations nearest, and only"),
+        ("systems.few_shot.encoder", "small", "systems.few_shot: encoder goes with demonstrations nearest, and only with them"),
+        ("systems.single.demonstrations", "random", "systems.single: demonstrations random need shots, the number of them; add"),
+        ("systems.large.shots", 0, "systems.large: demonstrations nearest need shots, the number of them; add shots"),
+        ("systems.large.reads", "data/examples/ner", "systems.large: a system of kind endpoint has no model here, and reads data/"),
+        ("systems.large.kind", "prompt", "systems.large: the key endpoint goes with kind endpoint, and only with it"),
+        ("systems.large.endpoint", None, "systems.large: the key endpoint goes with kind endpoint, and only with it"),
+        ("systems.large.endpoint.model", "", "systems.large.endpoint.model: String should have at least 1 character"),
+        ("systems.large.endpoint.concurrency", 65, "systems.large.endpoint.concurrency: Input should be less than or equal to 64"),
+        ("systems.large.endpoint.temperature", -1, "systems.large.endpoint.temperature: Input should be greater than or equal"),
+        ("systems.large.endpoint.input_price", None, "systems.large.endpoint: input_price and output_price go together; add"),
+        ("systems.large.endpoint.key", "sk-1", "systems.large.endpoint.key: unknown key; remove it or correct its spelling"),
         ("systems.mixed.kind", "prompt", "systems.mixed: a system of kind prompt reads a folder in models/pretrained/;"),
         ("systems.floor.kind", "adapter", "systems.floor: a system of kind adapter reads a folder in models/adapters/;"),
         ("systems.single.kind", "recorded", "systems.single: a system of kind recorded has one task, and reads data/examples/"),
@@ -297,6 +319,8 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
             "models/pretrained/small",
             "systems.few_shot.reads: 'small' is not in models of kind causal (there: tiny)",
         ),
+        ("systems.large.encoder", "tiny", "systems.large.encoder: 'tiny' is not in models of kind encoder (there: small); add"),
+        ("systems.large.tasks", ["price"], "systems.large.tasks: 'price' is not in tasks"),
         (
             "systems.encoder.tasks",
             ["relevance"],

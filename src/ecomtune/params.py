@@ -44,6 +44,10 @@ class Params(Section):
             expected = f"data/examples/{adapter.tasks[0]}" if len(adapter.tasks) == 1 else "data/examples"
             if adapter.reads != expected:
                 raise ValueError(f"{where}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
+            if adapter.mix and len(adapter.tasks) == 1:
+                raise ValueError(f"{where}.mix: there is one task only, nothing to mix; remove it")
+            if adapter.mix and adapter.mix.weights and (missing := set(adapter.tasks) - set(adapter.mix.weights)):
+                raise ValueError(f"{where}.mix.weights: task {min(missing)} has no weight; add it")
             if "model" in adapter.settings:
                 raise ValueError(f"{where}.settings.model: all adapters start from train.shared.model; remove it here")
             try:
@@ -68,6 +72,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
     for key, adapter in params.train.adapters.items():
         yield from ((f"train.adapters.{key}", name, params.tasks, "tasks") for name in adapter.tasks)
         yield from ((f"train.adapters.{key}.limit", name, adapter.tasks, "its tasks") for name in adapter.limit)
+        weights = adapter.mix.weights if adapter.mix else {}
+        yield from ((f"train.adapters.{key}.mix.weights", name, adapter.tasks, "its tasks") for name in weights)
     for key, recipe in params.merge.recipes.items():
         for name in recipe.weights:
             yield f"merge.recipes.{key}.weights", f"{recipe.reads}/{name}", adapters, "the outs of train.adapters"
@@ -81,6 +87,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
             yield f"systems.{key}", f"answer_{key}", table.columns, "the columns of its data set"
         if system.kind == "prompt":
             yield f"systems.{key}.reads", system.reads.removeprefix("models/pretrained/"), causal, "models of kind causal"
+        if system.encoder is not None:
+            yield f"systems.{key}.encoder", system.encoder, encoders, "models of kind encoder"
         for name in system.tasks:
             yield f"systems.{key}.tasks", name, params.tasks, "tasks"
             yield f"systems.{key}.reads", model_of(system, name, params), outs(params), "the outs of this file"

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ecomtune.answer_cache import remembered
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
 from ecomtune.records import Example
@@ -51,11 +52,12 @@ def fit(
     folder: Path,
     seed: int,
     threads: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Train the baseline on a task's examples and write all that answering needs into ``folder``."""
     if settings.model is not None:
         prepare(threads)  # before the module: transformers reads the environment
-    _module(settings, task).fit(settings, task, train, validation, folder, seed)
+    _module(settings, task).fit(settings, task, train, validation, folder, seed, checkpoints)
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import dump_json, write_text
 from ecomtune.records import Example
@@ -13,7 +14,13 @@ from ecomtune.tasks.base import Task, text_of
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Nothing to learn. Raises UserError for a task whose rows have no title."""
     if "title" not in task.required_fields:

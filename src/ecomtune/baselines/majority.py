@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example
@@ -14,7 +15,13 @@ from ecomtune.tasks.base import Task, texts_of
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Count the labels, or the tags of each word, case aside."""
     if task.decoder == "label":

@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from ecomtune.baselines.inputs import input_text
-from ecomtune.baselines.trainer import batches, load_trained, model_folder, train_model
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, model_folder, save, train_model
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -30,24 +31,35 @@ from ecomtune.tasks.base import Task
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Train all weights on the examples' targets."""
     set_seed(seed)  # a fresh cross-attention starts at random
     with reading(model_folder(settings)):
         tokenizer, model, start = _load(str(model_folder(settings)))
-    rows = []
+
+    def rows_of(examples: Sequence[Example]) -> list[Encoded]:
+        texts, targets = [input_text(example, task) for example in examples], [example.target for example in examples]
+        inputs = [tokenizer(text, truncation=True, max_length=settings.max_length) for text in texts]
+        wanted = [tokenizer(text, truncation=True, max_length=settings.max_new_tokens)["input_ids"] for text in targets]
+        # no token types: T5 and BART know none, and others take zeros for none, which they are here
+        names = ("input_ids", "attention_mask")
+        return [
+            {**{name: encoded[name] for name in names}, "labels": ids[start:]} for encoded, ids in zip(inputs, wanted, strict=True)
+        ]
+
     inputs, targets = [input_text(example, task) for example in train], [example.target for example in train]
     _tell_cut(tokenizer, inputs, settings.max_length, f"{task.name}: inputs are cut at max_length")
     _tell_cut(tokenizer, targets, settings.max_new_tokens, f"{task.name}: targets are cut at max_new_tokens")
-    for text, target_text in zip(inputs, targets, strict=True):
-        encoded = tokenizer(text, truncation=True, max_length=settings.max_length)
-        target = tokenizer(target_text, truncation=True, max_length=settings.max_new_tokens)["input_ids"]
-        # no token types: T5 and BART know none, and others take zeros for none, which they are here
-        rows.append({**{name: encoded[name] for name in ("input_ids", "attention_mask")}, "labels": target[start:]})
-    train_model(model, rows, DataCollatorForSeq2Seq(tokenizer, model=model), settings, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    collate = DataCollatorForSeq2Seq(tokenizer, model=model)
+    record = train_model(model, rows_of(train), rows_of(validation), collate, settings, seed, checkpoints)
+    save(tokenizer, model, record, folder)
 
 
 def _load(base: str) -> tuple[Any, Any, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecomtune import baselines, tasks
-from ecomtune.decoding.demonstrations import choose_demonstrations
+from ecomtune.decoding.demonstrations import Shown, demonstrations_for
 from ecomtune.errors import UserError
 from ecomtune.files import output_folder
 from ecomtune.params import Params, model_of
@@ -22,7 +22,7 @@ Answered = tuple[str, list[Example], list[str]]
 
 def main(params: Params, name: str) -> None:
     system = pick(params.systems, name, "systems")
-    ways = {"baseline": _answer_baseline, "recorded": _answer_recorded}
+    ways = {"baseline": _answer_baseline, "endpoint": _answer_endpoint, "recorded": _answer_recorded}
     answer = ways.get(system.kind, _answer_prompts)
     with output_folder(Path("data/predictions") / name) as folder:
         for key, examples, answers in answer(params, name, system):
@@ -65,7 +65,7 @@ def _in_words(task: Task, example: Example, meaning: Reference) -> str:
 def _answer_prompts(params: Params, name: str, system: System) -> Iterator[Answered]:
     """The tasks of a system of one causal model, or of an adapter each."""
     prepare(params.train.shared.threads)
-    from ecomtune.decoding.answering import Weights, answer_task
+    from ecomtune.decoding.answering import Weights, answer_task, fitted
 
     weights = None
     for key in system.tasks:
@@ -73,20 +73,43 @@ def _answer_prompts(params: Params, name: str, system: System) -> Iterator[Answe
         model = Path(model_of(system, key, params))
         if weights is None or model not in (weights.base, weights.adapter):
             weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
-        demonstrations = [(example.fields, example.target) for example in demonstrations_of(system, key)]
-        prompts = [task.prompt(example.fields, settings.prompt, demonstrations) for example in examples]
-        yield key, examples, answer_task(task, settings, examples, prompts, weights, demonstrations)
+        shown = fitted(task, settings, examples, _shown(params, system, key, examples), weights)
+        yield key, examples, answer_task(task, settings, examples, _prompts(params, key, examples, shown), weights, shown)
+
+
+def _answer_endpoint(params: Params, name: str, system: System) -> Iterator[Answered]:
+    """The tasks of a model behind an endpoint, which says itself where a prompt is too long for it."""
+    if system.encoder is not None:
+        prepare(params.train.shared.threads)
+    from ecomtune.chat_api.answering import answer_prompts
+
+    assert system.endpoint is not None  # its kind needs one
+    for key in system.tasks:
+        examples = _test_rows(key)
+        prompts = _prompts(params, key, examples, _shown(params, system, key, examples))
+        yield key, examples, answer_prompts(name, key, system.endpoint, prompts, params.tasks[key].max_new_tokens)
 
 
 def _test_rows(task: str) -> list[Example]:
     return read_task(Path("data/examples") / task / "test.jsonl", Example, task)
 
 
-def demonstrations_of(system: System, task: str) -> list[Example]:
-    """The training examples that the system's prompts show."""
+def demonstrations_of(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[list[Example]]:
+    """The training examples that the system's prompt of each row shows."""
     if not system.shots:
-        return []
-    return choose_demonstrations(read_task(Path("data/examples") / task / "train.jsonl", Example, task), system.shots)
+        return [[] for _ in rows]
+    train = read_task(Path("data/examples") / task / "train.jsonl", Example, task)
+    return demonstrations_for(rows, train, tasks.load(task), system, params.seed)
+
+
+def _shown(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[Shown]:
+    demonstrations = demonstrations_of(params, system, task, rows)
+    return [[(example.fields, example.target) for example in each] for each in demonstrations]
+
+
+def _prompts(params: Params, task: str, rows: Sequence[Example], shown: Sequence[Shown]) -> list[str]:
+    form, ask = params.tasks[task].prompt, tasks.load(task).prompt
+    return [ask(row.fields, form, each) for row, each in zip(rows, shown, strict=True)]
 
 
 def _predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
