@@ -172,9 +172,7 @@ def test_a_batch_counts_the_tokens_that_it_computes(batch: list[EncodedExample])
     assert collate.tokens(batch) == len(made["prefix_ids"]) + int(made["lengths"].sum())
 
 
-@given(
-    plan=st.lists(st.lists(st.integers(0, 99), min_size=4, max_size=8), max_size=9), processes=st.integers(1, 4)
-)
+@given(plan=st.lists(st.lists(st.integers(0, 99), min_size=4, max_size=8), max_size=9), processes=st.integers(1, 4))
 def test_processes_share_a_plan_without_losing_or_repeating_a_row(plan: list[list[int]], processes: int) -> None:
     parts = [plan_of_process(plan, process, processes) for process in range(processes)]
     assert len({len(part) for part in parts}) == 1  # else some would wait for the others for ever

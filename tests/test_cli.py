@@ -45,7 +45,19 @@ def refusal(*arguments: str) -> str:
 
 
 #: Libraries that a command imports only where it uses them.
-HEAVY = {"accelerate", "datasets", "dvc", "evaluate", "matplotlib", "numpy", "peft", "polars", "sklearn", "torch", "transformers"}
+HEAVY = {
+    "accelerate",
+    "datasets",
+    "dvc",
+    "evaluate",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "polars",
+    "sklearn",
+    "torch",
+    "transformers",
+}
 
 
 def test_help_imports_no_heavy_library_and_takes_no_second() -> None:
@@ -70,7 +82,7 @@ def shell(command: str, **environment: str) -> str:
 def test_bash_completes_commands_by_the_script_that_it_is_shown() -> None:
     script = shell("ecomtune --show-completion bash; true")
     assert "complete -o default -F _ecomtune_completion ecomtune" in script
-    complete = f"{script}\nCOMP_WORDS=(ecomtune pu); COMP_CWORD=1; _ecomtune_completion ecomtune; echo \"${{COMPREPLY[*]}}\""
+    complete = f'{script}\nCOMP_WORDS=(ecomtune pu); COMP_CWORD=1; _ecomtune_completion ecomtune; echo "${{COMPREPLY[*]}}"'
     assert shell(complete) == "publish\n"
 
 

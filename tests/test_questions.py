@@ -19,6 +19,7 @@ from ecomtune.report.curve import Curve
 from ecomtune.report.questions import Answer
 from ecomtune.report.roles import adapters_of, role_of
 from ecomtune.report.study import Study
+from ecomtune.sections import Endpoint
 from tests.conftest import REPOSITORY
 
 #: Names that say nothing of what a system is, for those of the demo.
@@ -193,19 +194,22 @@ def test_question_2_is_not_measured_without_a_baseline() -> None:
 def test_question_3_is_not_measured_for_a_very_large_llm_by_prompting_a_model_run_here() -> None:
     answer = questions.prompting(study({("ner", "cyd", "bob"): BETTER, ("ner", "gus", "bob"): LEVEL}))
     assert answer.reading == (
-        "A very large LLM: not measured (no system asks an endpoint beside a fine-tuned one). Models run here (bob prompts "
-        "smollm2 with 3 shots): bob is significantly worse than cyd on ner; bob is not significantly different from gus on ner."
+        "A very large LLM: not measured (no system asks one behind an endpoint, on a task with a fine-tuned model). Models run "
+        "here (bob: smollm2, 3 shots, fixed): bob is significantly worse than cyd on ner; "
+        "bob is not significantly different from gus on ner."
     )
     assert len(answer.rows) == 2
 
 
 def test_question_3_holds_an_endpoint_against_fine_tuned_models() -> None:
     params = renamed()
-    asked = params.systems["bob"].model_copy(update={"kind": "endpoint", "reads": "data/examples"})
+    behind = {"kind": "endpoint", "reads": "data/examples", "endpoint": Endpoint(model="large-1")}
+    asked = params.systems["bob"].model_copy(update=behind)
     params = without(params.model_copy(update={"systems": {**params.systems, "jay": asked}}), "ada", "bob")
     answer = questions.prompting(study({("ner", "jay", "cyd"): LEVEL, ("ner", "jay", "gus"): BETTER}, params))
     assert answer.reading == (
-        "A very large LLM: jay is not significantly different from cyd on ner; jay is significantly better than gus on ner."
+        "Models behind an endpoint (jay: large-1, 3 shots, fixed; of their size only their names tell): "
+        "jay is not significantly different from cyd on ner; jay is significantly better than gus on ner."
     )
 
 
@@ -260,8 +264,9 @@ def alike(**cosines: float) -> dict[str, Any]:
 def test_question_6_compares_single_task_adapters_and_says_that_their_help_is_not_measured() -> None:
     answer = questions.similarity(study(similarity=alike(rn=0.1, rs=0.3, ns=-0.2), transfer={"single/ner": {"relevance": 0.1}}))
     assert answer.reading == (
-        "By the cosine of ΔW, the most alike tasks first: relevance and summarization (+0.300), relevance and ner (+0.100), ner "
-        "and summarization (-0.200). Whether the tasks of like adapters help each other: not measured (0 pairs are known; for it, "
+        "By the cosine of ΔW, the most alike tasks first: relevance and summarization (+0.300), relevance and ner (+0.100), "
+        "ner and summarization (-0.200). "
+        "Whether the tasks of like adapters help each other: not measured (0 pairs are known; for it, "
         "adapters of 3 pairs of tasks must answer each other's, and zero-shot too)."
     )
     assert answer.rows[0] == ("relevance and ner", "0.100", "0.200", "0.300", "not measured", "+0.100")
@@ -292,8 +297,12 @@ def test_the_page_has_six_questions_and_says_that_the_demo_is_made_up() -> None:
     assert [line[3] for line in page.splitlines() if line.startswith("## ")] == list("123456")
     warning = "**Made-up data:** a generator wrote the rows of relevance (demo_shop), ner (demo_shop), "
     assert page.splitlines()[2].startswith(warning) and page.splitlines()[2].endswith("and nothing about real shops.")
-    assert "is below 0.05" in page and "with 95% intervals" in page and "with seed 7: what another seed would give isn't" in page
-    assert "| ner: f1 | 48 (11) | cyd 0.500 (0.400–0.600) | gus 0.500 (0.400–0.600) | +0.020 (-0.010 to +0.050) | 0.3000 |" in page
+    assert (
+        "is below 0.05" in page and "with 95% intervals" in page and "with seed 7: what another seed would give isn't" in page
+    )
+    assert (
+        "| ner: f1 | 48 (11) | cyd 0.500 (0.400–0.600) | gus 0.500 (0.400–0.600) | +0.020 (-0.010 to +0.050) | 0.3000 |" in page
+    )
 
 
 def test_a_page_of_published_data_says_nothing_of_made_up_rows() -> None:

@@ -84,7 +84,9 @@ def untracked(clone: Path) -> Iterator[Path]:
 def test_a_module_that_git_does_not_track_is_refused(clone: Path, untracked: Path) -> None:
     done = run(clone, "ecomtune", "sweep", "-S", "train.shared.rank=2")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: src/ecomtune/new_module.py isn't tracked by git, and queued experiments run in copies")
+    assert done.stderr.startswith(
+        "error: src/ecomtune/new_module.py isn't tracked by git, and queued experiments run in copies"
+    )
 
 
 def test_a_data_file_that_git_does_not_track_is_refused_until_dvc_has_what_is_made_of_it(

@@ -127,13 +127,17 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
         wanted = min(jobs, len(waiting) + len(running))
         idle = 0 if waiting or queue.workers else idle + 1
         if idle > PATIENCE:
-            raise UserError(f"no worker runs {running[0]}, which DVC calls running; dvc queue remove {running[0]}, and sweep again")
+            raise UserError(
+                f"no worker runs {running[0]}, which DVC calls running; dvc queue remove {running[0]}, and sweep again"
+            )
         if waiting and queue.workers < wanted:
             _start_worker(queue.workers + 1)
         time.sleep(PAUSE)
     failed = [name for name in names if told.get(name) != "Success"]
     if failed:
-        raise UserError(f"{len(failed)} of {len(names)} experiments failed, {failed[0]} first; dvc queue logs {failed[0]} says why")
+        raise UserError(
+            f"{len(failed)} of {len(names)} experiments failed, {failed[0]} first; dvc queue logs {failed[0]} says why"
+        )
 
 
 def _start_worker(number: int) -> None:

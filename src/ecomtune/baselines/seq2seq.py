@@ -51,7 +51,8 @@ def fit(
         # no token types: T5 and BART know none, and others take zeros for none, which they are here
         names = ("input_ids", "attention_mask")
         return [
-            {**{name: encoded[name] for name in names}, "labels": ids[start:]} for encoded, ids in zip(inputs, wanted, strict=True)
+            {**{name: encoded[name] for name in names}, "labels": ids[start:]}
+            for encoded, ids in zip(inputs, wanted, strict=True)
         ]
 
     inputs, targets = [input_text(example, task) for example in train], [example.target for example in train]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ecomtune.report.pairs import is_significant
 from ecomtune.report.study import Study
 
 HEADER = ("task", "rows (groups)", "system", "against", "difference", "p")
@@ -35,15 +36,14 @@ class Comparison:
 def compare(study: Study, ours: Side, theirs: Side) -> list[Comparison]:
     """Each of our systems against each of theirs, of all tasks in which both have been scored on the same rows."""
     found = []
-    level = 1 - study.summary["confidence"]
     for task in study.params.tasks:
         for first, second in ((first, second) for first in ours(task) for second in theirs(task)):
             for pair in study.summary["pairs"].get(task, []):
                 if (pair["first"], pair["second"]) in ((first, second), (second, first)):
                     sign = 1 if pair["first"] == first else -1
                     low, high = sorted(sign * bound + 0.0 for bound in pair["ci"])  # + 0.0: no -0.0
-                    p = pair["p_holm"]
-                    found.append(Comparison(task, first, second, sign * pair["difference"] + 0.0, (low, high), p, p < level))
+                    difference, significant = sign * pair["difference"] + 0.0, is_significant(pair, study.summary["confidence"])
+                    found.append(Comparison(task, first, second, difference, (low, high), pair["p_holm"], significant))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,13 +113,25 @@ def prompting(study: Study) -> Answer:
 
     large = compare(study, lambda task: study.scored(task, "endpoint"), fine_tuned)
     local = compare(study, lambda task: study.scored(task, "prompt"), fine_tuned)
-    reading = f"A very large LLM: {in_words(large, 'no system asks an endpoint beside a fine-tuned one')}."
+    if large:  # what is behind an endpoint may be of any size
+        reading = (
+            f"Models behind an endpoint ({_asked(study, large)}; of their size only their names tell): {in_words(large, '')}."
+        )
+    else:
+        reading = "A very large LLM: not measured (no system asks one behind an endpoint, on a task with a fine-tuned model)."
     if local:
-        asked = {each.ours: study.params.systems[each.ours] for each in local}
-        told = [f"{name} prompts {Path(system.reads).name} with {system.shots} shots" for name, system in asked.items()]
-        reading += f" Models run here ({', '.join(told)}): {in_words(local, '')}."
+        reading += f" Models run here ({_asked(study, local)}): {in_words(local, '')}."
     question = "Does few-shot prompting of a very large LLM beat fine-tuned smaller models?"
     return Answer(question, reading, HEADER, figures(study, large + local))
+
+
+def _asked(study: Study, found: Sequence[Comparison]) -> str:
+    """Which model each system asks, and with how many demonstrations of which choice."""
+    told = []
+    for name, system in {each.ours: study.params.systems[each.ours] for each in found}.items():
+        model = system.endpoint.model if system.endpoint else Path(system.reads).name
+        told.append(f"{name}: {model}, {system.shots} shots" + (f", {system.demonstrations}" if system.shots else ""))
+    return "; ".join(told)
 
 
 def mixing(study: Study) -> Answer:
