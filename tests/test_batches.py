@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 import torch
@@ -172,17 +173,15 @@ def test_a_batch_counts_the_tokens_that_it_computes(batch: list[EncodedExample])
     assert collate.tokens(batch) == len(made["prefix_ids"]) + int(made["lengths"].sum())
 
 
-@given(
-    plan=st.lists(st.lists(st.integers(0, 99), min_size=4, max_size=8), max_size=9), processes=st.integers(1, 4)
-)
+@given(plan=st.lists(st.lists(st.integers(0, 99), min_size=4, max_size=8), max_size=9), processes=st.integers(1, 4))
 def test_processes_share_a_plan_without_losing_or_repeating_a_row(plan: list[list[int]], processes: int) -> None:
     parts = [plan_of_process(plan, process, processes) for process in range(processes)]
     assert len({len(part) for part in parts}) == 1  # else some would wait for the others for ever
     for step, batches_of_step in enumerate(zip(*parts, strict=True)):
         together = plan[step * processes : (step + 1) * processes]
-        assert sorted(sum(batches_of_step, [])) == sorted(sum(together, []))
+        assert sorted(chain(*batches_of_step)) == sorted(chain(*together))
         assert all(batches_of_step)
-    assert sum(map(len, sum(parts, []))) == sum(map(len, plan))
+    assert sum(map(len, chain(*parts))) == sum(map(len, plan))
 
 
 def test_one_process_has_the_plan_as_it_is() -> None:

@@ -228,7 +228,9 @@ def test_a_server_that_always_hangs_or_is_not_there_is_named(site: Site, monkeyp
     site.faults = [hang] * 100
     assert "times running (no answer within 0.1 seconds); try again later" in refusal(["one"])
     monkeypatch.setenv(BASE_VARIABLE, "http://127.0.0.1:9/v1")
-    assert refusal(["one"]).startswith("systems.mine: the endpoint at http://127.0.0.1:9/v1 fails 6 times running (no connection:")
+    assert refusal(["one"]).startswith(
+        "systems.mine: the endpoint at http://127.0.0.1:9/v1 fails 6 times running (no connection:"
+    )
 
 
 @pytest.mark.parametrize(
@@ -277,7 +279,15 @@ def test_an_endpoint_without_address_or_key_is_refused(
 
 @pytest.mark.parametrize(
     "base",
-    ["shop.example.com/v1", "ftp://x/v1", "http://", "http://user:pass@x/v1", "http://x/v1?key=1", "http://x:port/v1", "http://[::1"],
+    [
+        "shop.example.com/v1",
+        "ftp://x/v1",
+        "http://",
+        "http://user:pass@x/v1",
+        "http://x/v1?key=1",
+        "http://x:port/v1",
+        "http://[::1",
+    ],
 )
 def test_an_address_that_is_none_is_refused_and_not_repeated(site: Site, monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     monkeypatch.setenv(BASE_VARIABLE, base)

@@ -162,7 +162,7 @@ def experiments() -> None:
 @app.command()
 def sweep(
     values: Annotated[list[str], typer.Option("--set-param", "-S", help="a parameter's values, as in train.shared.rank=4,8")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; of several GPUs each has its own")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; each has a GPU of its own")] = 1,
 ) -> None:
     """Queue a dvc experiment for each combination of values, and run them all."""
     from ecomtune import sweep as sweeping
