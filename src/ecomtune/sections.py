@@ -186,19 +186,44 @@ class Train(Section):
 
 
 class Recipe(Section):
-    """One merge: the folder whose adapters it joins, how, and with which weights (by name, relative to the folder)."""
+    """One merge: the folder whose adapters it joins, how, and with which weights (by name, relative to the folder).
+
+    ``sparsify``, ``density``, ``rescale`` and ``consensus`` pick entries of ΔW (lora/task_arithmetic.py); ``seed`` is for dare.
+    """
 
     reads: RelativePath
     method: Literal["cat", "svd", "linear"]
     weights: dict[str, float] = Field(min_length=1)
     rank: Integer | None = Field(default=None, gt=0, le=4096)
+    sparsify: Literal["none", "magnitude", "dare"] = "none"
+    density: float | None = Field(default=None, gt=0, le=1)
+    rescale: bool | None = None
+    consensus: Literal["none", "ties"] = "none"
+    seed: Seed = 0
 
     @model_validator(mode="after")
-    def _rank_fits_method(self) -> Recipe:
+    def _method_fits(self) -> Recipe:
+        if self.method != "svd" and not self.sparsify == self.consensus == "none":
+            raise ValueError(
+                f"sparsify and consensus don't go with method {self.method}; set method svd and a rank, or remove them"
+            )
         if (self.rank is not None) != (self.method == "svd"):
-            raise ValueError("rank goes with method svd, and only with it")
+            advice = "add one" if self.method == "svd" else "remove it"
+            raise ValueError(f"rank goes with method svd, and only with it; {advice}")
         if not any(self.weights.values()):
             raise ValueError("weights must not all be 0")
+        return self
+
+    @model_validator(mode="after")
+    def _sparsify_fits(self) -> Recipe:
+        if self.sparsify != "none" and self.density is None:
+            raise ValueError(f"sparsify {self.sparsify} needs density, the share of ΔW that it keeps; add density: 0.5, say")
+        if self.sparsify == "none" and self.density is not None:
+            raise ValueError("density goes with sparsify; set sparsify to magnitude or dare, or remove density")
+        if self.sparsify == "none" and self.rescale is not None:
+            raise ValueError("rescale goes with sparsify; set sparsify to magnitude or dare, or remove rescale")
+        if self.sparsify != "dare" and self.seed:
+            raise ValueError("seed goes with sparsify dare, since nothing else is drawn; remove it")
         return self
 
 
