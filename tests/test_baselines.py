@@ -27,10 +27,12 @@ from ecomtune.baselines.trainer import class_weights
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
+from ecomtune.pretrained import save_pretrained
 from ecomtune.records import Example, Reference
-from ecomtune.sections import Baseline
+from ecomtune.sections import Baseline, Model
 from ecomtune.tasks.base import Task
 from ecomtune.tasks.ner import TASK as NER
+from tests.pico import make_bart, make_deberta, make_t5
 
 Answer = tuple[str, Reference | None]
 BASELINES = [
@@ -40,11 +42,19 @@ BASELINES = [
     ("floor", "relevance"),
     ("floor", "summarization"),
     ("floor", "description"),
+    ("majority", "relevance"),
+    ("majority", "ner"),
+    ("title", "description"),
 ]
+LEARNT = [each for each in BASELINES if each[0] in ("encoder", "seq2seq")]
+METHODS = ("tfidf", "majority", "lead", "title")
 TAGS = ["B-color", "B-price", "I-color", "I-price", "O"]
 
 
 def baseline(family: str, task: str, **changes: Any) -> Baseline:
+    """The baseline of a family, or the floor of a method."""
+    if family in METHODS:
+        return baseline("floor", task, method=family, out=f"floor_{family}/{task}", **changes)
     model = None if family == "floor" else "pico"
     values = {"family": family, "task": task, "out": f"{family}/{task}", "model": model, "epochs": 1, "batch_size": 4}
     return Baseline.model_validate({**values, **changes})
@@ -171,11 +181,123 @@ def test_a_trained_baseline_learns_its_examples(pico: Path, family: str, task: s
     assert learned == [each.reference for each in examples(task)]
 
 
-@pytest.mark.parametrize(("family", "task"), [("encoder", "description"), ("seq2seq", "ner"), ("floor", "ner")])
-def test_a_family_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
-    settings = baseline(family, task)
-    with pytest.raises(UserError, match=rf"^baselines: family {family} has no model for task {task}; choose another family$"):
-        fit(settings, examples(task), pico / "fitted")
+@pytest.mark.parametrize(
+    ("family", "task"),
+    [
+        ("encoder", "description"),
+        ("seq2seq", "ner"),
+        ("floor", "ner"),
+        ("majority", "description"),
+        ("tfidf", "ner"),
+        ("lead", "relevance"),
+        ("title", "relevance"),
+    ],
+)
+def test_a_family_or_method_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
+    way = "method" if family in METHODS else "family"
+    with pytest.raises(UserError, match=rf"^baselines: {way} {family} has no model for task {task}; choose another {way}$"):
+        fit(baseline(family, task), examples(task), pico / "fitted")
+
+
+def test_the_title_of_rows_without_one_is_refused(pico: Path) -> None:
+    with pytest.raises(UserError, match=r"^baselines: method title copies a title, and rows of task summarization have none; "):
+        fit(baseline("title", "summarization"), examples("summarization"), pico / "fitted")
+
+
+@pytest.mark.parametrize(("method", "task"), [("tfidf", "relevance"), ("lead", "summarization"), ("lead", "description")])
+def test_a_floors_default_method_by_its_name_leaves_the_same_bytes(pico: Path, method: str, task: str) -> None:
+    fit(baseline("floor", task), examples(task), pico / "default")
+    fit(baseline(method, task), examples(task), pico / "named")
+    assert sha256_folder(pico / "default") == sha256_folder(pico / "named")
+
+
+def test_the_majority_of_labels_is_the_most_frequent_one_and_of_equal_ones_the_first(pico: Path) -> None:
+    four = examples("relevance")[:4]
+    for folder, train, label in (("most", [*four, four[3]], "Irrelevant"), ("equal", four, "Complement")):
+        fit(baseline("majority", "relevance"), train, pico / folder)
+        assert answer(baseline("majority", "relevance"), pico / folder, four) == [(label, label)] * 4
+
+
+def test_a_word_has_the_tag_that_it_has_most_often_and_an_unknown_word_the_most_frequent_one(pico: Path) -> None:
+    train = [
+        example("ner", {"words": ["red", "running", "shoes"]}, ["B-color", "B-core_product_type", "I-core_product_type"]),
+        example("ner", {"words": ["Red", "shoes"]}, ["B-color", "B-core_product_type"]),
+        example("ner", {"words": ["red", "wing", "shoes"]}, ["B-creator", "I-creator", "O"]),
+        example("ner", {"words": ["wide", "running", "shoes"]}, ["O", "B-core_product_type", "I-core_product_type"]),
+    ]
+    settings = baseline("majority", "ner")
+    fit(settings, train, pico / "fitted")
+    asked = {
+        ("RED", "running", "shoes"): ["B-color", "B-core_product_type", "I-core_product_type"],
+        ("red", "shoes"): ["B-color", "B-core_product_type"],  # what would continue nothing begins an entity
+        ("wide", "unseen"): ["O", "B-core_product_type"],
+        ("wing", "wing", "shoes", "shoes"): ["B-creator", "I-creator", "B-core_product_type", "I-core_product_type"],
+    }
+    answers = answer(settings, pico / "fitted", [example("ner", {"words": list(each)}, ["O"] * len(each)) for each in asked])
+    assert [parsed for _, parsed in answers] == list(asked.values())
+
+
+def test_the_title_floor_copies_the_whole_title(tmp_path: Path) -> None:
+    asked = example("description", {"title": " Acme Mug. 12 oz ", "bullets": ["Big"]}, ["x"])
+    assert answer(baseline("title", "description"), tmp_path, [asked]) == [("Acme Mug. 12 oz", ["Acme Mug. 12 oz"])]
+
+
+@pytest.fixture(scope="module", params=["t5", "bart"])
+def seq2seq(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder whose models/pretrained/pico is a pico T5 or BART, as the stage pretrained writes it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    {"t5": make_t5, "bart": make_bart}[request.param](folder / "source")
+    (folder / SCRATCH).mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        model = Model.model_validate({"kind": "seq2seq", "source": "folder", "folder": "source", "licence": "MIT"})
+        save_pretrained("pico", model, Path("models/pretrained/pico"))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["summarization", "description"])
+def test_a_pretrained_seq2seq_model_is_trained_itself_and_learns_its_examples(
+    seq2seq: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.chdir(seq2seq)
+    settings = baseline("seq2seq", task, epochs=40, learning_rate=1e-2, batch_size=8)
+    fit(settings, examples(task), seq2seq / task)
+    start, made = (load_file(folder / "model.safetensors") for folder in (seq2seq / "models/pretrained/pico", seq2seq / task))
+    assert set(made) == set(start) and any((made[name] != start[name]).any() for name in made)
+    assert [parsed for _, parsed in answer(settings, seq2seq / task, examples(task))] == [["running shoes for men"]] * 8
+
+
+def test_a_pretrained_seq2seq_model_answers_greedily_whatever_rules_it_brings(
+    seq2seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BART's config.json asks for beams, no repeated word and a least length."""
+    monkeypatch.chdir(seq2seq)
+    said = [
+        each.model_copy(update={"target": "for men for shoes", "reference": ["for men for shoes"]})
+        for each in examples("summarization")
+    ]
+    settings = baseline("seq2seq", "summarization", epochs=80, learning_rate=1e-2, batch_size=8)
+    fit(settings, said, seq2seq / "said")
+    assert answer(settings, seq2seq / "said", said) == [("for men for shoes", ["for men for shoes"])] * 8
+    assert {file.suffix for file in (seq2seq / "said").iterdir()} <= {".json", ".safetensors"}
+
+
+def test_a_pretrained_seq2seq_model_leaves_the_same_bytes_for_equal_seeds(
+    seq2seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(seq2seq)
+    for name in ("first", "second"):
+        fit(baseline("seq2seq", "description"), examples("description"), seq2seq / name)
+    assert sha256_folder(seq2seq / "first") == sha256_folder(seq2seq / "second")
+
+
+@pytest.mark.parametrize("task", ["relevance", "ner"])
+def test_an_encoder_of_another_architecture_learns_its_examples(workplace: Path, pico_encoder: Path, task: str) -> None:
+    shelve(workplace, make_deberta(workplace / "deberta", pico_encoder))
+    settings = baseline("encoder", task, epochs=60, learning_rate=1e-2, batch_size=8)
+    fit(settings, examples(task), workplace / "fitted")
+    learned = [parsed for _, parsed in answer(settings, workplace / "fitted", examples(task))]
+    assert learned == [each.reference for each in examples(task)]
 
 
 def test_inputs_are_the_fields_alone_the_required_ones_first() -> None:
@@ -343,7 +465,7 @@ def spoil_weights(folder: Path, value: float) -> None:
     save_file({name: np.full_like(tensor, value) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_a_diverged_training_is_refused(workplace: Path, pico_encoder: Path, family: str, task: str) -> None:
     own = workplace / "own"
     shutil.copytree(pico_encoder, own)
@@ -373,13 +495,13 @@ def test_the_same_question_is_answered_again_without_loading_the_model(
         answer(settings, model, asked)
 
 
-@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_missing_pretrained_weights_are_told_in_one_sentence(workplace: Path, family: str, task: str) -> None:
     with pytest.raises(UserError, match=r"models/pretrained/pico is missing or broken .*; remove it and run dvc repro"):
         fit(baseline(family, task), examples(task), Path("made"))
 
 
-@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: Path, family: str, task: str) -> None:
     made = Path("made")
     fit(baseline(family, task), examples(task), made)

@@ -247,7 +247,12 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ),
         ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
         ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
-        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner, or encoder_NAME/ner"),
+        ("baselines.encoder_ner.out", "encoders/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "encoder_a/b/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "floor/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.method", "majority", "baselines.encoder_ner: method goes with family floor; remove it"),
+        ("baselines.floor_relevance.method", "most", "baselines.floor_relevance.method: Input should be 'tfidf', 'majority'"),
         ("train.shared.warmup", 1, "train.shared.warmup: Input should be less than 1"),
         ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
         (
@@ -511,6 +516,51 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused_with_the_command_that_writes_it(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"is missing; run in the repository's root, or write it with: ecomtune profile demo"):
         load(tmp_path / name)
+
+
+def test_several_floors_of_a_task_are_several_systems(tmp_path: Path) -> None:
+    values = valid()
+    values["baselines"]["guess"] = {
+        "family": "floor",
+        "method": "majority",
+        "task": "relevance",
+        "out": "floor_guess/relevance",
+    }
+    values["systems"]["guess"] = {"kind": "baseline", "reads": "models/baselines/floor_guess", "tasks": ["relevance"]}
+    params = load_text(tmp_path, dump(values))
+    found = [model_of(params.systems[name], "relevance", params) for name in ("floor", "guess")]
+    assert found == ["models/baselines/floor/relevance", "models/baselines/floor_guess/relevance"]
+
+
+@pytest.mark.parametrize(
+    ("section", "item", "out"),
+    [
+        ("baselines", "floor_relevance", "models/baselines/floor/relevance"),
+        ("train.adapters", "ner", "models/adapters/single/ner"),
+    ],
+)
+def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, section: str, item: str, out: str) -> None:
+    values = valid()
+    section_of(values, section)["again"] = section_of(values, section)[item]
+    assert refusal(tmp_path, dump(values)) == f"two items write {out}; give each an out of its own"
+
+
+@pytest.mark.parametrize("kind", ["encoder", "seq2seq"])
+def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: Path, kind: str) -> None:
+    values = valid()
+    values["models"]["small"]["kind"] = kind
+    values["tasks"]["description"] = {**values["tasks"]["relevance"]}
+    del values["baselines"]["encoder_ner"], values["systems"]["encoder"]
+    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "small"}
+    assert load_text(tmp_path, dump(values)).models["small"].kind == kind
+    values["baselines"]["t5"]["model"] = "tiny"
+    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small); add it there"
+    assert refusal(tmp_path, dump(values)).startswith(told)
+
+
+def test_an_encoder_baseline_takes_no_seq2seq_model(tmp_path: Path) -> None:
+    told = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
+    assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,28 @@ def table() -> None:
 
 
 @app.command()
+def answers(
+    markdown: Annotated[bool, typer.Option(help="as Markdown text, for a file or a comment")] = False,
+) -> None:
+    """Print what the current run answers to the study's six questions, with figures, intervals and paired tests."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from ecomtune.freshness import problems
+    from ecomtune.params import load
+    from ecomtune.report import questions
+    from ecomtune.report.study import read_study
+
+    page = questions.page(read_study(load()))
+    for problem in problems(Path(), left_over=False)[:1]:
+        page = f"**These answers are stale:** {problem}\n\n{page}"
+    if markdown:
+        print(page, end="")
+    else:
+        Console().print(Markdown(page))
+
+
+@app.command()
 def curve(
     parameter: Annotated[str, typer.Argument(help="a number of params.yaml, as in tasks.ner.train_size")],
     task: Annotated[str, typer.Argument(help="the task whose main metric is drawn")],

