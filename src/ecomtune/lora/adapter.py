@@ -15,6 +15,8 @@ from ecomtune.files import dump_json, read_json, write_text
 
 Matrix = NDArray[np.float32]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+#: Options of a PEFT config with which ΔW isn't B @ A.
+UNLIKE_PRODUCT = ("use_dora", "lora_bias")
 #: What PEFT puts before a module's own name.
 PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
@@ -45,13 +47,19 @@ class Adapter:
     config: dict[str, Any]
 
 
+def is_plain(folder: Path) -> bool:
+    """Whether the ΔW of the adapter in ``folder`` is the product of its factors."""
+    config = read_json(folder / CONFIG)
+    return not any(config.get(option) for option in UNLIKE_PRODUCT)
+
+
 def load_adapter(folder: Path) -> Adapter:
     """Read a plain LoRA adapter. Raises UserError where it is missing, broken or of a kind whose ΔW isn't B @ A."""
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
     with reading(folder):
         config = read_json(folder / CONFIG)
-        for option in ("use_dora", "lora_bias"):
+        for option in UNLIKE_PRODUCT:
             if config.get(option):
                 raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
         tensors = load_file(folder / WEIGHTS)

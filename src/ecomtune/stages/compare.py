@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Console
 
 from ecomtune.files import dump_json, output_folder, write_text
-from ecomtune.lora.adapter import load_adapter
+from ecomtune.lora.adapter import is_plain, load_adapter
 from ecomtune.lora.similarity import compare_adapters
 from ecomtune.params import Params
-from ecomtune.report import pairs, similarity
+from ecomtune.report import losses, pairs, similarity
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.summary import summarize, table
 from ecomtune.stages import run
@@ -23,6 +23,8 @@ def main(params: Params, _: str) -> None:
     alike, helped = _similarity(params), similarity.transfer_section(params, summary["systems"])
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
+        if trained := losses.records(Path(similarity.ADAPTERS)):
+            losses.plot_losses(trained, folder / "losses.png")
         if alike["pairs"]:
             similarity.plot_similarity(alike, folder / "similarity.png")
         if similarity.measured(helped):
@@ -44,7 +46,7 @@ def main(params: Params, _: str) -> None:
 def _similarity(params: Params) -> dict[str, Any]:
     """How alike every two adapters of params are, of those that are there."""
     folders = {name: Path(similarity.ADAPTERS) / name for name in similarity.adapter_names(params)}
-    adapters = {name: load_adapter(folder) for name, folder in folders.items() if folder.is_dir()}
+    adapters = {name: load_adapter(folder) for name, folder in folders.items() if folder.is_dir() and is_plain(folder)}
     return similarity.similarity_section(list(adapters), [asdict(pair) for pair in compare_adapters(adapters)])
 
 
