@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from math import comb
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, Share, TaskNames
+
+
+#: Merges that a search for weights may try: each takes about as long as reading the validation rows.
+MOST_SEARCHED = 1000
 
 
 def _address(url: str) -> str:
@@ -186,15 +191,24 @@ class Train(Section):
         return Training.model_validate({**self.shared.model_dump(), **self.adapters[name].settings})
 
 
+class Search(Section):
+    """Merge weights to be searched: on the validation rows of which ``tasks``, and in how many ``steps`` from 0 to their sum."""
+
+    tasks: TaskNames
+    steps: Integer = Field(default=4, gt=0, le=20)
+
+
 class Recipe(Section):
     """One merge: the folder whose adapters it joins, how, and with which weights (by name, relative to the folder).
 
+    With ``search``, ``weights`` name the adapters, and their sum is kept while each one's part is searched.
     ``sparsify``, ``density``, ``rescale`` and ``consensus`` pick entries of ΔW (lora/task_arithmetic.py); ``seed`` is for dare.
     """
 
     reads: RelativePath
     method: Literal["cat", "svd", "linear"]
     weights: dict[str, float] = Field(min_length=1)
+    search: Search | None = None
     rank: Integer | None = Field(default=None, gt=0, le=4096)
     sparsify: Literal["none", "magnitude", "dare"] = "none"
     density: float | None = Field(default=None, gt=0, le=1)
@@ -213,6 +227,11 @@ class Recipe(Section):
             raise ValueError(f"rank goes with method svd, and only with it; {advice}")
         if not any(self.weights.values()):
             raise ValueError("weights must not all be 0")
+        if self.search and min(self.weights.values()) < 0:
+            raise ValueError("search looks for weights that are not negative; give none that is")
+        number = comb(self.search.steps + len(self.weights) - 1, len(self.weights) - 1) if self.search else 0
+        if number > MOST_SEARCHED:
+            raise ValueError(f"search would try {number} weights, more than {MOST_SEARCHED}; lower its steps")
         return self
 
     @model_validator(mode="after")
