@@ -86,7 +86,16 @@ def run(names: Sequence[str], seconds: int) -> int:
     """Fuzz each parser in a process of its own and tell what came of it; gives how many have failed."""
     failed = 0
     for name in names:
-        command: list[Any] = [sys.executable, "-m", "benchmarks.fuzz_parsers", "--only", name, "--seconds", str(seconds), "--here"]
+        command: list[Any] = [
+            sys.executable,
+            "-m",
+            "benchmarks.fuzz_parsers",
+            "--only",
+            name,
+            "--seconds",
+            str(seconds),
+            "--here",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         tried = re.search(r"number_of_executed_units: +(\d+)", done.stderr)
         if done.returncode or not tried:

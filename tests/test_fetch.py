@@ -296,8 +296,9 @@ PAGES = {
 @pytest.mark.parametrize("what", PAGES)
 def test_a_page_in_place_of_the_file_is_told_at_once_and_not_kept(site: Site, what: str, size: int) -> None:
     site.content = PAGES[what].ljust(size)
-    sentence = f"conll/train.txt: what {site.url} gives is {what}; open it in a browser to see what it asks for, and correct the url"
-    assert refusal(source(site)) == sentence
+    assert refusal(source(site)) == (
+        f"conll/train.txt: what {site.url} gives is {what}; open it in a browser to see what it asks for, and correct the url"
+    )
     assert len(site.requests) == 1 and parts() == []
     site.content = CONTENT
     check_fetched(source(site))
@@ -331,8 +332,9 @@ def test_what_unpacks_to_more_than_was_pinned_is_broken_off(site: Site, monkeypa
 @pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
 def test_a_file_at_hand_of_another_size_than_pinned_is_refused(site: Site, workplace: Path, size: int) -> None:
     (workplace / "own.csv").write_bytes(CONTENT)
-    sentence = f"conll/train.txt from own.csv has 5120 bytes, not the pinned {size}; correct bytes under datasets in params.yaml"
-    assert refusal(source(site, url="own.csv", bytes=size)) == sentence
+    assert refusal(source(site, url="own.csv", bytes=size)) == (
+        f"conll/train.txt from own.csv has 5120 bytes, not the pinned {size}; correct bytes under datasets in params.yaml"
+    )
     assert (workplace / "own.csv").read_bytes() == CONTENT
 
 
@@ -680,7 +682,7 @@ def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
 
     monkeypatch.setattr(pretrained, "AutoTokenizer", Loader)
     monkeypatch.setattr(pretrained, "AutoModelForCausalLM", Loader)
-    save_pretrained("tiny", in_folder(source="hub", name="owner/tiny", version="0a" * 20, gguf=gguf), Path("out"))
+    save_pretrained("tiny", in_folder(source="hub", folder="", name="owner/tiny", version="0a" * 20, gguf=gguf), Path("out"))
     assert asked == [("owner/tiny", "0a" * 20, gguf)] * 2
 
 

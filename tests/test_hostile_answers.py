@@ -40,10 +40,31 @@ REFERENCES: dict[str, Reference] = {
 }
 WORDS = [*TYPE_WORDS.values(), OUTSIDE, CONTINUE, "exact", "Substitute", "Complement.", "IRRELEVANT"]
 #: What stands between, inside and around valid answers, and what other readers of text take for a line's or a file's end.
-SIGNS = ["\n", "\r", "\t", " ", "\x00", "\x0b", "\x1c", "\x85", "\u2028", "\u200b", "\ufeff", "\ud800", "\U0010ffff", "İ", "+", "."]
+SIGNS = [
+    "\n",
+    "\r",
+    "\t",
+    " ",
+    "\x00",
+    "\x0b",
+    "\x1c",
+    "\x85",
+    "\u2028",
+    "\u200b",
+    "\ufeff",
+    "\ud800",
+    "\U0010ffff",
+    "İ",
+    "+",
+    ".",
+]
 #: Lines of a query's words, right ones and others, and any text.
-PIECE = st.sampled_from([*WORDS, *SIGNS, "acme ", "red ", "mug ", "O", "B-color", "I-color", '{"id": "', "```", "</s>"]) | st.text(max_size=5)
-WORD = st.text(st.characters(exclude_categories=["Z", "Cc"]), min_size=1, max_size=5) | st.sampled_from(["acme", "red", "+", "none"])
+PIECE = st.sampled_from(
+    [*WORDS, *SIGNS, "acme ", "red ", "mug ", "O", "B-color", "I-color", '{"id": "', "```", "</s>"]
+) | st.text(max_size=5)
+WORD = st.text(st.characters(exclude_categories=["Z", "Cc"]), min_size=1, max_size=5) | st.sampled_from(
+    ["acme", "red", "+", "none"]
+)
 BOUND_SECONDS = 1.0
 
 
@@ -83,7 +104,12 @@ def test_the_fuzzer_starts_from_valid_answers_and_knows_a_wrong_meaning() -> Non
         def parse(self, answer: str, fields: Any) -> Any:
             return answer.split() or None
 
-    wrong = {"O I-color": "is no valid tag", "O B-brand": "is no valid tag", "O": "isn't one tag a word", "B-color I-price": "is no valid"}
+    wrong = {
+        "O I-color": "is no valid tag",
+        "O B-brand": "is no valid tag",
+        "O": "isn't one tag a word",
+        "B-color I-price": "is no valid",
+    }
     for answer, told in wrong.items():
         assert told in str(fault(Lax(), {"words": ["red", "mug"]}, answer))
     assert fault(Lax(), {"words": ["red", "mug"]}, "B-color I-color") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-#: How libraries written in Rust (safetensors, tokenizers) tell an error of the system: in words alone.
-_SYSTEM_ERROR = re.compile(r"\bos error (\d+)\b")
+#: How libraries tell an error of the system in words alone: those in Rust (safetensors, tokenizers) with its number, torch only
+#: that a file could not be written to its end.
+_SYSTEM_ERROR = re.compile(r"\bos error (\d+)\b|PytorchStreamWriter failed|iostream error")
 
 
 class UserError(Exception):
@@ -40,10 +42,11 @@ def writing(output: Path) -> Iterator[None]:
         yield
     except (UserError, OSError):
         raise
-    except Exception as error:  # tokenizers raises Exception itself
+    except Exception as error:  # tokenizers raise Exception itself
         if not (told := _SYSTEM_ERROR.search(str(error))):
             raise
-        raise OSError(int(told[1]), os.strerror(int(told[1])), str(output)) from error
+        number = int(told[1] or errno.ENOSPC)
+        raise OSError(number, os.strerror(number), str(output)) from error
 
 
 def describe(error: ValidationError) -> str:

@@ -20,16 +20,16 @@ class Section(BaseModel):
         wanted = cls.model_fields[str(info.field_name)].annotation
         if wanted is bool and not isinstance(value, bool):
             raise ValueError("must be true or false")
-        if float in _types_in(wanted):
+        if float in types_in(wanted):
             for name, each in value.items() if isinstance(value, dict) else [("", value)]:
                 if isinstance(each, bool):
                     raise ValueError(f"{name} must be a number, not true or false".strip())
         return value
 
 
-def _types_in(annotation: Any) -> list[Any]:
+def types_in(annotation: Any) -> list[Any]:
     """The types that an annotation is made of: float in ``dict[str, float] | None``."""
-    return [annotation, *(inner for part in get_args(annotation) for inner in _types_in(part))]
+    return [annotation, *(inner for part in get_args(annotation) for inner in types_in(part))]
 
 
 def _inside_repository(path: str) -> str:

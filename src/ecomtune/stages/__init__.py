@@ -60,7 +60,8 @@ def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
 def sentence(error: UserError | OSError) -> str:
     """What to tell the user of a mistake, or of a file or folder that can't be read or written."""
     if isinstance(error, OSError) and error.strerror:
-        where = error.filename or Path.cwd()  # a full disk names no file
+        named = [str(name) for name in (error.filename, error.filename2) if name]  # two by a rename
+        where = " to ".join(named) or Path.cwd()  # a full disk names no file
         return f"{where}: {error.strerror}; make it readable and writable, or make room, and run this again"
     return " ".join(str(error).split())
 
