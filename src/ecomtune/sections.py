@@ -33,7 +33,7 @@ class SourceFile(Section):
     url: Annotated[str, Field(min_length=1), AfterValidator(_address)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: Integer = Field(gt=0)
-    licence: str
+    licence: str = Field(min_length=1)
 
 
 class Dataset(Section):
@@ -67,7 +67,7 @@ class Model(Section):
     """
 
     source: Literal["package", "hub", "folder"]
-    licence: str
+    licence: str = Field(min_length=1)
     name: str = ""
     version: str = ""
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
@@ -82,6 +82,9 @@ class Model(Section):
         needed = {"package": ("name", "version", "sha256"), "hub": ("name", "version"), "folder": ("folder",)}
         if missing := [key for key in needed[self.source] if not getattr(self, key)]:
             raise ValueError(f"source {self.source} needs the key {missing[0]}")
+        foreign = {"package": (), "hub": ("folder",), "folder": ("name", "version")}
+        if needless := [key for key in foreign[self.source] if getattr(self, key)]:
+            raise ValueError(f"{needless[0]} doesn't go with source {self.source}; remove it")
         if self.source == "hub" and self.sha256:
             raise ValueError("sha256 doesn't go with source hub, whose commit in version pins the files; remove it")
         if self.source == "hub" and not (len(self.version) == 40 and set(self.version) <= set("0123456789abcdef")):
@@ -349,7 +352,7 @@ class System(Section):
         if self.kind == "endpoint" and self.reads != "data/examples":
             raise ValueError("a system of kind endpoint has no model here, and reads data/examples")
         if self.kind == "recorded" and (self.reads, *self.tasks[1:]) != (f"data/examples/{self.tasks[0]}",):
-            raise ValueError("a system of kind recorded has one task, and reads data/examples/TASK")
+            raise ValueError("a system of kind recorded has one task, and reads data/examples/TASK; correct tasks or reads")
         models = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}
         home = {**models, "endpoint": "data", "recorded": "data/examples"}[self.kind]
         if not self.reads.startswith(f"{home}/"):

@@ -15,6 +15,7 @@ from ecomtune.runtime import prepare
 from ecomtune.sections import System
 from ecomtune.stages import pick, run
 from ecomtune.tasks.base import Task
+from ecomtune.text import whole
 
 #: A task, its test examples, and the raw answer to each.
 Answered = tuple[str, list[Example], list[str]]
@@ -113,6 +114,8 @@ def _prompts(params: Params, task: str, rows: Sequence[Example], shown: Sequence
 
 
 def _predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
+    """The parsed answer to each example; half a character (a lone surrogate) in an answer becomes a question mark."""
+    answers = [whole(answer) for answer in answers]
     parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
     return [
         Prediction(
