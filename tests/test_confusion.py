@@ -26,6 +26,7 @@ def answered(task: str, gold: Reference, parsed: Reference | None) -> Prediction
     )
 
 
+@pytest.mark.filterwarnings("ignore:A single label was found")  # as a matrix of one cell, which is right
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, None])), min_size=1))
 def test_counts_are_scikit_learns_and_a_malformed_answer_has_a_column_of_its_own(rows: list[tuple[str, str | None]]) -> None:
     task = tasks.load("relevance")

@@ -100,9 +100,7 @@ def test_the_page_names_no_address_and_takes_no_markup_from_texts(page: str) -> 
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|\bstyle=|\bon[a-z]+=", code)
 
 
-def test_the_same_run_gives_the_same_bytes_wherever_it_lies(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_run_gives_the_same_bytes_wherever_it_lies(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert write_report().read_text(encoding="utf-8") == page
     assert str(tmp_path) not in page and not re.search(r"20\d\d-\d\d", page)

@@ -23,23 +23,23 @@ def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
 
     Raises UserError where its model, or what its prompts show, is missing or broken.
     """
-    system = params.systems[name]
-    return WAYS[system.kind](params, system, rows)
+    return WAYS[params.systems[name].kind](params, name, rows)
 
 
-def _answer_baseline(params: Params, system: System, rows: Rows) -> Iterator[Answered]:
+def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
     """The tasks of a system of baselines, a model each."""
     for key, examples in rows.items():
-        model = Path(model_of(system, key, params))
+        model = Path(model_of(params.systems[name], key, params))
         settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
         yield key, examples, baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
 
 
-def _answer_prompts(params: Params, system: System, rows: Rows) -> Iterator[Answered]:
+def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
     """The tasks of a system of one causal model, or of an adapter each."""
     prepare(params.train.shared.threads)
     from ecomtune.decoding.answering import Weights, answer_task
 
+    system = params.systems[name]
     weights = None
     for key, examples in rows.items():
         task, settings = tasks.load(key), params.tasks[key]

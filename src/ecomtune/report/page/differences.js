@@ -31,7 +31,7 @@ const isSignificant = (pair) => pair.p_holm < data.alpha;
 
 function chance(pair, tag) {
   const text = `p ${pair.p_holm.toFixed(4)}`;
-  return make(tag, isSignificant(pair) ? "number right" : "number muted", isSignificant(pair) ? `✓ ${text}` : text);
+  return make(tag, isSignificant(pair) ? "chance right" : "chance muted", isSignificant(pair) ? `✓ ${text}` : text);
 }
 
 function allPairs(task) {

@@ -14,7 +14,12 @@ function haystack(row) {
 }
 
 const joined = (value) => (Array.isArray(value) ? value.join(" ") : value);
-const title = (row) => joined(Object.values(row.fields)[0]);
+
+/** What a row is called: the words of a query, or the first text of its first field. */
+function title(row) {
+  const [first] = Object.values(row.fields);
+  return state.task.decoder === "tags" ? joined(first) : [first].flat()[0];
+}
 
 /** The answers of the chosen system, or of all. */
 function answersOf(row) {

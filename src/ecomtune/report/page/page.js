@@ -47,12 +47,12 @@ function scrolled(table) {
 
 /** An interval and a point on a line, as shares of its width. */
 function trackOf(low, value, high) {
-  const range = make("div", "range");
-  range.style.left = `${100 * low}%`;
-  range.style.width = `${100 * (high - low)}%`;
+  const line = make("div", "range");
+  line.style.left = `${100 * low}%`;
+  line.style.width = `${100 * (high - low)}%`;
   const point = make("div", "point");
   point.style.left = `${100 * value}%`;
-  return make("div", "track", range, point);
+  return make("div", "track", line, point);
 }
 
 const fixed = (value) => value.toFixed(3);
@@ -65,7 +65,7 @@ const spaced = (name) => name.replaceAll("_", " ");
 function drawComparison() {
   const systems = data.systems.length;
   byId("about").textContent =
-    `${systems} ${systems === 1 ? "system" : "systems"}, ${data.tasks.map((task) => task.name).join(", ")}. ` +
+    `${systems} ${systems === 1 ? "system" : "systems"} on ${data.tasks.map((task) => task.name).join(", ")}. ` +
     "Everything on this page is in this one file.";
   byId("comparison-note").textContent =
     `Main metric of each task with its ${data.interval} over groups of rows (a query, a product). ` +

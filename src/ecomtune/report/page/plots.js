@@ -79,7 +79,7 @@ function drawMerges() {
     const row = make("tr", "", heading(recipe.name, "row", recipe.method));
     row.append(
       ...recipe.weights.map((weight) => {
-        const cell = make("td", weight < 0 ? "negative" : "", weight === null ? "" : String(weight));
+        const cell = make("td", weight < 0 ? "negative" : "", weight === null ? "" : String(Number(weight.toPrecision(3))));
         cell.style.setProperty("--share", Math.abs(weight) / highest);
         return cell;
       }),
