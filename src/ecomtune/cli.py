@@ -207,6 +207,25 @@ def pr_report(
 
 
 @app.command()
+def predict(
+    task: Annotated[str, typer.Option(help="a task that the system answers")],
+    system: Annotated[str, typer.Option(help="a system of params.yaml that has been trained")],
+    texts: Annotated[list[str] | None, typer.Argument(help="inputs of a task with one field, as the queries of ner")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a field of one input; several times for several")] = None,
+    file: Annotated[Path | None, typer.Option(help="JSON lines of fields, or plain lines where the task has one field")] = None,
+) -> None:
+    """Answer inputs of your own with a trained system: JSON lines on standard output; without any, standard input is read."""
+    from ecomtune import predict as predicting
+    from ecomtune.params import load
+
+    params = load()
+    asked = predicting.task_of(params, system, task)
+    inputs = predicting.as_inputs(asked, texts or [], field or [], file)
+    for told in predicting.predict(params, system, asked, inputs):
+        print(json.dumps(told, ensure_ascii=False))
+
+
+@app.command()
 def export(
     system: Annotated[str, typer.Argument(help="a system of kind adapter in params.yaml")],
     task: Annotated[str, typer.Argument(help="a task that it answers")],

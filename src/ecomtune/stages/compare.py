@@ -8,30 +8,43 @@ from typing import Any
 
 from rich.console import Console
 
+from ecomtune import tasks
 from ecomtune.files import dump_json, output_folder, write_text
 from ecomtune.lora.adapter import is_plain, load_adapter
 from ecomtune.lora.similarity import compare_adapters
 from ecomtune.params import Params
 from ecomtune.report import losses, pairs, similarity
+from ecomtune.report.answers import read_answers
+from ecomtune.report.confusion import confused, write_table
+from ecomtune.report.merges import merge_weights, plot_merges
+from ecomtune.report.page import render
+from ecomtune.report.page.content import content
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.summary import summarize, table
 from ecomtune.stages import run
 
 
 def main(params: Params, _: str) -> None:
-    summary = summarize(params)
+    summary, compared, answered = summarize(params), pairs.compare(params), read_answers(params)
     alike, helped = _similarity(params), similarity.transfer_section(params, summary["systems"])
+    page = render(content(params, summary, compared, answered))
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
         if trained := losses.records(Path(similarity.ADAPTERS)):
             losses.plot_losses(trained, folder / "losses.png")
+        if params.merge.recipes:
+            plot_merges(merge_weights(params.merge.recipes), folder / "merges.png")
         if alike["pairs"]:
             similarity.plot_similarity(alike, folder / "similarity.png")
         if similarity.measured(helped):
             similarity.plot_transfer(helped, folder / "transfer.png")
-    compared = pairs.compare(params)
+        for key, given in answered.items():
+            for name, predictions in given.items():
+                if found := confused(tasks.load(key), predictions):
+                    write_table(found, folder / "confusion" / key / f"{name}.csv")
     sections = {"pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
+    write_text(Path("reports/index.html"), page)
     for name in summary["left_over"]:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
     console = Console(width=120)
