@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-.PHONY: help env repro test weights bench lint clean-scratch
+.PHONY: help env repro test weights reliability bench lint clean-scratch
 
 help: ## what can be made
 	@grep -hE "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 16
@@ -37,6 +37,9 @@ test: env ## ruff, mypy and all tests
 
 weights: env ## the pretrained weights alone, for the tests that use them
 	$(BIN)/dvc repro pretrained
+
+reliability: env ## kill each training 20 times, and compare what is left when it runs again
+	HF_HUB_OFFLINE=1 ECOMTUNE_KILLS=20 $(BIN)/python -m pytest tests/test_resume.py
 
 bench: env ## measure against peers: benchmarks/results.json and benchmarks/RESULTS.md, about an hour
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -r benchmarks/requirements.txt

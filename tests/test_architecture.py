@@ -20,11 +20,11 @@ LAYERS = [
     {"files", "fields"},
     {"records", "sections"},
     {"params"},
-    {"answer_cache", "encoding"},
+    {"answer_cache", "checkpoints", "encoding", "mixing", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
-    {"lora", "decoding", "baselines", "report", "pretrained", "freshness", "leftovers", "plan"},
+    {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"systems"},
-    {"stages", "export", "predict"},
+    {"stages", "export", "predict", "sweep"},
     {"cli"},
 ]
 #: Modules that a stage finds by name: by the item's parameters, or any of a folder.

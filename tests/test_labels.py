@@ -47,8 +47,21 @@ def test_normalizations_choose_by_their_own_formula(causal: tuple[Any, Any]) -> 
     empty = label_scores(model, tokenizer, ["N/A"], LABELS, 1, quiet)
     lengths = torch.tensor([len(encode_text(tokenizer, label)) for label in LABELS])
     for name, expected in (("sum", scores), ("mean", scores / lengths), ("calibrated", scores - empty)):
-        found = answer_likeliest(model, tokenizer, PROMPTS, LABELS, 2, quiet, name, "N/A")  # type: ignore[arg-type]  # a str from the parameters
+        found = answer_likeliest(model, tokenizer, PROMPTS, LABELS, 2, quiet, name, ["N/A"] * 3)  # type: ignore[arg-type]  # a str from the parameters
         assert found == [LABELS[place] for place in expected.argmax(dim=1).tolist()]
+
+
+def test_a_label_is_calibrated_by_the_prompt_without_content_of_its_own_row(causal: tuple[Any, Any]) -> None:
+    model, tokenizer = causal
+    scores = label_scores(model, tokenizer, PROMPTS, LABELS, 3, quiet)
+    rows = [0, 1, 2, 0, 1, 2]
+    without = ["N/A", "Nothing was said here", "?", "?", "N/A", "N/A"]
+    empty = torch.cat([label_scores(model, tokenizer, [each], LABELS, 1, quiet) for each in without])
+    expected = (scores[rows] - empty).argmax(dim=1).tolist()
+    prompts = [PROMPTS[row] for row in rows]
+    found = answer_likeliest(model, tokenizer, prompts, LABELS, 4, quiet, "calibrated", without)
+    assert found == [LABELS[place] for place in expected]
+    assert found != answer_likeliest(model, tokenizer, prompts, LABELS, 4, quiet, "calibrated", without[::-1])
 
 
 def test_sampling_is_seeded_and_independent_of_batches(causal: tuple[Any, Any]) -> None:

@@ -53,6 +53,14 @@ systems:
   merged: {kind: adapter, reads: models/adapters/merged/tasks, tasks: [ner, relevance]}
   encoder: {kind: baseline, reads: models/baselines/encoder, tasks: [ner]}
   floor: {kind: baseline, reads: models/baselines/floor, tasks: [relevance]}
+  large:
+    kind: endpoint
+    reads: data/examples
+    tasks: [ner, relevance]
+    shots: 2
+    demonstrations: nearest
+    encoder: small
+    endpoint: {model: big, input_price: 1.0, output_price: 2.0}
 score: {}
 """.replace("HASH", "a" * 64)
 #: One item of every kind: where it stands, and its class.
@@ -69,6 +77,7 @@ SECTIONS: dict[str, type[fields.Section]] = {
     "merge.recipes.tasks": sections.Recipe,
     "baselines.encoder_ner": sections.Baseline,
     "systems.few_shot": sections.System,
+    "systems.large.endpoint": sections.Endpoint,
     "score": sections.Score,
 }
 FIELDS = [(section, field) for section, kind in SECTIONS.items() for field in kind.model_fields]
@@ -220,12 +229,61 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("train.adapters.ner_1.tasks", [], "train.adapters.ner_1.tasks: Tuple should have at least 1 item"),
         ("merge.recipes.ner_shards.rank", 8, "merge.recipes.ner_shards: rank goes with method svd, and only with it"),
         ("merge.recipes.tasks.method", "cat", "merge.recipes.tasks: rank goes with method svd, and only with it"),
+        ("merge.recipes.tasks.rank", None, "merge.recipes.tasks: rank goes with method svd, and only with it; add one"),
         ("merge.recipes.tasks.weights", {}, "merge.recipes.tasks.weights: Dictionary should have at least 1 item"),
+        ("merge.recipes.tasks.density", 0.5, "merge.recipes.tasks: density goes with sparsify; set sparsify to magnitude or"),
+        ("merge.recipes.tasks.rescale", False, "merge.recipes.tasks: rescale goes with sparsify; set sparsify to magnitude or"),
+        ("merge.recipes.tasks.seed", 1, "merge.recipes.tasks: seed goes with sparsify dare, since nothing else is drawn"),
+        ("merge.recipes.tasks.sparsify", "dare", "merge.recipes.tasks: sparsify dare needs density, the share of ΔW that it"),
+        (
+            "merge.recipes.tasks.sparsify",
+            "random",
+            "merge.recipes.tasks.sparsify: Input should be 'none', 'magnitude' or 'dare'",
+        ),
+        (
+            "merge.recipes.ner_shards.consensus",
+            "ties",
+            "merge.recipes.ner_shards: sparsify and consensus don't go with method cat",
+        ),
         ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
         ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
-        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner, or encoder_NAME/ner"),
+        ("baselines.encoder_ner.out", "encoders/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "encoder_a/b/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "floor/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.method", "majority", "baselines.encoder_ner: method goes with family floor; remove it"),
+        ("baselines.floor_relevance.method", "most", "baselines.floor_relevance.method: Input should be 'tfidf', 'majority'"),
         ("train.shared.warmup", 1, "train.shared.warmup: Input should be less than 1"),
         ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
+        (
+            "systems.few_shot.demonstrations",
+            "best",
+            "systems.few_shot.demonstrations: Input should be 'fixed', 'random', 'bm25'",
+        ),
+        ("systems.few_shot.demonstrations", "nearest", "systems.few_shot: encoder goes with demonstrations nearest, and only"),
+        ("systems.few_shot.encoder", "small", "systems.few_shot: encoder goes with demonstrations nearest, and only with them"),
+        (
+            "systems.single.demonstrations",
+            "random",
+            "systems.single: demonstrations random need shots, the number of them; add",
+        ),
+        ("systems.large.shots", 0, "systems.large: demonstrations nearest need shots, the number of them; add shots"),
+        (
+            "systems.large.reads",
+            "data/examples/ner",
+            "systems.large: a system of kind endpoint has no model here, and reads data/",
+        ),
+        ("systems.large.kind", "prompt", "systems.large: the key endpoint goes with kind endpoint, and only with it"),
+        ("systems.large.endpoint", None, "systems.large: the key endpoint goes with kind endpoint, and only with it"),
+        ("systems.large.endpoint.model", "", "systems.large.endpoint.model: String should have at least 1 character"),
+        (
+            "systems.large.endpoint.concurrency",
+            65,
+            "systems.large.endpoint.concurrency: Input should be less than or equal to 64",
+        ),
+        ("systems.large.endpoint.temperature", -1, "systems.large.endpoint.temperature: Input should be greater than or equal"),
+        ("systems.large.endpoint.input_price", None, "systems.large.endpoint: input_price and output_price go together; add"),
+        ("systems.large.endpoint.key", "sk-1", "systems.large.endpoint.key: unknown key; remove it or correct its spelling"),
         ("systems.mixed.kind", "prompt", "systems.mixed: a system of kind prompt reads a folder in models/pretrained/;"),
         ("systems.floor.kind", "adapter", "systems.floor: a system of kind adapter reads a folder in models/adapters/;"),
         ("systems.single.kind", "recorded", "systems.single: a system of kind recorded has one task, and reads data/examples/"),
@@ -292,6 +350,8 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
             "models/pretrained/small",
             "systems.few_shot.reads: 'small' is not in models of kind causal (there: tiny)",
         ),
+        ("systems.large.encoder", "tiny", "systems.large.encoder: 'tiny' is not in models of kind encoder (there: small); add"),
+        ("systems.large.tasks", ["price"], "systems.large.tasks: 'price' is not in tasks"),
         (
             "systems.encoder.tasks",
             ["relevance"],
@@ -377,6 +437,35 @@ def test_an_adapters_own_setting_is_checked(tmp_path: Path, override: dict[str, 
     assert refusal_of(tmp_path, place, override) == f"{place}.{sentence}"
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"sparsify": "dare", "density": 0.5, "seed": 3},
+        {"sparsify": "magnitude", "density": 1, "rescale": True, "consensus": "ties"},
+        {"consensus": "ties"},
+    ],
+)
+def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> None:
+    values = valid()
+    values["merge"]["recipes"]["tasks"] |= choices
+    assert load_text(tmp_path, dump(values)).merge.recipes["tasks"].model_dump().items() >= choices.items()
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"sparsify": "dare", "density": 0.0}, "density: Input should be greater than 0"),
+        ({"sparsify": "dare", "density": 1.1}, "density: Input should be less than or equal to 1"),
+        ({"sparsify": "magnitude", "density": 0.5, "seed": 3}, "seed goes with sparsify dare, since nothing else is drawn"),
+        ({"method": "linear", "sparsify": "dare", "density": 0.5}, "sparsify and consensus don't go with method linear; set"),
+    ],
+)
+def test_a_recipes_choices_that_do_not_fit_together_are_refused(tmp_path: Path, choices: dict[str, Any], sentence: str) -> None:
+    values = valid()
+    values["merge"]["recipes"]["tasks"] |= choices
+    assert refusal(tmp_path, dump(values)).removeprefix("merge.recipes.tasks")[1:].strip().startswith(sentence)
+
+
 def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> None:
     values = valid()
     values["train"]["adapters"]["ner"]["settings"] = {"rank": 4, "share_prefix": False}
@@ -427,6 +516,51 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused_with_the_command_that_writes_it(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"is missing; run in the repository's root, or write it with: ecomtune profile demo"):
         load(tmp_path / name)
+
+
+def test_several_floors_of_a_task_are_several_systems(tmp_path: Path) -> None:
+    values = valid()
+    values["baselines"]["guess"] = {
+        "family": "floor",
+        "method": "majority",
+        "task": "relevance",
+        "out": "floor_guess/relevance",
+    }
+    values["systems"]["guess"] = {"kind": "baseline", "reads": "models/baselines/floor_guess", "tasks": ["relevance"]}
+    params = load_text(tmp_path, dump(values))
+    found = [model_of(params.systems[name], "relevance", params) for name in ("floor", "guess")]
+    assert found == ["models/baselines/floor/relevance", "models/baselines/floor_guess/relevance"]
+
+
+@pytest.mark.parametrize(
+    ("section", "item", "out"),
+    [
+        ("baselines", "floor_relevance", "models/baselines/floor/relevance"),
+        ("train.adapters", "ner", "models/adapters/single/ner"),
+    ],
+)
+def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, section: str, item: str, out: str) -> None:
+    values = valid()
+    section_of(values, section)["again"] = section_of(values, section)[item]
+    assert refusal(tmp_path, dump(values)) == f"two items write {out}; give each an out of its own"
+
+
+@pytest.mark.parametrize("kind", ["encoder", "seq2seq"])
+def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: Path, kind: str) -> None:
+    values = valid()
+    values["models"]["small"]["kind"] = kind
+    values["tasks"]["description"] = {**values["tasks"]["relevance"]}
+    del values["baselines"]["encoder_ner"], values["systems"]["encoder"]
+    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "small"}
+    assert load_text(tmp_path, dump(values)).models["small"].kind == kind
+    values["baselines"]["t5"]["model"] = "tiny"
+    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small); add it there"
+    assert refusal(tmp_path, dump(values)).startswith(told)
+
+
+def test_an_encoder_baseline_takes_no_seq2seq_model(tmp_path: Path) -> None:
+    told = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
+    assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(told)
 
 
 @pytest.mark.parametrize(

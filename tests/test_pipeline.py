@@ -82,6 +82,36 @@ def test_metrics_are_readable_from_git_alone_and_have_counts_and_intervals(clone
     assert low <= committed["macro_f1"] == scores["macro_f1"] <= high
 
 
+def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone: Path) -> None:
+    summary = json.loads((clone / "reports/summary.json").read_text())
+    names = ["shards/relevance/1", "shards/relevance/2", "merged/relevance_shards"]
+    assert summary["similarity"]["adapters"] == names
+    assert len(summary["similarity"]["pairs"]) == 3 and len(summary["similarity"]["modules"]) == 14
+    for pair in summary["similarity"]["pairs"]:
+        assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
+    assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot
+    assert sorted(file.name for file in (clone / "plots/compare").iterdir()) == ["similarity.png", "systems.png"]
+
+
+def test_a_study_without_adapters_is_compared_too(clone: Path, tmp_path: Path) -> None:
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["train"]["adapters"], params["merge"]["recipes"] = {}, {}
+    params["systems"] = {"floor": params["systems"]["floor"]}
+    (clone / "models/adapters").rename(tmp_path / "adapters")
+    try:
+        run(clone, "git", "checkout", "-q", "models/adapters")  # as in a clone that has never trained
+        (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        done = run(clone, "dvc", "repro")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stages_to_run(done.stdout) == {"compare"}
+        assert json.loads((clone / "reports/summary.json").read_text())["similarity"]["pairs"] == []
+    finally:
+        shutil.rmtree(clone / "models/adapters", ignore_errors=True)
+        (tmp_path / "adapters").rename(clone / "models/adapters")
+        run(clone, "git", "checkout", "-q", ".")
+        run(clone, "dvc", "checkout", "-q")
+
+
 def test_an_experiment_trains_with_the_changed_parameter_and_shows_in_metrics_diff(clone: Path) -> None:
     done = run(clone, "dvc", "exp", "run", "-S", "train.shared.rank=2", "-S", "train.shared.learning_rate=0.1")
     try:

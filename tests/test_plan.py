@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from ecomtune.params import Params, load
 from ecomtune.plan import RowTokens, Step, steps, tokens_of, weights_in
+from ecomtune.sections import System
 from tests.conftest import REPOSITORY
 
 
@@ -74,3 +75,29 @@ def test_a_shared_beginning_is_counted_apart(tmp_path: Path) -> None:
     lines = [json.dumps({"prompt": prompt, "target": "t" * 59}) for prompt in prompts]
     (tmp_path / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
     assert tokens_of(tmp_path / "train.jsonl", tmp_path, "none") == RowTokens(50, 20)
+
+
+def test_demonstrations_of_each_rows_own_are_read_for_each_row(demo: Params, tmp_path: Path) -> None:
+    few = demo.systems["few_shot"]
+    own = few.model_copy(update={"demonstrations": "bm25", "tasks": ("ner",)})
+    shared = few.model_copy(update={"tasks": ("ner",)})
+    found = steps(demo.model_copy(update={"systems": {"own": own, "shared": shared}}), tmp_path, 1e11)
+    rows, longest = demo.tasks["ner"].test_size, demo.train.shared.max_length
+    assert step(found, "predict@shared").tokens == (3 + rows) * longest
+    assert step(found, "predict@own").tokens == 4 * rows * longest
+
+
+def test_what_an_endpoint_reads_and_costs_is_told(demo: Params, tmp_path: Path) -> None:
+    folder = tmp_path / "data/examples/ner"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
+    (folder / "train.jsonl").write_text(f"{json.dumps({'prompt': 'p' * 39, 'target': 't' * 40})}\n", encoding="utf-8")
+    endpoint = {"model": "big", "input_price": 1000, "output_price": 10_000}
+    given = {"kind": "endpoint", "reads": "data/examples", "tasks": ["ner"], "shots": 3, "endpoint": endpoint}
+    large = System.model_validate(given)
+    found = step(steps(demo.model_copy(update={"systems": {"large": large}}), tmp_path, 1e11), "predict@large")
+    rows, answer = demo.tasks["ner"].test_size, demo.tasks["ner"].max_new_tokens
+    read, written = rows * 4 * 20, rows * answer
+    cost = (1000 * read + 10_000 * written) / 1e6
+    assert found.downloads == f"big: {read:,} tokens in, ≤ {written:,} out, cost ≤ {cost:.2f}"
+    assert found.rows == rows and found.tokens is None and found.memory is None

@@ -60,9 +60,16 @@ def test_shards_share_all_rows_out_evenly_and_none_twice(count: int) -> None:
     assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
-def test_demonstrations_are_training_rows() -> None:
-    system = System.model_validate({"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["ner"], "shots": 3})
-    assert [row.id for row in demonstrations_of(system, "ner")] == ids("ner", 0, 1, 2)
+@pytest.mark.parametrize("way", ["fixed", "random", "bm25"])
+def test_demonstrations_are_training_rows(way: str) -> None:
+    params = load(REPOSITORY / "profiles/demo.yaml")
+    given = {"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["ner"], "shots": 3, "demonstrations": way}
+    test_rows = [row("ner", f"ner test {number}", f"new {number}") for number in range(2)]
+    found = demonstrations_of(params, System.model_validate(given), "ner", test_rows)
+    assert len(found) == 2
+    for shown in found:
+        assert len(shown) == 3 and {each.id for each in shown} <= set(ids("ner", *range(ROWS)))
+    assert way != "fixed" or [[each.id for each in shown] for shown in found] == [ids("ner", 0, 1, 2)] * 2
 
 
 def test_a_stage_without_an_item_says_which_there_are() -> None:

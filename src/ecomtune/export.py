@@ -114,7 +114,9 @@ def _made(params: Params, adapter: str) -> str:
             return f"LoRA on {', '.join(each.tasks)}: " + ", ".join(f"{name} {settings[name]}" for name in names)
     recipe = params.merge.recipes[adapter.removeprefix("models/adapters/merged/")]
     weights = ", ".join(f"{name} {weight:g}" for name, weight in recipe.weights.items())
-    return f"merged by method {recipe.method} from {recipe.reads} (weights: {weights})"
+    picked = recipe.model_dump(include={"sparsify", "density", "rescale", "consensus", "seed"}, exclude_defaults=True)
+    method = ", ".join([recipe.method, *(f"{key} {value}" for key, value in picked.items())])
+    return f"merged by method {method} from {recipe.reads} (weights: {weights})"
 
 
 def _metrics(system: str, task: str, confidence: float) -> list[str]:

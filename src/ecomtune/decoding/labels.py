@@ -25,14 +25,16 @@ def answer_likeliest(
     batch_size: int,
     progress: Progress,
     normalization: Normalization = "sum",
-    without_content: str = "",
+    without_content: Sequence[str] = (),
 ) -> list[str]:
-    """For each prompt the likeliest of ``labels``; ``without_content`` is the prompt that calibration compares with."""
+    """For each prompt the likeliest of ``labels``; ``without_content`` are the prompts that calibration compares them with."""
     scores = label_scores(model, tokenizer, prompts, labels, batch_size, progress)
     if normalization == "mean":
         scores = scores / torch.tensor([len(encode_text(tokenizer, label)) for label in labels])
     elif normalization == "calibrated":
-        scores = scores - label_scores(model, tokenizer, [without_content], labels, 1, lambda _: None)
+        places = {prompt: place for place, prompt in enumerate(dict.fromkeys(without_content))}  # all rows may share one
+        empty = label_scores(model, tokenizer, list(places), labels, batch_size, lambda _: None)
+        scores = scores - empty[[places[prompt] for prompt in without_content]]
     return [labels[place] for place in scores.argmax(dim=1).tolist()]
 
 

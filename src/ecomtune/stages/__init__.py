@@ -12,22 +12,29 @@ from typing import NoReturn, TypeVar
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
 from ecomtune.params import PARAMS_FILE, Params, load
+from ecomtune.runtime import forget_other_processes, is_main_process
 
 Item = TypeVar("Item")
 
 
-def run(stage: Callable[[Params, str], None]) -> NoReturn:
+def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoReturn:
     """Run a stage for the item named on the command line.
 
+    Of several processes that torchrun or accelerate started, the first alone runs a stage that isn't ``distributed``.
     A user's mistake, or a file that can't be read or written, ends it with one sentence and status 1.
     """
+    if not distributed:
+        if not is_main_process():
+            sys.exit(0)
+        forget_other_processes()
     name = sys.modules["__main__"].__spec__.name.rpartition(".")[2] if sys.modules["__main__"].__spec__ else "stage"
     chosen = sys.argv[1] if len(sys.argv) > 1 else ""
     started = time.monotonic()
     try:
         params, digest = load(), sha256_file(PARAMS_FILE)  # now: the file may be edited while the stage runs
         stage(params, chosen)
-        _log_time(f"{name}@{chosen}" if chosen else name, time.monotonic() - started, digest)
+        if is_main_process():
+            _log_time(f"{name}@{chosen}" if chosen else name, time.monotonic() - started, digest)
     except (UserError, OSError) as error:
         print(f"{name}: error: {sentence(error)}", file=sys.stderr)
         sys.exit(1)

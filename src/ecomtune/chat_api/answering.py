@@ -1,0 +1,83 @@
+"""How a model behind an endpoint answers a task's prompts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from rich.progress import Progress
+
+from ecomtune.chat_api.client import ChatClient
+from ecomtune.chat_api.connection import api_key, base_url
+from ecomtune.chat_api.paid_answers import PaidAnswer, Question, keep, kept, total
+from ecomtune.errors import UserError
+from ecomtune.files import SCRATCH
+from ecomtune.sections import Endpoint
+
+#: A line for each time that a system has answered a task: what it paid for then, and what all its answers cost.
+COSTS = SCRATCH / "costs.jsonl"
+
+
+def answer_prompts(system: str, task: str, endpoint: Endpoint, prompts: Sequence[str], max_tokens: int) -> list[str]:
+    """The raw answer to each prompt, in their order; prints and logs what they cost. Equal prompts are asked once.
+
+    What was paid for before is taken from scratch; where that is all, no key is needed. Raises UserError where the endpoint
+    isn't named, refuses or keeps failing: what was paid for by then is kept.
+    """
+    base = base_url()
+    questions = [Question(base, endpoint.model, prompt, endpoint.temperature, max_tokens) for prompt in prompts]
+    distinct = list(dict.fromkeys(questions))
+    before = {question: answer for question in distinct if (answer := kept(question))}
+    now: dict[Question, PaidAnswer] = {}
+    try:
+        with Progress() as bar:
+            rows = bar.add_task(task, total=len(distinct), completed=len(before))
+
+            def answered(question: Question, answer: PaidAnswer) -> None:
+                now[question] = answer
+                keep(question, answer)
+                bar.advance(rows)
+
+            if waiting := [question for question in distinct if question not in before]:
+                asyncio.run(_ask_all(base, api_key(), waiting, endpoint.concurrency, answered))
+    except UserError as error:
+        have = f"{len(before) + len(now)} of {len(distinct)} answers are kept, and only the rest will be asked for"
+        raise UserError(f"systems.{system}: {error}; {have}") from error
+    finally:
+        _report(system, task, endpoint, list(before.values()), list(now.values()))
+    answers = {**before, **now}
+    return [answers[question].answer for question in questions]
+
+
+async def _ask_all(
+    base: str, key: str, questions: Sequence[Question], concurrency: int, answered: Callable[[Question, PaidAnswer], None]
+) -> None:
+    """Ask ``concurrency`` questions at a time. After a failure none is begun, and those under way, which cost, are awaited."""
+    waiting = iter(questions)
+    failures: list[Exception] = []
+
+    async def ask_in_turn() -> None:
+        for question in waiting:  # all take from the same
+            try:
+                answered(question, await client.ask(question))
+            except (UserError, OSError) as error:
+                failures.append(error)
+            if failures:
+                return
+
+    async with ChatClient(base, key) as client:
+        await asyncio.gather(*(ask_in_turn() for _ in range(concurrency)))
+    if failures:
+        raise failures[0]
+
+
+def _report(system: str, task: str, endpoint: Endpoint, before: Sequence[PaidAnswer], now: Sequence[PaidAnswer]) -> None:
+    """Print what was paid for and log it in scratch: in an output, it would make no two runs the same."""
+    paid, everything = total(now, endpoint), total([*before, *now], endpoint)
+    print(f"{system}: {task}: answers paid for now: {paid}, before: {total(before, endpoint)}, in all: {everything}")
+    entry = {"all": asdict(everything), "model": endpoint.model, "now": asdict(paid), "system": system, "task": task}
+    SCRATCH.mkdir(exist_ok=True)
+    with COSTS.open("a", encoding="utf-8") as log:
+        log.write(json.dumps(entry) + "\n")

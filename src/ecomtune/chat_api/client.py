@@ -1,0 +1,143 @@
+"""One question to a chat endpoint, asked again until it is answered or until asking again is of no use."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI
+from pydantic import BaseModel, Field, ValidationError
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
+from ecomtune.chat_api.paid_answers import PaidAnswer, Question
+from ecomtune.errors import UserError, describe
+
+ATTEMPTS = 6
+#: The wait before a second try, which doubles from try to try, and the longest one, whatever a Retry-After header asks for.
+WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
+#: For a whole answer: a server that sends a byte now and then is no better than one that sends none.
+TIMEOUT_SECONDS = 120.0
+#: What another try may mend, beside 5xx: a time-out of the server's, a conflict, too many requests.
+_TRANSIENT = {408, 409, 429}
+_ADVICE = {
+    401: f"correct {KEY_VARIABLE} in the environment",
+    403: f"correct {KEY_VARIABLE} in the environment, or have the key allowed to use this model",
+    404: f"correct the system's endpoint.model, or {BASE_VARIABLE} in the environment",
+}
+_OTHER_ADVICE = "correct what it refuses: the system's endpoint and shots, or the task's max_new_tokens"
+
+
+class _Message(BaseModel):
+    content: str | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+
+
+class _Usage(BaseModel):
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
+
+
+class _Completion(BaseModel):
+    """What is read of a reply; servers add more."""
+
+    choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage | None = None
+
+
+class _TryAgainError(Exception):
+    """The connection or the server failed in a way that another try may mend, after ``wait`` seconds if it says so."""
+
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class ChatClient:
+    """Asks one endpoint, from within ``async with``."""
+
+    def __init__(self, base: str, key: str) -> None:
+        self._base, self._key = base, key
+        # its own retries stop before the body is looked at, so that they don't mend a broken one
+        self._client = AsyncOpenAI(base_url=base, api_key=key, max_retries=0, timeout=TIMEOUT_SECONDS)
+
+    async def __aenter__(self) -> ChatClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+    async def ask(self, question: Question) -> PaidAnswer:
+        """The answer to a question; one without any text, such as a refusal, is empty.
+
+        Raises UserError, in which the key is not repeated, where the endpoint refuses the question or keeps failing.
+        """
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS), wait=_wait, retry=retry_if_exception_type(_TryAgainError), reraise=True
+        )
+        try:
+            return await retrying(self._ask_once, question)
+        except _TryAgainError as error:
+            raise UserError(f"the endpoint at {self._base} fails {ATTEMPTS} times running ({error}); try again later") from None
+
+    async def _ask_once(self, question: Question) -> PaidAnswer:
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                reply = await self._client.chat.completions.with_raw_response.create(
+                    model=question.model,
+                    messages=[{"role": "user", "content": question.prompt}],
+                    temperature=question.temperature,
+                    max_tokens=question.max_tokens,
+                )
+        except (TimeoutError, APITimeoutError):
+            raise _TryAgainError(f"no answer within {TIMEOUT_SECONDS:g} seconds") from None
+        except APIConnectionError as error:
+            cause = error.__cause__ or error
+            raise _TryAgainError(f"no connection: {self._quoted(str(cause) or type(cause).__name__)}") from None
+        except APIStatusError as error:
+            told = f"status {error.status_code}: {self._quoted(error.response.text)}"
+            if error.status_code in _TRANSIENT or error.status_code >= 500:
+                raise _TryAgainError(told, retry_after(error.response.headers.get("retry-after"))) from None
+            advice = _ADVICE.get(error.status_code, _OTHER_ADVICE)
+            raise UserError(f"the endpoint at {self._base} refuses model {question.model} ({told}); {advice}") from None
+        try:
+            completion = _Completion.model_validate_json(reply.http_response.content)
+        except ValidationError as error:
+            raise _TryAgainError(f"a reply that is no chat completion, {describe(error)}") from None
+        usage = completion.usage or _Usage()
+        return PaidAnswer(
+            answer=completion.choices[0].message.content or "",
+            input_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+        )
+
+    def _quoted(self, text: str) -> str:
+        """The beginning of what others wrote, on one line, and without the key where they repeat it."""
+        return " ".join(text.replace(self._key, "[key]").split())[:200]
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds before the next try: those that the server asks for, else back-off with jitter; never longer than the longest."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.wait if isinstance(error, _TryAgainError) else None
+    waits = wait_exponential_jitter(initial=WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=WAIT_SECONDS)
+    return min(waits(state) if asked is None else asked, LONGEST_WAIT_SECONDS)
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds that a Retry-After header asks for: a number or a date (RFC 9110, 10.2.3); None where it says neither."""
+    if header is None:
+        return None
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):  # no date, one without a zone, one beyond the calendar
+            return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

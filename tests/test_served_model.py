@@ -1,0 +1,93 @@
+"""The endpoint path against a real OpenAI-compatible server: transformers serve with the packaged weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ecomtune import tasks
+from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
+from ecomtune.decoding.answering import Weights, answer_task
+from ecomtune.sections import TaskSettings
+from tests.chat_server import forward, serving
+from tests.conftest import REPOSITORY
+from tests.endpoint_stage import lay_out, predicted, start_stage
+
+pytestmark = pytest.mark.weights
+SMOLLM2 = REPOSITORY / "models/pretrained/smollm2"
+ROWS = 12
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a server of SmolLM2 on this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("served") / "log"
+    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", str(SMOLLM2)]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--device", "cpu"]
+    with log.open("w") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
+    try:
+        until = time.monotonic() + 240
+        while time.monotonic() < until and server.poll() is None:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
+                    break
+            time.sleep(0.2)
+        else:
+            pytest.fail(f"the server isn't up:\n{log.read_text()[-2000:]}")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=60)
+
+
+def test_a_run_killed_half_way_pays_a_real_server_only_for_the_rest_and_answers_as_the_weights_do(
+    served: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = lay_out(workplace, {"endpoint": {"model": str(SMOLLM2), "concurrency": 2}}, ROWS)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(KEY_VARIABLE, "any")
+    with serving() as counting:
+        monkeypatch.setenv(BASE_VARIABLE, counting.base)
+        counting.faults = [forward(served)] * 10 * ROWS
+        stage = start_stage(workplace)
+        while len(counting.requests) < ROWS // 2 and stage.poll() is None:
+            time.sleep(0.02)
+        os.killpg(stage.pid, signal.SIGKILL)
+        _, err = stage.communicate()
+        kept, asked = len(list(Path(".scratch/endpoint").glob("*.json"))), len(counting.requests)
+        assert 0 < kept <= asked < ROWS, err
+        stage = start_stage(workplace)
+        out, err = stage.communicate(timeout=300)
+        assert stage.returncode == 0, err
+        assert len(counting.requests) - asked == ROWS - kept
+        assert f"before: {kept} (" in out
+    settings = TaskSettings(dataset="shop", train_size=1, validation_size=0, test_size=1, max_new_tokens=8, decoding="free")
+    prompts = [example.prompt for example in examples]
+    expected = answer_task(tasks.load("relevance"), settings, examples, prompts, Weights(SMOLLM2))
+    assert [prediction.answer.strip() for prediction in predicted(workplace)] == expected
+
+
+def test_a_wrong_model_stops_at_once(served: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lay_out(workplace, {"endpoint": {"model": "another"}}, ROWS)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(KEY_VARIABLE, "any")
+    monkeypatch.setenv(BASE_VARIABLE, served)
+    stage = start_stage(workplace)
+    _, err = stage.communicate(timeout=120)
+    assert stage.returncode == 1 and err.count("\n") == 1
+    assert err.startswith(f"predict: error: systems.large: the endpoint at {served} refuses model another (status 400: ")
