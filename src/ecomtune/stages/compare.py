@@ -1,4 +1,4 @@
-"""compare: all systems side by side, and all adapters, into reports/summary.json and plots/compare."""
+"""compare: all systems side by side, and all adapters, into reports and plots/compare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecomtune.lora.adapter import is_plain, load_adapter
 from ecomtune.lora.similarity import compare_adapters
 from ecomtune.params import Params
 from ecomtune.report import losses, pairs, similarity
-from ecomtune.report.answers import read_answers
+from ecomtune.report.answers import Answers, read_answers
 from ecomtune.report.confusion import confused, write_table
 from ecomtune.report.merges import merge_weights, plot_merges
 from ecomtune.report.page import render
@@ -38,10 +38,7 @@ def main(params: Params, _: str) -> None:
             similarity.plot_similarity(alike, folder / "similarity.png")
         if similarity.measured(helped):
             similarity.plot_transfer(helped, folder / "transfer.png")
-        for key, given in answered.items():
-            for name, predictions in given.items():
-                if found := confused(tasks.load(key), predictions):
-                    write_table(found, folder / "confusion" / key / f"{name}.csv")
+        _write_confusion(answered, folder / "confusion")
     sections = {"pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
     write_text(Path("reports/index.html"), page)
@@ -54,6 +51,14 @@ def main(params: Params, _: str) -> None:
         console.print(similarity.similarity_table(alike))
     if similarity.measured(helped):
         console.print(similarity.transfer_table(helped))
+
+
+def _write_confusion(answered: Answers, folder: Path) -> None:
+    """A table TASK/SYSTEM.csv for every system of a task with labels or tags."""
+    for key, given in answered.items():
+        for name, predictions in given.items():
+            if found := confused(tasks.load(key), predictions):
+                write_table(found, folder / key / f"{name}.csv")
 
 
 def _similarity(params: Params) -> dict[str, Any]:
