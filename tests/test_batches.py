@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 import torch
@@ -178,9 +179,9 @@ def test_processes_share_a_plan_without_losing_or_repeating_a_row(plan: list[lis
     assert len({len(part) for part in parts}) == 1  # else some would wait for the others for ever
     for step, batches_of_step in enumerate(zip(*parts, strict=True)):
         together = plan[step * processes : (step + 1) * processes]
-        assert sorted(sum(batches_of_step, [])) == sorted(sum(together, []))
+        assert sorted(chain(*batches_of_step)) == sorted(chain(*together))
         assert all(batches_of_step)
-    assert sum(map(len, sum(parts, []))) == sum(map(len, plan))
+    assert sum(map(len, chain(*parts))) == sum(map(len, plan))
 
 
 def test_one_process_has_the_plan_as_it_is() -> None:

@@ -223,13 +223,33 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("models.tiny.name", "", "models.tiny: source package needs the key name"),
         ("models.tiny.sha256", "", "models.tiny: source package needs the key sha256"),
         ("models.small.sha256", "abc", "models.small.sha256: String should match pattern"),
+        ("models.small.name", "tiny", "models.small: name doesn't go with source folder; remove it"),
+        ("models.small.licence", "", "models.small.licence: String should have at least 1 character"),
+        ("train.shared.alpha", True, "train.shared.alpha: must be a number, not true or false"),
+        ("train.shared.share_prefix", 1, "train.shared.share_prefix: must be true or false"),
+        ("merge.recipes.tasks.weights", {"ner": True}, "merge.recipes.tasks.weights: ner must be a number, not true or false"),
         ("models.small.source", "git", "models.small.source: Input should be 'package', 'hub' or 'folder'"),
         ("train.adapters.ner_1.shard", [0, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.shard", [3, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.tasks", [], "train.adapters.ner_1.tasks: Tuple should have at least 1 item"),
         ("merge.recipes.ner_shards.rank", 8, "merge.recipes.ner_shards: rank goes with method svd, and only with it"),
         ("merge.recipes.tasks.method", "cat", "merge.recipes.tasks: rank goes with method svd, and only with it"),
+        ("merge.recipes.tasks.rank", None, "merge.recipes.tasks: rank goes with method svd, and only with it; add one"),
         ("merge.recipes.tasks.weights", {}, "merge.recipes.tasks.weights: Dictionary should have at least 1 item"),
+        ("merge.recipes.tasks.density", 0.5, "merge.recipes.tasks: density goes with sparsify; set sparsify to magnitude or"),
+        ("merge.recipes.tasks.rescale", False, "merge.recipes.tasks: rescale goes with sparsify; set sparsify to magnitude or"),
+        ("merge.recipes.tasks.seed", 1, "merge.recipes.tasks: seed goes with sparsify dare, since nothing else is drawn"),
+        ("merge.recipes.tasks.sparsify", "dare", "merge.recipes.tasks: sparsify dare needs density, the share of ΔW that it"),
+        (
+            "merge.recipes.tasks.sparsify",
+            "random",
+            "merge.recipes.tasks.sparsify: Input should be 'none', 'magnitude' or 'dare'",
+        ),
+        (
+            "merge.recipes.ner_shards.consensus",
+            "ties",
+            "merge.recipes.ner_shards: sparsify and consensus don't go with method cat",
+        ),
         ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
         ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
         ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner, or encoder_NAME/ner"),
@@ -420,6 +440,35 @@ def test_an_adapter_reads_the_folder_of_its_tasks(tmp_path: Path, adapter: str, 
 def test_an_adapters_own_setting_is_checked(tmp_path: Path, override: dict[str, Any], sentence: str) -> None:
     place = "train.adapters.ner.settings"
     assert refusal_of(tmp_path, place, override) == f"{place}.{sentence}"
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"sparsify": "dare", "density": 0.5, "seed": 3},
+        {"sparsify": "magnitude", "density": 1, "rescale": True, "consensus": "ties"},
+        {"consensus": "ties"},
+    ],
+)
+def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> None:
+    values = valid()
+    values["merge"]["recipes"]["tasks"] |= choices
+    assert load_text(tmp_path, dump(values)).merge.recipes["tasks"].model_dump().items() >= choices.items()
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"sparsify": "dare", "density": 0.0}, "density: Input should be greater than 0"),
+        ({"sparsify": "dare", "density": 1.1}, "density: Input should be less than or equal to 1"),
+        ({"sparsify": "magnitude", "density": 0.5, "seed": 3}, "seed goes with sparsify dare, since nothing else is drawn"),
+        ({"method": "linear", "sparsify": "dare", "density": 0.5}, "sparsify and consensus don't go with method linear; set"),
+    ],
+)
+def test_a_recipes_choices_that_do_not_fit_together_are_refused(tmp_path: Path, choices: dict[str, Any], sentence: str) -> None:
+    values = valid()
+    values["merge"]["recipes"]["tasks"] |= choices
+    assert refusal(tmp_path, dump(values)).removeprefix("merge.recipes.tasks")[1:].strip().startswith(sentence)
 
 
 def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> None:

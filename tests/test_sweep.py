@@ -35,15 +35,37 @@ def states(clone: Path) -> list[str]:
     return [each["name"] for each in shown[1].get("experiments") or []]
 
 
-def test_three_values_are_three_experiments_that_all_run(clone: Path) -> None:
-    done = run(clone, "ecomtune", "sweep", "-S", "score.bootstrap=30,40,50", "-j", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    first, *told = done.stdout.splitlines()
+def worker_gpus(clone: Path) -> set[str]:
+    """CUDA_VISIBLE_DEVICES of every queue worker that runs in the clone."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"queue-worker" in (process / "cmdline").read_bytes() and (process / "cwd").readlink().is_relative_to(clone):
+                variables = dict(line.partition(b"=")[::2] for line in (process / "environ").read_bytes().split(b"\0"))
+                found.add(variables[b"CUDA_VISIBLE_DEVICES"].decode())
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_of_its_own(clone: Path, tmp_path: Path) -> None:
+    seen: set[str] = set()
+    environment = {**os.environ, "PYTHONPATH": str(clone / "src"), "CUDA_VISIBLE_DEVICES": "3,5"}
+    command = ["ecomtune", "sweep", "-S", "score.bootstrap=130,140,150", "-j", "2"]
+    with (tmp_path / "log").open("w") as log, Popen(command, cwd=clone, env=environment, stdout=log, stderr=log) as running:
+        until = time.monotonic() + 300
+        while running.poll() is None and time.monotonic() < until:
+            seen |= worker_gpus(clone)
+            time.sleep(0.2)
+    printed = (tmp_path / "log").read_text()
+    assert running.returncode == 0, printed
+    assert seen == {"3", "5"}
+    first, *told = printed.splitlines()
     names = first.removeprefix("3 experiments: ").split(", ")
     assert len(names) == 3 and sorted(states(clone)) == sorted(names)
     assert {f"{name}: Success" for name in names} <= set(told)
     shown = run(clone, "dvc", "exp", "show", "--csv").stdout
-    assert all(f",{value}," in shown for value in (30, 40, 50))
+    assert all(f",{value}," in shown for value in (130, 140, 150))
     assert run(clone, "git", "status", "--porcelain").stdout == ""
 
 
@@ -84,9 +106,7 @@ def untracked(clone: Path) -> Iterator[Path]:
 def test_a_module_that_git_does_not_track_is_refused(clone: Path, untracked: Path) -> None:
     done = run(clone, "ecomtune", "sweep", "-S", "train.shared.rank=2")
     assert done.returncode == 1
-    assert done.stderr.startswith(
-        "error: src/ecomtune/new_module.py isn't tracked by git, and queued experiments run in copies"
-    )
+    assert done.stderr.startswith("error: src/ecomtune/new_module.py isn't tracked by git, and queued experiments run in")
 
 
 def test_a_data_file_that_git_does_not_track_is_refused_until_dvc_has_what_is_made_of_it(
@@ -108,39 +128,14 @@ def test_the_gpus_are_those_that_are_visible(monkeypatch: pytest.MonkeyPatch, vi
     assert sweep.visible_gpus() == gpus
 
 
-def worker_gpus(clone: Path) -> set[str]:
-    """CUDA_VISIBLE_DEVICES of every queue worker that runs in the clone."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"queue-worker" in (process / "cmdline").read_bytes() and str(clone) in os.readlink(process / "cwd"):
-                variables = dict(line.partition(b"=")[::2] for line in (process / "environ").read_bytes().split(b"\0"))
-                found.add(variables[b"CUDA_VISIBLE_DEVICES"].decode())
-        except OSError:
-            continue  # it has ended
-    return found
-
-
-def test_of_several_gpus_each_worker_sees_one_of_its_own(clone: Path) -> None:
-    seen: set[str] = set()
-    command = ["ecomtune", "sweep", "-S", "score.bootstrap=61,62", "-S", "seed=7", "-j", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(clone / "src"), "CUDA_VISIBLE_DEVICES": "3,5"}
-    with Popen(command, cwd=clone, env=environment) as running:
-        until = time.monotonic() + 300
-        while running.poll() is None and time.monotonic() < until:
-            seen |= worker_gpus(clone)
-            time.sleep(0.2)
-    assert running.returncode == 0 and seen == {"3", "5"}
-
-
 def test_a_combination_of_two_parameters_is_queued_for_each_pair(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
-    found = sweep.combinations(["train.shared.rank=2,4", "score.bootstrap=10,20"])
+    found = sweep.combinations(["train.shared.rank=2,4", "score.bootstrap=110,120"])
     assert found == [
-        ["train.shared.rank=2", "score.bootstrap=10"],
-        ["train.shared.rank=2", "score.bootstrap=20"],
-        ["train.shared.rank=4", "score.bootstrap=10"],
-        ["train.shared.rank=4", "score.bootstrap=20"],
+        ["train.shared.rank=2", "score.bootstrap=110"],
+        ["train.shared.rank=2", "score.bootstrap=120"],
+        ["train.shared.rank=4", "score.bootstrap=110"],
+        ["train.shared.rank=4", "score.bootstrap=120"],
     ]
     with pytest.raises(UserError, match="nothing was queued"):
         sweep.combinations(["tasks.relevance.train_size=-1"])

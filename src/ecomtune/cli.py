@@ -184,9 +184,7 @@ def experiments() -> None:
 @app.command()
 def sweep(
     values: Annotated[list[str], typer.Option("--set-param", "-S", help="a parameter's values, as in train.shared.rank=4,8")],
-    jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; of several GPUs each has its own")
-    ] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; each has a GPU of its own")] = 1,
 ) -> None:
     """Queue a dvc experiment for each combination of values, and run them all."""
     from ecomtune import sweep as sweeping
@@ -206,6 +204,25 @@ def pr_report(
     print(pull_request.report(base))
     for problem in found:
         print(f"- **Stale:** {problem}")
+
+
+@app.command()
+def predict(
+    task: Annotated[str, typer.Option(help="a task that the system answers")],
+    system: Annotated[str, typer.Option(help="a system of params.yaml that has been trained")],
+    texts: Annotated[list[str] | None, typer.Argument(help="inputs of a task with one field, as the queries of ner")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a field of one input; several times for several")] = None,
+    file: Annotated[Path | None, typer.Option(help="JSON lines of fields, or plain lines where the task has one field")] = None,
+) -> None:
+    """Answer inputs of your own with a trained system: JSON lines on standard output; without any, standard input is read."""
+    from ecomtune import predict as predicting
+    from ecomtune.params import load
+
+    params = load()
+    asked = predicting.task_of(params, system, task)
+    inputs = predicting.as_inputs(asked, texts or [], field or [], file)
+    for told in predicting.predict(params, system, asked, inputs):
+        print(json.dumps(told, ensure_ascii=False))
 
 
 @app.command()

@@ -16,8 +16,8 @@ from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH
 from ecomtune.params import PARAMS_FILE, Params, load
 
-#: Seconds between two looks at the queue, and looks after which experiments that no worker runs are given up.
-PAUSE, PATIENCE = 2.0, 15
+#: Seconds between two looks at the queue, and looks after which a worker that doesn't come, or one that is gone, is given up.
+PAUSE, PATIENCE = 1.0, 30
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
@@ -40,8 +40,9 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
                 apply_overrides(trial, values)
                 load(trial)
             except Exception as error:
-                reason = _first_line(error.__cause__ or error if not isinstance(error, UserError) else error)
-                raise UserError(f"-S {' -S '.join(values)}: {reason.removeprefix(f'{trial}: ')}; nothing was queued") from error
+                reason = _first_line(error if isinstance(error, UserError) else error.__cause__ or error)
+                what = f"-S {' -S '.join(values)}: {reason.removeprefix(f'{trial}: ')}"
+                raise UserError(f"{what}; nothing was queued") from error
     return found
 
 
@@ -50,7 +51,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def missing_in_copies(params: Params) -> str | None:
-    """A file that an experiment would lack, since the queue runs them in copies of what git and DVC track; None: all is there."""
+    """A file that experiments would lack, since the queue runs them in copies of what git and DVC track; None: none."""
     untracked = _lines("git", "ls-files", "--others", "--exclude-standard", "--", "src", "dvc.yaml", "params.yaml")
     if untracked:
         return untracked[0]
@@ -114,37 +115,41 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
     ``names`` fail, or DVC calls some running that no worker runs.
     """
     told: dict[str, str] = {}
-    idle = 0
+    coming = looks = 0  # the worker that was started last and isn't there yet, and the looks since something went on
     while True:
         queue = look()
         for name in names:
-            if queue.states.get(name) != told.get(name):
-                told[name] = queue.states.get(name, "removed")
-                tell(f"{name}: {told[name]}")
+            if (state := queue.states.get(name, "removed")) != told.get(name):
+                told[name] = state
+                tell(f"{name}: {state}")
         waiting, running = queue.named("Queued"), queue.named("Running")
         if not waiting and not running:
             break
-        wanted = min(jobs, len(waiting) + len(running))
-        idle = 0 if waiting or queue.workers else idle + 1
-        if idle > PATIENCE:
-            raise UserError(
-                f"no worker runs {running[0]}, which DVC calls running; dvc queue remove {running[0]}, and sweep again"
-            )
-        if waiting and queue.workers < wanted:
-            _start_worker(queue.workers + 1)
+        looks = 0 if queue.workers and queue.workers >= coming else looks + 1
+        if looks > PATIENCE and not waiting:
+            raise UserError(f"no worker runs {running[0]}, which DVC calls running; dvc queue remove it, and sweep again")
+        # one at a time: DVC starts all up to a number that aren't there, each with the same variables
+        if (
+            waiting
+            and queue.workers < min(jobs, len(waiting) + len(running))
+            and (looks == 0 or looks > PATIENCE or not coming)
+        ):
+            coming, looks = queue.workers + 1, 0
+            _start_worker(coming)
         time.sleep(PAUSE)
     failed = [name for name in names if told.get(name) != "Success"]
     if failed:
-        raise UserError(
-            f"{len(failed)} of {len(names)} experiments failed, {failed[0]} first; dvc queue logs {failed[0]} says why"
-        )
+        told_by = f"dvc queue logs {failed[0]} says why"
+        raise UserError(f"{len(failed)} of {len(names)} experiments failed, {failed[0]} first; {told_by}")
 
 
 def _start_worker(number: int) -> None:
     """Start the worker of a number, 1 and up, where those before it run: DVC starts all that aren't there."""
     gpus = visible_gpus()
     own = {"CUDA_VISIBLE_DEVICES": gpus[(number - 1) % len(gpus)]} if len(gpus) > 1 else {}
-    subprocess.run(["dvc", "queue", "start", "-j", str(number)], env={**os.environ, **own}, capture_output=True, check=False)
+    command = ["dvc", "queue", "start", "-j", str(number)]
+    nowhere = subprocess.DEVNULL  # the worker inherits it, and would keep a pipe open until it ends
+    subprocess.run(command, env={**os.environ, **own}, stdin=nowhere, stdout=nowhere, stderr=nowhere, check=False)
 
 
 def visible_gpus() -> list[str]:

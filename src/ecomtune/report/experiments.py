@@ -19,9 +19,7 @@ def table(runs: Mapping[str, Run]) -> Table:
     Raises UserError where there is one run only.
     """
     if len(runs) < 2:
-        raise UserError(
-            "this commit has no experiments that have ended; make some, as in: ecomtune sweep -S train.shared.rank=4,8"
-        )
+        raise UserError("this commit has no experiments that have ended; run some: ecomtune sweep -S train.shared.rank=4,8")
     parameters = _that_differ({name: dict(leaves(run.params)) for name, run in runs.items()})
     metrics = _that_differ({name: dict(_main_metrics(run)) for name, run in runs.items()})
     grid = Table(title="Experiments of this commit, where they differ")
