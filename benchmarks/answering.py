@@ -8,6 +8,7 @@ when all its rows have. A turn answers all test rows, from encoding prompts to t
 from __future__ import annotations
 
 import hashlib
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -67,11 +68,13 @@ def job(options: Options, task: str, train: list[Example], test: list[Example]) 
 
 def train(turns: Turns, job: Job) -> None:
     """Train the job's adapter with the project's own trainer; not measured."""
+    from ecomtune.checkpoints import Checkpoints
     from ecomtune.lora.training import save_trained, train_adapter
 
-    model = train_adapter(job.train, job.options.base, job.settings, SEED)
-    with output_folder(job.adapter) as folder:
-        save_trained(model, folder)
+    with tempfile.TemporaryDirectory(dir=job.options.scratch) as scratch:
+        trained = train_adapter(job.train, [], job.options.base, job.settings, SEED, Checkpoints(Path(scratch)))
+        with output_folder(job.adapter) as folder:
+            save_trained(trained, folder)
     turns.ready({})
 
 

@@ -59,7 +59,7 @@ class Job:
             for row in self.examples
         ]
         size = self.settings.batch_size
-        plan = plan_batches(encoded, batch_size=size, token_budget=self.settings.token_budget, epochs=1, seed=SEED)
+        plan = plan_batches(encoded, batch_size=size, token_budget=self.settings.token_budget, epoch=0, seed=SEED)
         by_task: dict[str, list[list[EncodedExample]]] = defaultdict(list)
         for batch in plan:
             by_task[encoded[batch[0]].group].append([encoded[row] for row in batch])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any test imports transformers: a hub look-up hangs in retries
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # pico models are too small for two threads
@@ -43,9 +44,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, saying so, the tests whose weights or data aren't here."""
+    """Skip, saying so, the tests whose browser, weights or data aren't here."""
+    browser = shutil.which("chromedriver") and (shutil.which("chromium") or shutil.which("google-chrome"))
     weights = REPOSITORY / "models" / "pretrained" / "smollm2" / "model.safetensors"
     for item in items:
+        if item.get_closest_marker("browser") and not browser:
+            item.add_marker(pytest.mark.skip(reason="no chromium with chromedriver is here: apt-get install chromium-driver"))
         if item.get_closest_marker("weights") and not weights.is_file():
             item.add_marker(pytest.mark.skip(reason="models/pretrained/smollm2 isn't here: make repro brings it"))
         if item.get_closest_marker("mirror") and not os.environ.get("ECOMTUNE_MIRROR"):

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertModel,
+    DebertaV2Config,
+    DebertaV2Model,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from ecomtune import tasks
 from ecomtune.tasks.ner import TYPE_WORDS
@@ -86,6 +99,91 @@ def make_encoder(folder: Path) -> Path:
     config = BertConfig(vocab_size=len(fast), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4)
     BertModel(config).save_pretrained(folder)
     fast.save_pretrained(folder)
+    return folder
+
+
+def make_deberta(folder: Path, tokenizer: Path) -> Path:
+    """A random DeBERTa-v3 of 2 layers and width 32, with the tokenizer of another pico model."""
+    fast = PreTrainedTokenizerFast.from_pretrained(tokenizer)
+    torch.manual_seed(0)
+    config = DebertaV2Config(
+        vocab_size=len(fast),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        relative_attention=True,
+        position_buckets=16,
+        norm_rel_ebd="layer_norm",
+        share_att_key=True,
+        pos_att_type=["p2c", "c2p"],
+        position_biased_input=False,
+        type_vocab_size=0,
+    )
+    DebertaV2Model(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def seq2seq_tokenizer(form: str) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer that puts special tokens around a text as ``form`` says."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator(corpus(), trainer)
+    places = [(name, tokenizer.token_to_id(name)) for name in special]
+    tokenizer.post_processor = processors.TemplateProcessing(single=form, special_tokens=places)
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_input_names=["input_ids", "attention_mask"], **names)
+
+
+def make_t5(folder: Path) -> Path:
+    """A random T5 of 2 layers and width 32; texts end with EOS, and the decoder starts from the padding token."""
+    fast = seq2seq_tokenizer("$A </s>")
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=len(fast),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=2,
+        num_heads=4,
+        pad_token_id=fast.pad_token_id,
+        eos_token_id=fast.eos_token_id,
+        decoder_start_token_id=fast.pad_token_id,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def make_bart(folder: Path) -> Path:
+    """A random BART of 2 layers and width 32, with rules for generation in config.json, as bart-base has them."""
+    fast = seq2seq_tokenizer("<s> $A </s>")
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=len(fast),
+        d_model=32,
+        encoder_layers=2,
+        decoder_layers=2,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        bos_token_id=fast.bos_token_id,
+        pad_token_id=fast.pad_token_id,
+        eos_token_id=fast.eos_token_id,
+        decoder_start_token_id=fast.eos_token_id,
+        forced_eos_token_id=fast.eos_token_id,
+    )
+    BartForConditionalGeneration(config).save_pretrained(folder)
+    fast.save_pretrained(folder)
+    (folder / "generation_config.json").unlink()
+    written = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**written, "num_beams": 4, "no_repeat_ngram_size": 1, "min_length": 12}))
     return folder
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ LAYERS = [
     {"files", "fields"},
     {"records", "sections"},
     {"params"},
-    {"answer_cache", "encoding"},
+    {"answer_cache", "checkpoints", "encoding", "mixing", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
-    {"stages", "export"},
+    {"systems"},
+    {"stages", "export", "predict", "sweep"},
     {"cli"},
 ]
 #: Modules that a stage finds by name: by the item's parameters, or any of a folder.
@@ -127,3 +129,13 @@ def find(values: Any, path: str) -> Any:
     for part in path.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return values
+
+
+def test_every_file_of_the_package_that_is_no_module_is_shipped_and_a_dependency() -> None:
+    package = SOURCE / PACKAGE
+    others = {file for file in package.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
+    globs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    shipped = {file for name, own in globs.items() for glob in own for file in SOURCE.joinpath(*name.split(".")).glob(glob)}
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].values()
+    folders = {dependency for stage in stages for dependency in stage.get("do", stage)["deps"]}
+    assert others == shipped and {str(file.parent.relative_to(ROOT)) for file in others} <= folders

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -21,12 +23,16 @@ from ecomtune import baselines, tasks
 from ecomtune.baselines import bag_of_words
 from ecomtune.baselines.encoder_tagger import best_path, follows
 from ecomtune.baselines.inputs import input_pair, input_text
+from ecomtune.baselines.trainer import class_weights
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
+from ecomtune.pretrained import save_pretrained
 from ecomtune.records import Example, Reference
-from ecomtune.sections import Baseline
+from ecomtune.sections import Baseline, Model
 from ecomtune.tasks.base import Task
 from ecomtune.tasks.ner import TASK as NER
+from tests.pico import make_bart, make_deberta, make_t5
 
 Answer = tuple[str, Reference | None]
 BASELINES = [
@@ -36,11 +42,19 @@ BASELINES = [
     ("floor", "relevance"),
     ("floor", "summarization"),
     ("floor", "description"),
+    ("majority", "relevance"),
+    ("majority", "ner"),
+    ("title", "description"),
 ]
+LEARNT = [each for each in BASELINES if each[0] in ("encoder", "seq2seq")]
+METHODS = ("tfidf", "majority", "lead", "title")
 TAGS = ["B-color", "B-price", "I-color", "I-price", "O"]
 
 
 def baseline(family: str, task: str, **changes: Any) -> Baseline:
+    """The baseline of a family, or the floor of a method."""
+    if family in METHODS:
+        return baseline("floor", task, method=family, out=f"floor_{family}/{task}", **changes)
     model = None if family == "floor" else "pico"
     values = {"family": family, "task": task, "out": f"{family}/{task}", "model": model, "epochs": 1, "batch_size": 4}
     return Baseline.model_validate({**values, **changes})
@@ -85,9 +99,11 @@ def shelve(folder: Path, encoder: Path) -> Path:
     return folder
 
 
-def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 7) -> None:
+def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 7, validation: Sequence[Example] = ()) -> None:
     folder.mkdir(parents=True)
-    baselines.fit(settings, tasks.load(settings.task), train, [], folder, seed, threads=1)
+    with tempfile.TemporaryDirectory() as scratch:
+        kept = Checkpoints(Path(scratch))
+        baselines.fit(settings, tasks.load(settings.task), train, validation, folder, seed, threads=1, checkpoints=kept)
 
 
 def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:
@@ -165,11 +181,123 @@ def test_a_trained_baseline_learns_its_examples(pico: Path, family: str, task: s
     assert learned == [each.reference for each in examples(task)]
 
 
-@pytest.mark.parametrize(("family", "task"), [("encoder", "description"), ("seq2seq", "ner"), ("floor", "ner")])
-def test_a_family_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
-    settings = baseline(family, task)
-    with pytest.raises(UserError, match=rf"^baselines: family {family} has no model for task {task}; choose another family$"):
-        fit(settings, examples(task), pico / "fitted")
+@pytest.mark.parametrize(
+    ("family", "task"),
+    [
+        ("encoder", "description"),
+        ("seq2seq", "ner"),
+        ("floor", "ner"),
+        ("majority", "description"),
+        ("tfidf", "ner"),
+        ("lead", "relevance"),
+        ("title", "relevance"),
+    ],
+)
+def test_a_family_or_method_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
+    way = "method" if family in METHODS else "family"
+    with pytest.raises(UserError, match=rf"^baselines: {way} {family} has no model for task {task}; choose another {way}$"):
+        fit(baseline(family, task), examples(task), pico / "fitted")
+
+
+def test_the_title_of_rows_without_one_is_refused(pico: Path) -> None:
+    with pytest.raises(UserError, match=r"^baselines: method title copies a title, and rows of task summarization have none; "):
+        fit(baseline("title", "summarization"), examples("summarization"), pico / "fitted")
+
+
+@pytest.mark.parametrize(("method", "task"), [("tfidf", "relevance"), ("lead", "summarization"), ("lead", "description")])
+def test_a_floors_default_method_by_its_name_leaves_the_same_bytes(pico: Path, method: str, task: str) -> None:
+    fit(baseline("floor", task), examples(task), pico / "default")
+    fit(baseline(method, task), examples(task), pico / "named")
+    assert sha256_folder(pico / "default") == sha256_folder(pico / "named")
+
+
+def test_the_majority_of_labels_is_the_most_frequent_one_and_of_equal_ones_the_first(pico: Path) -> None:
+    four = examples("relevance")[:4]
+    for folder, train, label in (("most", [*four, four[3]], "Irrelevant"), ("equal", four, "Complement")):
+        fit(baseline("majority", "relevance"), train, pico / folder)
+        assert answer(baseline("majority", "relevance"), pico / folder, four) == [(label, label)] * 4
+
+
+def test_a_word_has_the_tag_that_it_has_most_often_and_an_unknown_word_the_most_frequent_one(pico: Path) -> None:
+    train = [
+        example("ner", {"words": ["red", "running", "shoes"]}, ["B-color", "B-core_product_type", "I-core_product_type"]),
+        example("ner", {"words": ["Red", "shoes"]}, ["B-color", "B-core_product_type"]),
+        example("ner", {"words": ["red", "wing", "shoes"]}, ["B-creator", "I-creator", "O"]),
+        example("ner", {"words": ["wide", "running", "shoes"]}, ["O", "B-core_product_type", "I-core_product_type"]),
+    ]
+    settings = baseline("majority", "ner")
+    fit(settings, train, pico / "fitted")
+    asked = {
+        ("RED", "running", "shoes"): ["B-color", "B-core_product_type", "I-core_product_type"],
+        ("red", "shoes"): ["B-color", "B-core_product_type"],  # what would continue nothing begins an entity
+        ("wide", "unseen"): ["O", "B-core_product_type"],
+        ("wing", "wing", "shoes", "shoes"): ["B-creator", "I-creator", "B-core_product_type", "I-core_product_type"],
+    }
+    answers = answer(settings, pico / "fitted", [example("ner", {"words": list(each)}, ["O"] * len(each)) for each in asked])
+    assert [parsed for _, parsed in answers] == list(asked.values())
+
+
+def test_the_title_floor_copies_the_whole_title(tmp_path: Path) -> None:
+    asked = example("description", {"title": " Acme Mug. 12 oz ", "bullets": ["Big"]}, ["x"])
+    assert answer(baseline("title", "description"), tmp_path, [asked]) == [("Acme Mug. 12 oz", ["Acme Mug. 12 oz"])]
+
+
+@pytest.fixture(scope="module", params=["t5", "bart"])
+def seq2seq(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder whose models/pretrained/pico is a pico T5 or BART, as the stage pretrained writes it."""
+    folder = tmp_path_factory.mktemp(request.param)
+    {"t5": make_t5, "bart": make_bart}[request.param](folder / "source")
+    (folder / SCRATCH).mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        model = Model.model_validate({"kind": "seq2seq", "source": "folder", "folder": "source", "licence": "MIT"})
+        save_pretrained("pico", model, Path("models/pretrained/pico"))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["summarization", "description"])
+def test_a_pretrained_seq2seq_model_is_trained_itself_and_learns_its_examples(
+    seq2seq: Path, monkeypatch: pytest.MonkeyPatch, task: str
+) -> None:
+    monkeypatch.chdir(seq2seq)
+    settings = baseline("seq2seq", task, epochs=40, learning_rate=1e-2, batch_size=8)
+    fit(settings, examples(task), seq2seq / task)
+    start, made = (load_file(folder / "model.safetensors") for folder in (seq2seq / "models/pretrained/pico", seq2seq / task))
+    assert set(made) == set(start) and any((made[name] != start[name]).any() for name in made)
+    assert [parsed for _, parsed in answer(settings, seq2seq / task, examples(task))] == [["running shoes for men"]] * 8
+
+
+def test_a_pretrained_seq2seq_model_answers_greedily_whatever_rules_it_brings(
+    seq2seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BART's config.json asks for beams, no repeated word and a least length."""
+    monkeypatch.chdir(seq2seq)
+    said = [
+        each.model_copy(update={"target": "for men for shoes", "reference": ["for men for shoes"]})
+        for each in examples("summarization")
+    ]
+    settings = baseline("seq2seq", "summarization", epochs=80, learning_rate=1e-2, batch_size=8)
+    fit(settings, said, seq2seq / "said")
+    assert answer(settings, seq2seq / "said", said) == [("for men for shoes", ["for men for shoes"])] * 8
+    assert {file.suffix for file in (seq2seq / "said").iterdir()} <= {".json", ".safetensors"}
+
+
+def test_a_pretrained_seq2seq_model_leaves_the_same_bytes_for_equal_seeds(
+    seq2seq: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(seq2seq)
+    for name in ("first", "second"):
+        fit(baseline("seq2seq", "description"), examples("description"), seq2seq / name)
+    assert sha256_folder(seq2seq / "first") == sha256_folder(seq2seq / "second")
+
+
+@pytest.mark.parametrize("task", ["relevance", "ner"])
+def test_an_encoder_of_another_architecture_learns_its_examples(workplace: Path, pico_encoder: Path, task: str) -> None:
+    shelve(workplace, make_deberta(workplace / "deberta", pico_encoder))
+    settings = baseline("encoder", task, epochs=60, learning_rate=1e-2, batch_size=8)
+    fit(settings, examples(task), workplace / "fitted")
+    learned = [parsed for _, parsed in answer(settings, workplace / "fitted", examples(task))]
+    assert learned == [each.reference for each in examples(task)]
 
 
 def test_inputs_are_the_fields_alone_the_required_ones_first() -> None:
@@ -337,7 +465,7 @@ def spoil_weights(folder: Path, value: float) -> None:
     save_file({name: np.full_like(tensor, value) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_a_diverged_training_is_refused(workplace: Path, pico_encoder: Path, family: str, task: str) -> None:
     own = workplace / "own"
     shutil.copytree(pico_encoder, own)
@@ -367,13 +495,13 @@ def test_the_same_question_is_answered_again_without_loading_the_model(
         answer(settings, model, asked)
 
 
-@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_missing_pretrained_weights_are_told_in_one_sentence(workplace: Path, family: str, task: str) -> None:
     with pytest.raises(UserError, match=r"models/pretrained/pico is missing or broken .*; remove it and run dvc repro"):
         fit(baseline(family, task), examples(task), Path("made"))
 
 
-@pytest.mark.parametrize(("family", "task"), [each for each in BASELINES if each[0] != "floor"])
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: Path, family: str, task: str) -> None:
     made = Path("made")
     fit(baseline(family, task), examples(task), made)
@@ -387,3 +515,49 @@ def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.
     fit(baseline("seq2seq", "summarization", max_length=512, max_new_tokens=2), examples("summarization"), Path("made"))
     printed = capsys.readouterr().out
     assert "summarization: targets are cut at max_new_tokens (2 tokens): 8 of 8" in printed and "inputs are cut" not in printed
+
+
+TRAINED = [each for each in BASELINES if each[0] != "floor"]
+
+
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family: str, task: str) -> None:
+    settings = baseline(family, task, epochs=2)
+    fit(settings, examples(task), pico / "plain")
+    fit(settings, examples(task), pico / "looked", validation=examples(task)[:3])
+    record = json.loads((pico / "looked" / "training.json").read_text())
+    assert [noted["step"] for noted in record["validation"]] == [2, 4] and record["steps"] == len(record["loss"]) == 4
+    weights = [(pico / name / "model.safetensors").read_bytes() for name in ("plain", "looked")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: str, task: str) -> None:
+    train, other = examples(task)[:4], examples(task)[4:]
+    settings = baseline(family, task, epochs=40, patience=2, learning_rate=3e-2)
+    fit(settings, train, pico / "stopped", validation=other)
+    losses = [noted["loss"] for noted in json.loads((pico / "stopped" / "training.json").read_text())["validation"]]
+    assert losses[-3] == min(losses) and len(losses) < 40
+    fit(settings.model_copy(update={"patience": 0, "epochs": 40}), train, pico / "all", validation=other)
+    weights = [load_file(pico / name / "model.safetensors") for name in ("stopped", "all")]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_patience_without_validation_rows_is_refused(pico: Path) -> None:
+    with pytest.raises(UserError, match="patience needs validation rows"):
+        fit(baseline("encoder", "relevance", patience=1), examples("relevance"), pico / "made")
+
+
+def test_class_weights_give_a_rare_label_as_much_say_as_a_common_one() -> None:
+    weights = class_weights([0, 0, 0, 2], 3)
+    assert weights.tolist() == pytest.approx([4 / (2 * 3), 0.0, 4 / 2])
+    assert sum(float(weights[label]) for label in [0, 0, 0, 2]) == pytest.approx(4)
+
+
+@pytest.mark.parametrize("task", ["relevance", "ner"])
+def test_class_weights_change_what_is_learnt(pico: Path, task: str) -> None:
+    skewed = [*examples(task)[:1] * 6, *examples(task)[1:4]]
+    for name, changes in (("plain", {}), ("weighted", {"class_weights": True})):
+        fit(baseline("encoder", task, **changes), skewed, pico / name, validation=skewed[-2:])
+    weights = [load_file(pico / name / "model.safetensors") for name in ("plain", "weighted")]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])

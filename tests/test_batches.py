@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from ecomtune.encoding import EncodedExample
 from ecomtune.errors import UserError
-from ecomtune.lora.batches import IGNORED, MIN_TOKENS_SAVED, SharedPrefixCollator, plan_batches
+from ecomtune.lora.batches import IGNORED, MIN_TOKENS_SAVED, SharedPrefixCollator, plan_batches, plan_of_process
 
 PAD = 0
 
@@ -33,45 +34,43 @@ SIZES = st.integers(1, 7)
 def test_every_row_stands_in_every_epoch_once(
     rows: list[EncodedExample], size: int, budget: int, epochs: int, seed: int
 ) -> None:
-    plan = plan_batches(rows, batch_size=size, token_budget=budget, epochs=epochs, seed=seed)
-    order = [row for batch in plan for row in batch]
-    assert len(order) == epochs * len(rows)
     for epoch in range(epochs):
-        assert sorted(order[epoch * len(rows) : (epoch + 1) * len(rows)]) == list(range(len(rows)))
+        plan = plan_batches(rows, batch_size=size, token_budget=budget, epoch=epoch, seed=seed)
+        assert sorted(row for batch in plan for row in batch) == list(range(len(rows)))
 
 
 @given(rows=ROWS, size=SIZES, budget=BUDGETS)
 def test_a_batch_has_rows_of_one_group(rows: list[EncodedExample], size: int, budget: int) -> None:
-    for batch in plan_batches(rows, batch_size=size, token_budget=budget, epochs=1, seed=0):
+    for batch in plan_batches(rows, batch_size=size, token_budget=budget, epoch=0, seed=0):
         assert len({rows[row].group for row in batch}) == 1
 
 
 @given(rows=ROWS, size=SIZES, budget=BUDGETS)
 def test_a_batch_keeps_within_its_rows_and_its_padded_tokens(rows: list[EncodedExample], size: int, budget: int) -> None:
-    for batch in plan_batches(rows, batch_size=size, token_budget=budget, epochs=1, seed=0):
+    for batch in plan_batches(rows, batch_size=size, token_budget=budget, epoch=0, seed=0):
         assert 1 <= len(batch) <= size
         assert len(batch) * max(len(rows[row]) for row in batch) <= budget
 
 
 def test_batches_are_as_full_as_their_limits_allow() -> None:
     rows = [of_length(10)] * 24
-    by_rows = plan_batches(rows, batch_size=4, token_budget=1000, epochs=1, seed=0)
-    by_tokens = plan_batches(rows, batch_size=24, token_budget=30, epochs=1, seed=0)
+    by_rows = plan_batches(rows, batch_size=4, token_budget=1000, epoch=0, seed=0)
+    by_tokens = plan_batches(rows, batch_size=24, token_budget=30, epoch=0, seed=0)
     assert [len(batch) for batch in by_rows] == [4] * 6
     assert [len(batch) for batch in by_tokens] == [3] * 8
 
 
 def test_rows_of_like_length_share_a_batch() -> None:
     rows = [of_length(10 if index % 2 else 90) for index in range(32)]
-    plan = plan_batches(rows, batch_size=8, token_budget=10_000, epochs=3, seed=0)
-    assert all(len({len(rows[row]) for row in batch}) == 1 for batch in plan)
+    plans = [plan_batches(rows, batch_size=8, token_budget=10_000, epoch=epoch, seed=0) for epoch in range(3)]
+    assert all(len({len(rows[row]) for row in batch}) == 1 for plan in plans for batch in plan)
 
 
 PLANNED = [of_length(2 + index % 9, "ner" if index % 3 else "relevance") for index in range(40)]
 
 
-def planned(epochs: int, seed: int) -> list[list[int]]:
-    return plan_batches(PLANNED, batch_size=4, token_budget=100, epochs=epochs, seed=seed)
+def planned(epoch: int, seed: int) -> list[list[int]]:
+    return plan_batches(PLANNED, batch_size=4, token_budget=100, epoch=epoch, seed=seed)
 
 
 def test_equal_seeds_give_equal_plans() -> None:
@@ -79,23 +78,18 @@ def test_equal_seeds_give_equal_plans() -> None:
 
 
 def test_another_seed_gives_another_plan() -> None:
-    assert planned(1, seed=3) != planned(1, seed=4)
+    assert planned(0, seed=3) != planned(0, seed=4)
 
 
 def test_every_epoch_has_its_own_order() -> None:
-    plan = planned(2, seed=3)
-    assert plan[: len(plan) // 2] != plan[len(plan) // 2 :]
-
-
-def test_a_longer_training_begins_like_a_shorter_one() -> None:
-    assert planned(3, seed=3)[: len(planned(1, seed=3))] == planned(1, seed=3)
+    assert planned(0, seed=3) != planned(1, seed=3)
 
 
 def test_a_row_over_the_budget_is_refused_with_its_id() -> None:
     rows = [of_length(20), of_length(31, identity="ner-9"), of_length(4)]
     with pytest.raises(UserError, match=r"ner-9: 31 tokens .*token_budget 30\b"):
-        plan_batches(rows, batch_size=4, token_budget=30, epochs=1, seed=0)
-    assert plan_batches(rows, batch_size=1, token_budget=31, epochs=1, seed=0)
+        plan_batches(rows, batch_size=4, token_budget=30, epoch=0, seed=0)
+    assert plan_batches(rows, batch_size=1, token_budget=31, epoch=0, seed=0)
 
 
 # Token 0 is the padding's and stands in no row, so that a token taken for padding, or the reverse, shows.
@@ -170,3 +164,30 @@ def test_nothing_is_shared_where_sharing_is_off() -> None:
 def test_the_batch_is_of_whole_numbers_even_without_a_prefix() -> None:
     collated = SharedPrefixCollator(PAD)([example([5], [7])])
     assert {tensor.dtype for tensor in collated.values()} == {torch.long}
+
+
+@given(batch=batches())
+def test_a_batch_counts_the_tokens_that_it_computes(batch: list[EncodedExample]) -> None:
+    collate = SharedPrefixCollator(PAD)
+    made = collate(batch)
+    assert collate.tokens(batch) == len(made["prefix_ids"]) + int(made["lengths"].sum())
+
+
+@given(plan=st.lists(st.lists(st.integers(0, 99), min_size=4, max_size=8), max_size=9), processes=st.integers(1, 4))
+def test_processes_share_a_plan_without_losing_or_repeating_a_row(plan: list[list[int]], processes: int) -> None:
+    parts = [plan_of_process(plan, process, processes) for process in range(processes)]
+    assert len({len(part) for part in parts}) == 1  # else some would wait for the others for ever
+    for step, batches_of_step in enumerate(zip(*parts, strict=True)):
+        together = plan[step * processes : (step + 1) * processes]
+        assert sorted(chain(*batches_of_step)) == sorted(chain(*together))
+        assert all(batches_of_step)
+    assert sum(map(len, chain(*parts))) == sum(map(len, plan))
+
+
+def test_one_process_has_the_plan_as_it_is() -> None:
+    assert plan_of_process([[3, 1], [2]], 0, 1) == [[3, 1], [2]]
+
+
+def test_fewer_rows_than_processes_in_the_last_step_are_refused() -> None:
+    with pytest.raises(UserError, match=r"the last training step has fewer rows than there are processes \(3\); start fewer"):
+        plan_of_process([[1, 2]], 0, 3)

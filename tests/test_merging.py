@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +22,16 @@ from peft.tuners.lora import LoraLayer
 from transformers import AutoModelForCausalLM
 
 from ecomtune.errors import UserError
+from ecomtune.export import card
+from ecomtune.files import sha256_folder
 from ecomtune.lora.adapter import Adapter, Factors, load_adapter, save_adapter
-from ecomtune.lora.merging import compress, decompose, merge
+from ecomtune.lora.low_rank import compress, decompose
+from ecomtune.lora.merging import PLAIN, merge
+from ecomtune.lora.task_arithmetic import Elementwise
+from ecomtune.params import load
+from ecomtune.sections import Merge
+from ecomtune.stages.merge import main as merge_stage
+from tests.scratch_clone import REPOSITORY
 
 Dense = NDArray[np.float64]
 Deltas = dict[str, Dense]
@@ -61,8 +73,10 @@ def magnitude(parts: Sequence[Factors], weights: Sequence[float]) -> float:
     )
 
 
-def merged_of(parts: Sequence[Factors], weights: Sequence[float], method: str, rank: int | None = None) -> Factors:
-    return merge([adapter(part) for part in parts], weights, method, rank).factors["layer0"]
+def merged_of(
+    parts: Sequence[Factors], weights: Sequence[float], method: str, rank: int | None = None, how: Elementwise = PLAIN
+) -> Factors:
+    return merge([adapter(part) for part in parts], weights, method, rank, how).factors["layer0"]
 
 
 @given(case=sums())
@@ -114,6 +128,131 @@ def test_a_compressed_weight_is_split_evenly_between_its_factors() -> None:
     np.testing.assert_allclose(np.linalg.norm(factors.a, axis=1), np.linalg.norm(factors.b, axis=0), rtol=1e-5)
 
 
+# On paper too: what picks entries of ΔW, against the dense matrix.
+
+
+@st.composite
+def picks(draw: st.DrawFn) -> Elementwise:
+    """Every way to sparsify and to find a consensus, but for none at all."""
+    sparsify, consensus = draw(
+        st.sampled_from([("magnitude", "none"), ("dare", "none"), ("none", "ties"), ("magnitude", "ties"), ("dare", "ties")])
+    )
+    if sparsify == "none":
+        return Elementwise(consensus="ties")
+    rescale = draw(st.sampled_from([None, True, False]))
+    return Elementwise(sparsify, draw(st.floats(0.1, 1)), rescale, consensus, draw(st.integers(0, 9)))
+
+
+def reference(deltas: Sequence[Dense], weights: Sequence[float], how: Elementwise) -> Dense:
+    """The merged ΔW entry after entry, as the papers define it."""
+    rng = np.random.default_rng(how.seed)
+    thinned = [thin(delta, how, rng) for delta in deltas]
+    merged = np.zeros_like(deltas[0])
+    for place in np.ndindex(merged.shape):
+        values = [weight * delta[place] for weight, delta in zip(weights, thinned, strict=True)]
+        merged[place] = sum(values)
+        if how.consensus == "ties":
+            agree = [index for index, value in enumerate(values) if value * merged[place] > 0]
+            share = sum(abs(weights[index]) for index in agree) / sum(map(abs, weights))
+            merged[place] = sum(values[index] for index in agree) / share if agree else 0
+    return merged
+
+
+def thin(delta: Dense, how: Elementwise, rng: np.random.Generator) -> Dense:
+    """One ΔW, sparsified."""
+    kept = np.ones(delta.size, dtype=bool)
+    if how.sparsify == "magnitude":
+        number = max(1, round(how.density * delta.size))
+        kept[np.argsort(-np.abs(delta), axis=None)[number:]] = False
+    if how.sparsify == "dare":
+        kept = rng.random(delta.size) < how.density
+    rescaled = how.sparsify == "dare" if how.rescale is None else how.rescale
+    return np.where(kept.reshape(delta.shape), delta, 0) * (1 / how.density if rescaled else 1)
+
+
+@given(case=sums(), how=picks())
+def test_picked_entries_are_those_of_the_dense_reference(
+    case: tuple[list[Factors], list[float], Dense], how: Elementwise
+) -> None:
+    parts, weights, total = case
+    merged = merged_of(parts, weights, "svd", min(total.shape), how)
+    expected = reference([dense(part) for part in parts], weights, how)
+    assert np.linalg.norm(dense(merged) - expected) <= 1e-6 * np.linalg.norm(expected)
+
+
+@given(case=sums(), how=picks(), rank=st.integers(1, 8))
+def test_picked_entries_are_compressed_as_near_as_any_matrix_of_the_rank(
+    case: tuple[list[Factors], list[float], Dense], how: Elementwise, rank: int
+) -> None:
+    parts, weights, _ = case
+    merged = merged_of(parts, weights, "svd", rank, how)
+    expected = reference([dense(part) for part in parts], weights, how)
+    best = np.linalg.norm(np.linalg.svd(expected, compute_uv=False)[rank:])  # Eckart and Young
+    assert merged.rank == rank
+    error = np.linalg.norm(dense(merged) - expected)
+    assert error == pytest.approx(best, rel=1e-4, abs=1e-6 * np.linalg.norm(expected))
+
+
+@pytest.mark.parametrize("shape", [(40, 70), (70, 40)])
+def test_a_slowly_falling_spectrum_is_compressed_as_well(shape: tuple[int, int]) -> None:
+    """DARE at a low density leaves singular values that a few power iterations can't tell apart."""
+    parts = [random_factors(np.random.default_rng(seed), *shape, 3) for seed in range(3)]
+    how = Elementwise("dare", density=0.2, seed=1)
+    expected = reference([dense(part) for part in parts], [0.3, 0.3, 0.4], how)
+    singular = np.linalg.svd(expected, compute_uv=False)
+    assert singular[6] < 1.1 * singular[7]
+    error = np.linalg.norm(dense(merged_of(parts, [0.3, 0.3, 0.4], "svd", 7, how)) - expected)
+    assert error == pytest.approx(np.linalg.norm(singular[7:]), rel=1e-6)
+
+
+def one_entry(*values: float) -> list[Factors]:
+    """ΔW of a single entry."""
+    one = np.ones((1, 1), dtype=np.float32)
+    return [Factors(one, one * np.float32(value)) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("values", "weights", "expected"),
+    [
+        ([3, -1, 1], [1, 1, 1], 6),  # the mean of 3 and 1, times the weights' sum
+        ([3, -1, 1], [1 / 3, 1 / 3, 1 / 3], 2),  # the paper's λ is 1
+        ([3, 0, 0], [0.25, 0.25, 0.5], 3),  # who is 0 takes no side
+        ([2, -1], [0.25, 0.5], 0),  # 0.5 against 0.5: no sign is elected
+        ([3, -2, 1], [0.1, 0.8, 0.1], -2),  # the sign of the weighted sum, not that of most
+        ([3, 2], [0.5, 0.5], 2.5),  # without dissent the weighted sum
+        ([3, 2], [0.5, -0.5], 3),  # a negative weight turns the sign
+    ],
+)
+def test_ties_by_worked_examples(values: list[float], weights: list[float], expected: float) -> None:
+    merged = merged_of(one_entry(*values), weights, "svd", 1, Elementwise(consensus="ties"))
+    assert dense(merged).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_dare_drops_its_share_and_keeps_the_expected_sum() -> None:
+    part = random_factors(np.random.default_rng(0), 8, 9, 2)
+    runs = [dense(merged_of([part], [1.0], "svd", 8, Elementwise("dare", density=0.4, seed=seed))) for seed in range(800)]
+    share = np.mean([np.abs(run) > 1e-4 * np.abs(dense(part)) for run in runs])
+    assert share == pytest.approx(0.4, abs=0.01)
+    assert np.linalg.norm(np.mean(runs, axis=0) - dense(part)) <= 0.06 * np.linalg.norm(dense(part))
+
+
+def test_dare_draws_anew_for_each_adapter_and_module() -> None:
+    ones = Factors(np.ones((1, 30), dtype=np.float32), np.ones((30, 1), dtype=np.float32))
+    how = Elementwise("dare", density=0.5, rescale=False, seed=3)
+    merged = merge([adapter(ones, ones), adapter(ones, ones)], [1, 1], "svd", 30, how)
+    first, second = (np.round(dense(factors)) for factors in merged.factors.values())
+    assert set(np.unique(first)) == set(np.unique(second)) == {0, 1, 2}
+    assert (first != second).mean() > 0.4
+
+
+def test_magnitude_keeps_at_least_one_entry_and_all_that_are_as_large() -> None:
+    part = Factors(np.float32([[1, 2, 3, 3]]), np.float32([[1]]))
+    for density, kept in ((0.01, [0, 0, 3, 3]), (0.5, [0, 0, 3, 3]), (0.75, [0, 2, 3, 3])):
+        np.testing.assert_allclose(
+            dense(merged_of([part], [1], "svd", 1, Elementwise("magnitude", density)))[0], kept, atol=1e-6
+        )
+
+
 # With PEFT: adapters of the pico model that PEFT itself has made and saved.
 
 ADAPTERS: dict[str, dict[str, Any]] = {
@@ -123,12 +262,14 @@ ADAPTERS: dict[str, dict[str, Any]] = {
     "wide": {"r": 6, "lora_alpha": 5},
     "rslora": {"use_rslora": True},
     "attention": {"target_modules": ["q_proj", "v_proj"]},
+    "alpha_pattern": {"alpha_pattern": {"q_proj": 16, "layers.1.mlp.up_proj": 3}},
+    "rank_pattern": {"rank_pattern": {"q_proj": 2, "layers.0.mlp.down_proj": 7}},
+    "patterns": {"use_rslora": True, "rank_pattern": {"q_proj": 2}, "alpha_pattern": {"v_proj": 3, ".*_proj": 5}},
     "dora": {"use_dora": True},
     "lora_bias": {"lora_bias": True},
     "whole_head": {"modules_to_save": ["lm_head"]},
-    "alpha_pattern": {"alpha_pattern": {"q_proj": 16}},
-    "rank_pattern": {"rank_pattern": {"q_proj": 2}},
 }
+PLAIN_LORA = [name for name in ADAPTERS if name not in ("dora", "lora_bias", "whole_head")]
 
 
 @pytest.fixture(scope="module")
@@ -163,41 +304,51 @@ def deltas_of(folder: Path, pico: Path) -> Deltas:
     return deltas(PeftModel.from_pretrained(base_model(pico), folder))
 
 
-def deltas_by_peft(folders: Sequence[Path], weights: Sequence[float], method: str, pico: Path) -> Deltas:
+def deltas_by_peft(folders: Sequence[Path], weights: Sequence[float], method: str, pico: Path, **options: Any) -> Deltas:
     """PEFT's own merge."""
     names = [folder.name for folder in folders]
     model = PeftModel.from_pretrained(base_model(pico), folders[0], adapter_name=names[0])
     for name, folder in zip(names[1:], folders[1:], strict=True):
         model.load_adapter(folder, name)
-    model.add_weighted_adapter(names, list(weights), "merged", combination_type=method)
+    model.add_weighted_adapter(names, list(weights), "merged", combination_type=method, **options)
     return deltas(model, "merged")
 
 
 @pytest.fixture(scope="module")
 def added(made: Path, pico_causal: Path) -> dict[str, Deltas]:
     """What PEFT adds for each adapter that can be merged."""
-    return {name: deltas_of(made / name, pico_causal) for name in list(ADAPTERS)[:6]}
+    return {name: deltas_of(made / name, pico_causal) for name in PLAIN_LORA}
 
 
 def weighted_sum(each: Sequence[Deltas], weights: Sequence[float]) -> Deltas:
-    return {
-        name: np.sum([weight * delta[name] for weight, delta in zip(weights, each, strict=True)], axis=0) for name in each[0]
-    }
+    """A module that an adapter doesn't change is a ΔW of 0."""
+    total: Deltas = {}
+    for weight, deltas_of_one in zip(weights, each, strict=True):
+        for name, delta in deltas_of_one.items():
+            total[name] = total.get(name, 0) + weight * delta
+    return total
 
 
-def check_equal(found: Deltas, expected: Deltas) -> None:
+def check_equal(found: Deltas, expected: Deltas, tolerance: float = 1e-6) -> None:
     assert found.keys() == expected.keys()
     assert len(found) > 0
     for name, delta in expected.items():
-        assert np.linalg.norm(found[name] - delta) <= 1e-6 * np.linalg.norm(delta), name
+        assert np.linalg.norm(found[name] - delta) <= tolerance * np.linalg.norm(delta), name
 
 
-def saved_merge(folders: Sequence[Path], weights: Sequence[float], method: str, target: Path, rank: int | None = None) -> Path:
-    save_adapter(merge([load_adapter(folder) for folder in folders], weights, method, rank), target)
+def saved_merge(
+    folders: Sequence[Path],
+    weights: Sequence[float],
+    method: str,
+    target: Path,
+    rank: int | None = None,
+    how: Elementwise = PLAIN,
+) -> Path:
+    save_adapter(merge([load_adapter(folder) for folder in folders], weights, method, rank, how), target)
     return target
 
 
-@pytest.mark.parametrize("name", list(ADAPTERS)[:6])
+@pytest.mark.parametrize("name", PLAIN_LORA)
 def test_the_factors_of_an_adapter_multiply_to_what_peft_adds(made: Path, added: dict[str, Deltas], name: str) -> None:
     factors = load_adapter(made / name).factors
     check_equal({module: dense(each) for module, each in factors.items()}, added[name])
@@ -211,13 +362,26 @@ def test_a_saved_adapter_is_the_loaded_one_for_peft(
     check_equal(deltas_of(tmp_path / "saved", pico_causal), added[name])
 
 
-@pytest.mark.parametrize("names", [["first", "second"], ["second", "rslora", "first"], ["rslora", "wide"], ["wide", "first"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["first", "second"],
+        ["second", "rslora", "first"],
+        ["rslora", "wide"],
+        ["wide", "first"],
+        ["first", "attention"],
+        ["attention", "wide"],
+        ["alpha_pattern", "rank_pattern"],
+        ["rank_pattern", "attention", "patterns"],
+        ["rank_pattern"],
+    ],
+)
 @pytest.mark.parametrize("method", ["cat", "svd"])
 def test_peft_adds_the_weighted_sum_of_what_was_merged(
     made: Path, added: dict[str, Deltas], pico_causal: Path, tmp_path: Path, names: list[str], method: str
 ) -> None:
     folders, weights = [made / name for name in names], [0.7, -0.4, 1.3][: len(names)]
-    full = sum(load_adapter(folder).factors[LAYER].rank for folder in folders)
+    full = sum(max(factors.rank for factors in load_adapter(folder).factors.values()) for folder in folders)
     target = saved_merge(folders, weights, method, tmp_path / "merged", full if method == "svd" else None)
     check_equal(deltas_of(target, pico_causal), weighted_sum([added[name] for name in names], weights))
 
@@ -234,7 +398,7 @@ def test_peft_adds_the_best_approximation_at_a_lower_rank(
         assert np.linalg.norm(found[layer] - delta) == pytest.approx(best, rel=1e-4)
 
 
-@pytest.mark.parametrize("names", [["first", "second"], ["second", "third", "first"]])
+@pytest.mark.parametrize("names", [["first", "second"], ["second", "third", "first"], ["attention", "first"]])
 def test_linear_is_pefts_linear_even_with_unequal_alphas(
     made: Path, pico_causal: Path, tmp_path: Path, names: list[str]
 ) -> None:
@@ -249,12 +413,47 @@ def test_cat_is_pefts_cat(made: Path, pico_causal: Path, tmp_path: Path) -> None
     check_equal(deltas_of(target, pico_causal), deltas_by_peft(folders, weights, "cat", pico_causal))
 
 
-@pytest.mark.parametrize(("method", "rank"), [("cat", None), ("svd", 3), ("linear", None)])
-def test_equal_merges_give_equal_bytes(made: Path, tmp_path: Path, method: str, rank: int | None) -> None:
+def test_svd_at_full_rank_is_pefts_svd(made: Path, pico_causal: Path, tmp_path: Path) -> None:
+    folders, weights = [made / "first", made / "wide", made / "rslora"], [0.7, -0.4, 1.3]
+    target = saved_merge(folders, weights, "svd", tmp_path / "merged", rank=14)
+    by_peft = deltas_by_peft(folders, weights, "svd", pico_causal, svd_rank=14)
+    check_equal(deltas_of(target, pico_causal), by_peft, tolerance=1e-5)  # PEFT decomposes in fp32
+
+
+@pytest.mark.parametrize(
+    ("how", "method", "weights"),
+    [
+        (Elementwise("magnitude", density=0.5), "magnitude_prune_svd", [0.7, 0.4, 1.3]),
+        # PEFT's weights are not divided by their sum: those of 1 give the paper's mean
+        (Elementwise("magnitude", density=0.5, consensus="ties"), "ties_svd", [1.0, 1.0, 1.0]),
+    ],
+)
+def test_picked_entries_are_those_of_peft(
+    made: Path, pico_causal: Path, tmp_path: Path, how: Elementwise, method: str, weights: list[float]
+) -> None:
+    folders = [made / name for name in ("first", "wide", "attention")]
+    own = [weight / 3 for weight in weights] if how.consensus == "ties" else weights
+    target = saved_merge(folders, own, "svd", tmp_path / "merged", rank=32, how=how)
+    by_peft = deltas_by_peft(folders, weights, method, pico_causal, svd_rank=32, density=how.density, svd_full_matrices=False)
+    check_equal(deltas_of(target, pico_causal), by_peft, tolerance=1e-5)
+
+
+WAYS = [
+    ("cat", None, PLAIN),
+    ("svd", 3, PLAIN),
+    ("linear", None, PLAIN),
+    ("svd", 3, Elementwise("dare", density=0.5, seed=1)),
+    ("svd", 3, Elementwise("magnitude", density=0.5, consensus="ties")),
+    ("svd", 3, Elementwise("dare", density=0.5, consensus="ties", seed=1)),
+]
+
+
+@pytest.mark.parametrize(("method", "rank", "how"), WAYS)
+def test_equal_merges_give_equal_bytes(made: Path, tmp_path: Path, method: str, rank: int | None, how: Elementwise) -> None:
     written = [
         {
             file.name: file.read_bytes()
-            for file in saved_merge([made / "first", made / "second"], [0.5, 0.5], method, target, rank).iterdir()
+            for file in saved_merge([made / "first", made / "second"], [0.5, 0.5], method, target, rank, how).iterdir()
         }
         for target in (tmp_path / "one", tmp_path / "two")
     ]
@@ -270,7 +469,93 @@ def test_a_merge_keeps_the_base_and_says_its_own_rank_and_scale(made: Path, tmp_
     assert after["base_model_name_or_path"] == before["base_model_name_or_path"]
 
 
-@pytest.mark.parametrize("name", ["dora", "lora_bias", "whole_head", "alpha_pattern", "rank_pattern"])
+def test_another_seed_gives_another_dare_and_nothing_else_another(made: Path, tmp_path: Path) -> None:
+    folders = [made / "first", made / "attention"]
+    for sparsify, different in (("dare", 2), ("magnitude", 1)):
+        merges = [
+            saved_merge(folders, [0.5, 0.5], "svd", tmp_path / f"{sparsify}{seed}", 3, Elementwise(sparsify, 0.5, seed=seed))
+            for seed in (1, 2)
+        ]
+        assert len({sha256_folder(merged) for merged in merges}) == different
+
+
+MERGE_IN_ANOTHER_PROCESS = """
+import sys
+from pathlib import Path
+from ecomtune.lora.adapter import load_adapter, save_adapter
+from ecomtune.lora.merging import merge
+from ecomtune.lora.task_arithmetic import Elementwise
+
+adapters = [load_adapter(Path(sys.argv[1]) / name) for name in ("first", "attention")]
+merged = merge(adapters, [0.5, 0.5], "svd", 3, Elementwise("dare", density=0.5, consensus="ties", seed=1))
+save_adapter(merged, Path(sys.argv[2]))
+"""
+
+
+def test_no_merge_depends_on_the_order_of_hashes(made: Path, tmp_path: Path) -> None:
+    for seed in ("1", "2"):
+        command = [sys.executable, "-c", MERGE_IN_ANOTHER_PROCESS, str(made), str(tmp_path / seed)]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True)
+    assert sha256_folder(tmp_path / "1") == sha256_folder(tmp_path / "2")
+
+
+def test_a_merge_of_unequal_modules_names_them_all(made: Path, tmp_path: Path) -> None:
+    target = saved_merge([made / "attention", made / "first"], [0.5, 0.5], "cat", tmp_path / "merged")
+    names = json.loads((target / "adapter_config.json").read_text())["target_modules"]
+    assert names == sorted(module.removeprefix("base_model.model.") for module in load_adapter(made / "first").factors)
+
+
+@pytest.fixture
+def recipes(made: Path, workplace: Path) -> Any:
+    """Runs the merge stage with a recipe for two adapters; gives its folder."""
+    for number, name in (("1", "first"), ("2", "wide")):
+        shutil.copytree(made / name, workplace / "models/adapters/shards/ner" / number)
+    params = load(REPOSITORY / "profiles/demo.yaml")
+
+    def merged(name: str, **recipe: Any) -> Path:
+        values = {"reads": "models/adapters/shards/ner", "weights": {"1": 0.5, "2": 0.5}, **recipe}
+        merges = Merge.model_validate({"recipes": {name: values}})
+        merge_stage(params.model_copy(update={"merge": merges}), name)
+        return Path("models/adapters/merged") / name
+
+    return merged
+
+
+def test_the_stage_merges_as_its_recipe_says(recipes: Any) -> None:
+    recipe = {"method": "svd", "rank": 5, "sparsify": "dare", "density": 0.6, "seed": 4, "consensus": "ties"}
+    folder = recipes("picked", **recipe)
+    adapters = [load_adapter(Path("models/adapters/shards/ner") / name) for name in "12"]
+    expected = merge(adapters, [0.5, 0.5], "svd", 5, Elementwise("dare", 0.6, consensus="ties", seed=4))
+    for module, factors in load_adapter(folder).factors.items():
+        np.testing.assert_array_equal(factors.a, expected.factors[module].a)
+        np.testing.assert_array_equal(factors.b, expected.factors[module].b)
+    assert json.loads((folder / "recipe.json").read_text()).items() >= recipe.items()
+
+
+def test_a_recipe_without_new_choices_is_written_as_before_them(recipes: Any) -> None:
+    assert json.loads((recipes("plain", method="cat") / "recipe.json").read_text()) == {
+        "method": "cat",
+        "rank": None,
+        "reads": "models/adapters/shards/ner",
+        "weights": {"1": 0.5, "2": 0.5},
+    }
+
+
+def test_a_model_card_tells_which_entries_were_picked() -> None:
+    demo = load(REPOSITORY / "profiles/demo.yaml")
+    choices = {"method": "svd", "rank": 16, "sparsify": "dare", "density": 0.6, "seed": 4}
+    recipe = demo.merge.recipes["ner_shards"].model_copy(update=choices)
+    told = card(demo.model_copy(update={"merge": Merge(recipes={"ner_shards": recipe})}), "merged_shards", "ner", merged=False)
+    assert "merged by method svd, sparsify dare, density 0.6, seed 4 from models/adapters/shards/ner (weights: " in told
+
+
+def test_the_order_of_a_recipes_weights_changes_nothing(recipes: Any) -> None:
+    how = {"method": "svd", "rank": 5, "sparsify": "dare", "density": 0.6, "seed": 4}
+    one, other = recipes("one", **how), recipes("other", **how, weights={"2": 0.5, "1": 0.5})
+    assert sha256_folder(one) == sha256_folder(other)
+
+
+@pytest.mark.parametrize("name", ["dora", "lora_bias", "whole_head"])
 def test_an_adapter_that_is_more_than_its_factors_is_refused(made: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"adapters.*/{name}"):
         load_adapter(made / name)
@@ -313,11 +598,17 @@ def test_adapters_of_different_bases_are_refused(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["cat", "svd", "linear"])
-def test_adapters_of_different_target_modules_are_refused(method: str) -> None:
-    more = adapter(SMALL.factors["layer0"], SMALL.factors["layer0"])
-    for pair in ([SMALL, more], [more, SMALL]):
-        with pytest.raises(UserError, match=r"layer1.*same target modules"):
-            merge(pair, [1, 1], method)
+def test_modules_of_unequal_shapes_are_refused(method: str) -> None:
+    other = adapter(random_factors(RNG, 5, 6, 2))
+    with pytest.raises(UserError, match=r"layer0 is \(5, 4\) in one adapter and \(5, 6\) in another; train them on one base"):
+        merge([SMALL, other], [1, 1], method)
+
+
+@pytest.mark.parametrize("how", [Elementwise("dare", density=0.5), Elementwise(consensus="ties")])
+@pytest.mark.parametrize(("method", "rank"), [("cat", None), ("linear", None), ("svd", None)])
+def test_picked_entries_take_method_svd_and_a_rank(method: str, rank: int | None, how: Elementwise) -> None:
+    with pytest.raises(UserError, match="full rank, to be compressed; set method svd and a rank"):
+        merge([SMALL, SMALL], [1, 1], method, rank, how)
 
 
 @pytest.mark.parametrize("weights", [[1.0], [1.0, 1.0, 1.0], []])

@@ -223,16 +223,41 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("models.tiny.name", "", "models.tiny: source package needs the key name"),
         ("models.tiny.sha256", "", "models.tiny: source package needs the key sha256"),
         ("models.small.sha256", "abc", "models.small.sha256: String should match pattern"),
+        ("models.small.name", "tiny", "models.small: name doesn't go with source folder; remove it"),
+        ("models.small.licence", "", "models.small.licence: String should have at least 1 character"),
+        ("train.shared.alpha", True, "train.shared.alpha: must be a number, not true or false"),
+        ("train.shared.share_prefix", 1, "train.shared.share_prefix: must be true or false"),
+        ("merge.recipes.tasks.weights", {"ner": True}, "merge.recipes.tasks.weights: ner must be a number, not true or false"),
         ("models.small.source", "git", "models.small.source: Input should be 'package', 'hub' or 'folder'"),
         ("train.adapters.ner_1.shard", [0, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.shard", [3, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.tasks", [], "train.adapters.ner_1.tasks: Tuple should have at least 1 item"),
         ("merge.recipes.ner_shards.rank", 8, "merge.recipes.ner_shards: rank goes with method svd, and only with it"),
         ("merge.recipes.tasks.method", "cat", "merge.recipes.tasks: rank goes with method svd, and only with it"),
+        ("merge.recipes.tasks.rank", None, "merge.recipes.tasks: rank goes with method svd, and only with it; add one"),
         ("merge.recipes.tasks.weights", {}, "merge.recipes.tasks.weights: Dictionary should have at least 1 item"),
+        ("merge.recipes.tasks.density", 0.5, "merge.recipes.tasks: density goes with sparsify; set sparsify to magnitude or"),
+        ("merge.recipes.tasks.rescale", False, "merge.recipes.tasks: rescale goes with sparsify; set sparsify to magnitude or"),
+        ("merge.recipes.tasks.seed", 1, "merge.recipes.tasks: seed goes with sparsify dare, since nothing else is drawn"),
+        ("merge.recipes.tasks.sparsify", "dare", "merge.recipes.tasks: sparsify dare needs density, the share of ΔW that it"),
+        (
+            "merge.recipes.tasks.sparsify",
+            "random",
+            "merge.recipes.tasks.sparsify: Input should be 'none', 'magnitude' or 'dare'",
+        ),
+        (
+            "merge.recipes.ner_shards.consensus",
+            "ties",
+            "merge.recipes.ner_shards: sparsify and consensus don't go with method cat",
+        ),
         ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
         ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
-        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner, or encoder_NAME/ner"),
+        ("baselines.encoder_ner.out", "encoders/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "encoder_a/b/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.out", "floor/ner", "baselines.encoder_ner: out must be encoder/ner"),
+        ("baselines.encoder_ner.method", "majority", "baselines.encoder_ner: method goes with family floor; remove it"),
+        ("baselines.floor_relevance.method", "most", "baselines.floor_relevance.method: Input should be 'tfidf', 'majority'"),
         ("train.shared.warmup", 1, "train.shared.warmup: Input should be less than 1"),
         ("systems.mixed.shots", 3, "systems.mixed: shots go with kind prompt"),
         (
@@ -417,6 +442,35 @@ def test_an_adapters_own_setting_is_checked(tmp_path: Path, override: dict[str, 
     assert refusal_of(tmp_path, place, override) == f"{place}.{sentence}"
 
 
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"sparsify": "dare", "density": 0.5, "seed": 3},
+        {"sparsify": "magnitude", "density": 1, "rescale": True, "consensus": "ties"},
+        {"consensus": "ties"},
+    ],
+)
+def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> None:
+    values = valid()
+    values["merge"]["recipes"]["tasks"] |= choices
+    assert load_text(tmp_path, dump(values)).merge.recipes["tasks"].model_dump().items() >= choices.items()
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"sparsify": "dare", "density": 0.0}, "density: Input should be greater than 0"),
+        ({"sparsify": "dare", "density": 1.1}, "density: Input should be less than or equal to 1"),
+        ({"sparsify": "magnitude", "density": 0.5, "seed": 3}, "seed goes with sparsify dare, since nothing else is drawn"),
+        ({"method": "linear", "sparsify": "dare", "density": 0.5}, "sparsify and consensus don't go with method linear; set"),
+    ],
+)
+def test_a_recipes_choices_that_do_not_fit_together_are_refused(tmp_path: Path, choices: dict[str, Any], sentence: str) -> None:
+    values = valid()
+    values["merge"]["recipes"]["tasks"] |= choices
+    assert refusal(tmp_path, dump(values)).removeprefix("merge.recipes.tasks")[1:].strip().startswith(sentence)
+
+
 def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> None:
     values = valid()
     values["train"]["adapters"]["ner"]["settings"] = {"rank": 4, "share_prefix": False}
@@ -467,6 +521,51 @@ def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_refused_with_the_command_that_writes_it(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match=r"is missing; run in the repository's root, or write it with: ecomtune profile demo"):
         load(tmp_path / name)
+
+
+def test_several_floors_of_a_task_are_several_systems(tmp_path: Path) -> None:
+    values = valid()
+    values["baselines"]["guess"] = {
+        "family": "floor",
+        "method": "majority",
+        "task": "relevance",
+        "out": "floor_guess/relevance",
+    }
+    values["systems"]["guess"] = {"kind": "baseline", "reads": "models/baselines/floor_guess", "tasks": ["relevance"]}
+    params = load_text(tmp_path, dump(values))
+    found = [model_of(params.systems[name], "relevance", params) for name in ("floor", "guess")]
+    assert found == ["models/baselines/floor/relevance", "models/baselines/floor_guess/relevance"]
+
+
+@pytest.mark.parametrize(
+    ("section", "item", "out"),
+    [
+        ("baselines", "floor_relevance", "models/baselines/floor/relevance"),
+        ("train.adapters", "ner", "models/adapters/single/ner"),
+    ],
+)
+def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, section: str, item: str, out: str) -> None:
+    values = valid()
+    section_of(values, section)["again"] = section_of(values, section)[item]
+    assert refusal(tmp_path, dump(values)) == f"two items write {out}; give each an out of its own"
+
+
+@pytest.mark.parametrize("kind", ["encoder", "seq2seq"])
+def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: Path, kind: str) -> None:
+    values = valid()
+    values["models"]["small"]["kind"] = kind
+    values["tasks"]["description"] = {**values["tasks"]["relevance"]}
+    del values["baselines"]["encoder_ner"], values["systems"]["encoder"]
+    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "small"}
+    assert load_text(tmp_path, dump(values)).models["small"].kind == kind
+    values["baselines"]["t5"]["model"] = "tiny"
+    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small); add it there"
+    assert refusal(tmp_path, dump(values)).startswith(told)
+
+
+def test_an_encoder_baseline_takes_no_seq2seq_model(tmp_path: Path) -> None:
+    told = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
+    assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(told)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_the_pico_profile_has_every_kind_of_stage_and_at_most_twelve(clone: Path
 def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     outs = [out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
-    assert len(outs) == 13
+    assert len(outs) == 14
     assert all((clone / out).exists() for out in outs)
 
 
@@ -80,6 +80,36 @@ def test_metrics_are_readable_from_git_alone_and_have_counts_and_intervals(clone
     committed = json.loads(run(clone, "git", "show", "HEAD:metrics/floor.json").stdout)["relevance"]
     low, high = committed["macro_f1_ci"]  # dvc shows no lists
     assert low <= committed["macro_f1"] == scores["macro_f1"] <= high
+
+
+def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone: Path) -> None:
+    summary = json.loads((clone / "reports/summary.json").read_text())
+    names = ["shards/relevance/1", "shards/relevance/2", "merged/relevance_shards"]
+    assert summary["similarity"]["adapters"] == names
+    assert len(summary["similarity"]["pairs"]) == 3 and len(summary["similarity"]["modules"]) == 14
+    for pair in summary["similarity"]["pairs"]:
+        assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
+    assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot
+    assert sorted(file.name for file in (clone / "plots/compare").iterdir()) == ["similarity.png", "systems.png"]
+
+
+def test_a_study_without_adapters_is_compared_too(clone: Path, tmp_path: Path) -> None:
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    params["train"]["adapters"], params["merge"]["recipes"] = {}, {}
+    params["systems"] = {"floor": params["systems"]["floor"]}
+    (clone / "models/adapters").rename(tmp_path / "adapters")
+    try:
+        run(clone, "git", "checkout", "-q", "models/adapters")  # as in a clone that has never trained
+        (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        done = run(clone, "dvc", "repro")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stages_to_run(done.stdout) == {"compare"}
+        assert json.loads((clone / "reports/summary.json").read_text())["similarity"]["pairs"] == []
+    finally:
+        shutil.rmtree(clone / "models/adapters", ignore_errors=True)
+        (tmp_path / "adapters").rename(clone / "models/adapters")
+        run(clone, "git", "checkout", "-q", ".")
+        run(clone, "dvc", "checkout", "-q")
 
 
 def test_an_experiment_trains_with_the_changed_parameter_and_shows_in_metrics_diff(clone: Path) -> None:
@@ -310,3 +340,55 @@ def test_an_adapter_that_was_not_trained_here_is_not_exported(clone: Path, tmp_p
     finally:
         (tmp_path / "away").rename(adapter)
     assert done.returncode == 1 and "models/adapters/merged/relevance_shards isn't there; run dvc repro" in done.stderr
+
+
+def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
+    shown = run(clone, "dvc", "plots", "show")
+    assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
+    drawn = (clone / "dvc_plots/index.html").read_text()
+    tables = [f"plots/compare/confusion/relevance/{system}.csv" for system in ("floor", "merged_shards")]
+    pictures = ["plots/compare/merges.png", "plots/compare/systems.png"]
+    assert all(name in drawn for name in [*tables, *pictures]) and drawn.count("vegaEmbed(") == len(tables)
+    edit(clone, "bootstrap: 100", "bootstrap: 170")
+    try:
+        assert run(clone, "dvc", "repro").returncode == 0
+        commit(clone, "Draw more resamples")
+        done = run(clone, "dvc", "plots", "diff", "HEAD~1", "HEAD", "--json")
+        found = json.loads(done.stdout)
+        assert sorted(found) == ["data"], found
+        revisions = {name: {each for plot in plots for each in plot["revisions"]} for name, plots in found["data"].items()}
+        assert sorted(revisions) == [*tables, *pictures] and set(map(len, revisions.values())) == {2}
+    finally:
+        run(clone, "git", "reset", "-q", "--hard", "HEAD~1")
+        run(clone, "dvc", "checkout", "-q")
+        shutil.rmtree(clone / "dvc_plots", ignore_errors=True)
+    assert run(clone, "git", "status", "--porcelain").stdout == ""
+
+
+def test_the_page_of_a_run_has_every_system_and_test_row_and_is_held_by_dvc(clone: Path) -> None:
+    page = (clone / "reports/index.html").read_text()
+    (data,) = re.findall(r'type="application/json">(.*?)</script>', page, re.DOTALL)
+    (task,) = json.loads(data)["tasks"]
+    scores = json.loads((clone / "metrics/floor.json").read_text())["relevance"]
+    assert task["cells"]["floor"]["value"] == scores["macro_f1"] and set(task["cells"]) == {"floor", "merged_shards"}
+    examples = [json.loads(line) for line in (clone / "data/examples/relevance/test.jsonl").read_text().splitlines()]
+    assert [row["fields"] for row in task["rows"]] == [example["fields"] for example in examples]
+    outs = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]["compare"]["outs"]
+    assert "reports/index.html" in [out["path"] for out in outs]
+
+
+@pytest.mark.parametrize("system", ["floor", "merged_shards"])
+def test_a_trained_system_answers_own_inputs_as_it_answered_the_test_rows(clone: Path, tmp_path: Path, system: str) -> None:
+    examples, predictions = (  # in another order, so that no answer is one that is remembered
+        [json.loads(line) for line in (clone / f"data/{file}").read_text().splitlines()][::-1]
+        for file in ("examples/relevance/test.jsonl", f"predictions/{system}/relevance.jsonl")
+    )
+    inputs = tmp_path / "inputs.jsonl"
+    inputs.write_text("".join(f"{json.dumps(example['fields'])}\n" for example in examples))
+    done = run(clone, "ecomtune", "predict", "--task", "relevance", "--system", system, "--file", str(inputs))
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [
+        {**example["fields"], **{name: prediction[name] for name in ("answer", "parsed", "valid")}}
+        for example, prediction in zip(examples, predictions, strict=True)
+    ]
+    assert run(clone, "git", "status", "--porcelain").stdout == ""

@@ -127,6 +127,11 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
     )
     assert "| floor | 0.500 (0.400–0.600), n 12, invalid 1 |" in text
     assert "- relevance: floor is significantly better than single (+0.100, 0.050 to 0.150, p 0.0200)\n" in text
+    answers = (project / "results/wide/ANSWERS.md").read_text()
+    assert "[ANSWERS.md](ANSWERS.md)" in text and answers.startswith(
+        "# Answers to the study's six questions\n\n**Made-up data:**"
+    )
+    assert answers.count("\n## ") == 6 and "Within one task: not measured (" in answers
     assert (project / "results/wide/summary.json").read_bytes() == (project / "reports/summary.json").read_bytes()
     for name in ("params.yaml", "metrics/floor.json", "metrics/merged_shards.json"):
         assert (project / "results/wide" / name).read_bytes() == (project / name).read_bytes()

@@ -11,9 +11,9 @@ from ecomtune.params import Params, load
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.sections import Adapter, System
 from ecomtune.stages import pick
-from ecomtune.stages.predict import demonstrations_of
 from ecomtune.stages.predict import main as predict
 from ecomtune.stages.train import training_rows
+from ecomtune.systems import demonstrations_of
 from tests.scratch_clone import REPOSITORY
 
 ROWS = 7

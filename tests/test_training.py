@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ecomtune import runtime, tasks
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.encoding import encode_example
 from ecomtune.errors import UserError
 from ecomtune.files import output_folder
 from ecomtune.lora.shared_prefix import SharedPrefixLora
-from ecomtune.lora.training import save_trained, train_adapter
+from ecomtune.lora.training import Trained, save_trained, train_adapter
 from ecomtune.records import Example
 from ecomtune.sections import Training
 
@@ -78,25 +80,37 @@ RELEVANCE = [example("relevance", number) for number in range(12)]
 NER = [example("ner", number) for number in range(12)]
 
 
-def save(model: SharedPrefixLora, folder: str) -> Path:
+def fit(examples: Sequence[Example], validation: Sequence[Example] = (), seed: int = 5, **changes: Any) -> Trained:
+    """Train as the stage does, without a checkpoint."""
+    with tempfile.TemporaryDirectory() as scratch:
+        settings = SETTINGS.model_copy(update=changes)
+        return train_adapter(examples, validation, BASE, settings, seed, Checkpoints(Path(scratch)))
+
+
+def save(trained: Trained, folder: str) -> Path:
     with output_folder(Path(folder)) as new:
-        save_trained(model, new)
+        save_trained(trained, new)
     return Path(folder)
 
 
 def train(examples: Sequence[Example], folder: str, seed: int = 5, **changes: Any) -> Path:
     """Train and save as the stage does."""
-    return save(train_adapter(examples, BASE, SETTINGS.model_copy(update=changes), seed), folder)
+    return save(fit(examples, seed=seed, **changes), folder)
 
 
 @pytest.fixture(scope="module")
-def model(home: Path) -> SharedPrefixLora:
-    return train_adapter(RELEVANCE, BASE, SETTINGS, seed=5)
+def fitted(home: Path) -> Trained:
+    return fit(RELEVANCE)
 
 
 @pytest.fixture(scope="module")
-def trained(model: SharedPrefixLora) -> Path:
-    return save(model, "models/adapters/single/relevance")
+def model(fitted: Trained) -> SharedPrefixLora:
+    return fitted.model
+
+
+@pytest.fixture(scope="module")
+def trained(fitted: Trained) -> Path:
+    return save(fitted, "models/adapters/single/relevance")
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:
@@ -155,7 +169,7 @@ def test_another_seed_gives_other_weights(trained: Path) -> None:
 
 
 def test_a_saved_adapter_is_a_plain_peft_folder(model: SharedPrefixLora, trained: Path) -> None:
-    assert sorted(bytes_of(trained)) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert sorted(bytes_of(trained)) == ["adapter_config.json", "adapter_model.safetensors", "training.json"]
     ids = torch.tensor([[5, 300, 17, 44, 8]])
     with torch.no_grad():
         expected = model.get_base_model().eval()(input_ids=ids).logits
@@ -204,29 +218,29 @@ def test_more_epochs_lower_the_loss_further(trained: Path) -> None:
 
 def test_a_training_without_rows_is_refused() -> None:
     with pytest.raises(UserError, match="there are no training examples"):
-        train_adapter([], BASE, SETTINGS, 7)
+        fit([])
 
 
 def test_a_training_that_diverges_is_refused() -> None:
     rows = [example("ner", number) for number in range(8)]
     with pytest.raises(UserError, match=r"the training has diverged: .* lower train.shared.learning_rate"):
-        train_adapter(rows, BASE, SETTINGS.model_copy(update={"learning_rate": 1e38, "epochs": 9}), 7)
+        fit(rows, learning_rate=1e38, epochs=9)
 
 
 def test_a_row_that_is_too_long_stops_training_with_its_id() -> None:
     with pytest.raises(UserError, match=r"relevance-0: .*max_length 20\b"):
-        train_adapter(RELEVANCE, BASE, SETTINGS.model_copy(update={"max_length": 20}), seed=5)
+        fit(RELEVANCE, max_length=20)
 
 
 def test_a_row_over_the_token_budget_stops_training_with_its_id() -> None:
     with pytest.raises(UserError, match=r"relevance-\d+: .*token_budget 20\b"):
-        train_adapter(RELEVANCE, BASE, SETTINGS.model_copy(update={"token_budget": 20}), seed=5)
+        fit(RELEVANCE, token_budget=20)
 
 
 def test_a_row_with_an_empty_target_stops_training_with_its_id() -> None:
     rows = [*RELEVANCE[:3], RELEVANCE[3].model_copy(update={"target": ""})]
     with pytest.raises(UserError, match="relevance-3: its target is empty"):
-        train_adapter(rows, BASE, SETTINGS, seed=5)
+        fit(rows)
 
 
 def test_training_leaves_nothing_in_the_scratch_folder(trained: Path) -> None:
@@ -242,7 +256,7 @@ def threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("threads")
 def test_training_takes_the_number_of_threads_from_its_settings() -> None:
-    train_adapter(RELEVANCE[:1], BASE, SETTINGS.model_copy(update={"threads": 2, "epochs": 1}), seed=5)
+    fit(RELEVANCE[:1], threads=2, epochs=1)
     assert torch.get_num_threads() == 2
 
 
@@ -265,9 +279,59 @@ def test_four_bits_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(
         UserError, match=r"train\.shared\.quantization: nf4 needs a CUDA GPU, and there is none; set it to none"
     ):
-        train_adapter(RELEVANCE[:1], BASE, SETTINGS.model_copy(update={"quantization": "nf4"}), seed=5)
+        fit(RELEVANCE[:1], quantization="nf4")
 
 
 def test_a_max_length_beyond_the_context_is_refused() -> None:
     with pytest.raises(UserError, match=r"train\.shared\.max_length 4096 is beyond the model's context of 2048; lower it"):
-        train_adapter(RELEVANCE[:1], BASE, SETTINGS.model_copy(update={"max_length": 4096}), seed=5)
+        fit(RELEVANCE[:1], max_length=4096)
+
+
+def test_the_record_holds_what_was_learnt_and_the_losses(trained: Path) -> None:
+    record = json.loads((trained / "training.json").read_text())
+    assert record["rows"] == 36 and record["steps"] == 9 and [step for step, _ in record["loss"]] == list(range(1, 10))
+    assert record["loss"][-1][1] < record["loss"][0][1]
+    assert record["trained_parameters"] == sum(weight.numel() for weight in weights_of(trained).values())
+    assert record["validation"] == []
+    alone = fit(RELEVANCE, share_prefix=False).record["tokens"]
+    assert 0 < record["tokens"] < alone
+
+
+def test_validation_losses_are_those_of_plain_transformers_after_each_epoch() -> None:
+    alike = [RELEVANCE[0], RELEVANCE[2]]  # of one target, so that a mean of rows is one of tokens
+    made = fit(RELEVANCE, [*alike, NER[0]], epochs=2)
+    folder = save(made, "validated")
+    assert [noted["step"] for noted in made.record["validation"]] == [3, 6]
+    last = made.record["validation"][-1]
+    assert last["relevance"] == pytest.approx(plain_loss(folder, alike), abs=2e-4)
+    assert last["ner"] == pytest.approx(plain_loss(folder, NER[:1]), abs=2e-4)
+
+
+def test_looking_at_validation_rows_changes_no_weight(trained: Path) -> None:
+    looked = save(fit(RELEVANCE, NER[:2]), "looked")
+    assert (looked / "adapter_model.safetensors").read_bytes() == (trained / "adapter_model.safetensors").read_bytes()
+
+
+def test_without_progress_training_stops_and_takes_the_best_epochs_weights() -> None:
+    other = [row.model_copy(update={"target": "zebra crossing"}) for row in RELEVANCE[:3]]  # learning the rest unlearns these
+    made = fit(RELEVANCE, other, epochs=12, patience=2, learning_rate=0.05)
+    losses = [noted["relevance"] for noted in made.record["validation"]]
+    assert losses[-3] == min(losses) and len(losses) < 12
+    assert plain_loss(save(made, "stopped"), other) == pytest.approx(min(losses), rel=1e-3)
+
+
+def test_patience_without_validation_rows_is_refused() -> None:
+    with pytest.raises(UserError, match=r"train\.shared\.patience needs validation rows"):
+        fit(RELEVANCE, patience=1)
+
+
+def test_chosen_modules_alone_are_trained() -> None:
+    weights = weights_of(train(RELEVANCE, "chosen", epochs=1, target_modules=("q_proj", "v_proj")))
+    assert {name.split(".")[-3] for name in weights} == {"q_proj", "v_proj"}
+
+
+def test_rank_stabilized_scaling_and_dora_are_written_for_plain_peft() -> None:
+    for folder, option, changes in (("rs", "use_rslora", {"rslora": True}), ("dora", "use_dora", {"dora": True})):
+        made = train(RELEVANCE, folder, **changes)
+        assert json.loads((made / "adapter_config.json").read_text())[option] is True
+        assert plain_loss(made, RELEVANCE) < 0.85 * plain_loss(None, RELEVANCE)

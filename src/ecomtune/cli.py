@@ -127,6 +127,28 @@ def table() -> None:
 
 
 @app.command()
+def answers(
+    markdown: Annotated[bool, typer.Option(help="as Markdown text, for a file or a comment")] = False,
+) -> None:
+    """Print what the current run answers to the study's six questions, with figures, intervals and paired tests."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    from ecomtune.freshness import problems
+    from ecomtune.params import load
+    from ecomtune.report import questions
+    from ecomtune.report.study import read_study
+
+    page = questions.page(read_study(load()))
+    for problem in problems(Path(), left_over=False)[:1]:
+        page = f"**These answers are stale:** {problem}\n\n{page}"
+    if markdown:
+        print(page, end="")
+    else:
+        Console().print(Markdown(page))
+
+
+@app.command()
 def curve(
     parameter: Annotated[str, typer.Argument(help="a number of params.yaml, as in tasks.ner.train_size")],
     task: Annotated[str, typer.Argument(help="the task whose main metric is drawn")],
@@ -141,11 +163,33 @@ def curve(
     from ecomtune.report.revisions import WORKSPACE, run_at
 
     metric = tasks.load(task).main_metric
-    curves = report.learning_curves(report.runs(), run_at(WORKSPACE).params, parameter, task)
+    curves = report.learning_curves(list(report.runs().values()), run_at(WORKSPACE).params, parameter, task)
     drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(drawn))
     report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
     Console().print(report.table(curves, parameter, f"{task}: {metric}"))
+
+
+@app.command()
+def experiments() -> None:
+    """Print this commit's dvc experiments side by side: the parameters and main metrics in which they differ."""
+    from rich.console import Console
+
+    from ecomtune.report import curve as report
+    from ecomtune.report.experiments import table as side_by_side
+
+    Console().print(side_by_side(report.runs()))
+
+
+@app.command()
+def sweep(
+    values: Annotated[list[str], typer.Option("--set-param", "-S", help="a parameter's values, as in train.shared.rank=4,8")],
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; each has a GPU of its own")] = 1,
+) -> None:
+    """Queue a dvc experiment for each combination of values, and run them all."""
+    from ecomtune import sweep as sweeping
+
+    sweeping.sweep(values, jobs, print)
 
 
 @app.command()
@@ -160,6 +204,25 @@ def pr_report(
     print(pull_request.report(base))
     for problem in found:
         print(f"- **Stale:** {problem}")
+
+
+@app.command()
+def predict(
+    task: Annotated[str, typer.Option(help="a task that the system answers")],
+    system: Annotated[str, typer.Option(help="a system of params.yaml that has been trained")],
+    texts: Annotated[list[str] | None, typer.Argument(help="inputs of a task with one field, as the queries of ner")] = None,
+    field: Annotated[list[str] | None, typer.Option(help="NAME=VALUE, a field of one input; several times for several")] = None,
+    file: Annotated[Path | None, typer.Option(help="JSON lines of fields, or plain lines where the task has one field")] = None,
+) -> None:
+    """Answer inputs of your own with a trained system: JSON lines on standard output; without any, standard input is read."""
+    from ecomtune import predict as predicting
+    from ecomtune.params import load
+
+    params = load()
+    asked = predicting.task_of(params, system, task)
+    inputs = predicting.as_inputs(asked, texts or [], field or [], file)
+    for told in predicting.predict(params, system, asked, inputs):
+        print(json.dumps(told, ensure_ascii=False))
 
 
 @app.command()

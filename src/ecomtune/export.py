@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, writing
 from ecomtune.files import dump_json, read_json
 from ecomtune.lora.adapter import CONFIG
 from ecomtune.params import Params, model_of
@@ -31,7 +31,8 @@ def export(params: Params, system: str, task: str, folder: Path, merged: bool) -
         made = Path(work) / folder.name
         made.mkdir()
         if merged:
-            _write_merged(adapter, made, params.train.shared.threads)
+            with writing(folder):
+                _write_merged(adapter, made, params.train.shared.threads)
         else:
             _write_adapter(adapter, made, model)
         (made / "README.md").write_text(card(params, system, task, merged), encoding="utf-8")
@@ -114,7 +115,9 @@ def _made(params: Params, adapter: str) -> str:
             return f"LoRA on {', '.join(each.tasks)}: " + ", ".join(f"{name} {settings[name]}" for name in names)
     recipe = params.merge.recipes[adapter.removeprefix("models/adapters/merged/")]
     weights = ", ".join(f"{name} {weight:g}" for name, weight in recipe.weights.items())
-    return f"merged by method {recipe.method} from {recipe.reads} (weights: {weights})"
+    picked = recipe.model_dump(include={"sparsify", "density", "rescale", "consensus", "seed"}, exclude_defaults=True)
+    method = ", ".join([recipe.method, *(f"{key} {value}" for key, value in picked.items())])
+    return f"merged by method {method} from {recipe.reads} (weights: {weights})"
 
 
 def _metrics(system: str, task: str, confidence: float) -> list[str]:

@@ -34,6 +34,9 @@ class Params(Section):
             if name not in known:
                 have = ", ".join(known) or "none"
                 raise ValueError(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name")
+        written = outs(self)
+        if twice := [out for out in written if written.count(out) > 1]:
+            raise ValueError(f"two items write {twice[0]}; give each an out of its own")
         for key, adapter in self.train.adapters.items():
             where = f"train.adapters.{key}"
             if adapter.shard is not None and not 1 <= adapter.shard[0] <= adapter.shard[1]:
@@ -41,6 +44,10 @@ class Params(Section):
             expected = f"data/examples/{adapter.tasks[0]}" if len(adapter.tasks) == 1 else "data/examples"
             if adapter.reads != expected:
                 raise ValueError(f"{where}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
+            if adapter.mix and len(adapter.tasks) == 1:
+                raise ValueError(f"{where}.mix: there is one task only, nothing to mix; remove it")
+            if adapter.mix and adapter.mix.weights and (missing := set(adapter.tasks) - set(adapter.mix.weights)):
+                raise ValueError(f"{where}.mix.weights: task {min(missing)} has no weight; add it")
             if "model" in adapter.settings:
                 raise ValueError(f"{where}.settings.model: all adapters start from train.shared.model; remove it here")
             try:
@@ -52,7 +59,9 @@ class Params(Section):
 
 def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str]]:
     """Every place that names something: the place, the name, the names that there are, and where those stand."""
-    causal, encoders = ([n for n, model in params.models.items() if model.kind == kind] for kind in ("causal", "encoder"))
+    causal, encoders, seq2seq = (
+        [n for n, model in params.models.items() if model.kind == kind] for kind in ("causal", "encoder", "seq2seq")
+    )
     adapters = [f"models/adapters/{adapter.out}" for adapter in params.train.adapters.values()]
     for key, dataset in params.datasets.items():
         yield f"datasets.{key}.reader", dataset.reader, modules_with("TASKS", "datasets"), "src/ecomtune/datasets"
@@ -63,13 +72,18 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
     for key, adapter in params.train.adapters.items():
         yield from ((f"train.adapters.{key}", name, params.tasks, "tasks") for name in adapter.tasks)
         yield from ((f"train.adapters.{key}.limit", name, adapter.tasks, "its tasks") for name in adapter.limit)
+        weights = adapter.mix.weights if adapter.mix else {}
+        yield from ((f"train.adapters.{key}.mix.weights", name, adapter.tasks, "its tasks") for name in weights)
     for key, recipe in params.merge.recipes.items():
+        searched = recipe.search.tasks if recipe.search else ()
+        yield from ((f"merge.recipes.{key}.search.tasks", name, params.tasks, "tasks") for name in searched)
         for name in recipe.weights:
             yield f"merge.recipes.{key}.weights", f"{recipe.reads}/{name}", adapters, "the outs of train.adapters"
     for key, baseline in params.baselines.items():
         yield f"baselines.{key}.task", baseline.task, params.tasks, "tasks"
         if baseline.model is not None:
-            yield f"baselines.{key}.model", baseline.model, encoders, "models of kind encoder"
+            known, kinds = (encoders, "encoder") if baseline.family == "encoder" else (encoders + seq2seq, "encoder or seq2seq")
+            yield f"baselines.{key}.model", baseline.model, known, f"models of kind {kinds}"
     for key, system in params.systems.items():
         if system.kind == "recorded" and (table := _own_table(params, system.tasks[0])):
             yield f"systems.{key}", f"answer_{key}", table.columns, "the columns of its data set"

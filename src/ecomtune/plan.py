@@ -20,6 +20,7 @@ from rich.table import Table
 
 from ecomtune.encoding import common_prefix_length
 from ecomtune.files import read_json
+from ecomtune.mixing import row_counts
 from ecomtune.params import Params, model_of
 from ecomtune.sections import Endpoint, Model, System
 
@@ -162,6 +163,7 @@ def _trainings(study: _Study) -> Iterator[Step]:
         settings = params.train.settings_of(name)
         rows = {task: min(params.tasks[task].train_size, adapter.limit.get(task, 10**12)) for task in adapter.tasks}
         shares = adapter.shard[1] if adapter.shard else 1
+        rows = row_counts(rows, adapter.mix) if adapter.mix else rows
         learnt = sum(rows.values()) // shares * settings.epochs
         of_rows = {task: study.row(task) for task in adapter.tasks}
         # a batch runs the instruction that its rows share once

@@ -1,4 +1,4 @@
-"""What every process that computes with torch sets first."""
+"""What every process that computes with torch sets first, and which of several processes it is."""
 
 from __future__ import annotations
 
@@ -17,3 +17,19 @@ def prepare(threads: int) -> None:
     torch.set_num_threads(threads)
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+
+
+def is_main_process() -> bool:
+    """Whether this process is the only one, or the first of those that torchrun or accelerate started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def world_size() -> int:
+    """The number of processes that were started to train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def forget_other_processes() -> None:
+    """Let libraries work in this process alone, however many were started."""
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "ACCELERATE_USE_FSDP"):
+        os.environ.pop(name, None)

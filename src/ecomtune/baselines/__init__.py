@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ecomtune.answer_cache import remembered
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
 from ecomtune.records import Example
@@ -19,19 +20,27 @@ from ecomtune.runtime import prepare
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
+#: The module of each family, or method of family floor, for each kind of answer.
 _MODULES = {
     ("encoder", "label"): "encoder_classifier",
     ("encoder", "tags"): "encoder_tagger",
     ("seq2seq", "text"): "seq2seq",
     ("floor", "label"): "bag_of_words",
     ("floor", "text"): "lead_sentence",
+    ("tfidf", "label"): "bag_of_words",
+    ("majority", "label"): "majority",
+    ("majority", "tags"): "majority",
+    ("lead", "text"): "lead_sentence",
+    ("title", "text"): "copied_title",
 }
 
 
-def _module(family: str, task: Task) -> ModuleType:
-    name = _MODULES.get((family, task.decoder))
+def _module(settings: Baseline, task: Task) -> ModuleType:
+    name = _MODULES.get((settings.method or settings.family, task.decoder))
     if name is None:
-        raise UserError(f"baselines: family {family} has no model for task {task.name}; choose another family")
+        way = "method" if settings.method else "family"
+        chosen = settings.method or settings.family
+        raise UserError(f"baselines: {way} {chosen} has no model for task {task.name}; choose another {way}")
     return importlib.import_module(f"ecomtune.baselines.{name}")
 
 
@@ -43,11 +52,12 @@ def fit(
     folder: Path,
     seed: int,
     threads: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Train the baseline on a task's examples and write all that answering needs into ``folder``."""
     if settings.model is not None:
         prepare(threads)  # before the module: transformers reads the environment
-    _module(settings.family, task).fit(settings, task, train, validation, folder, seed)
+    _module(settings, task).fit(settings, task, train, validation, folder, seed, checkpoints)
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int) -> list[str]:
@@ -56,7 +66,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     def ask() -> list[str]:
         if settings.model is not None:
             prepare(threads)
-        answers: list[str] = _module(settings.family, task).answer(settings, task, folder, examples)
+        answers: list[str] = _module(settings, task).answer(settings, task, folder, examples)
         return answers
 
     package = Path(__file__).parent.parent

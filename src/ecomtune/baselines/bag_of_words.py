@@ -12,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ecomtune.baselines.inputs import input_pair, labels_of
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example
@@ -21,7 +22,13 @@ from ecomtune.text import normalize
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle."""
     labels_of(train, task)

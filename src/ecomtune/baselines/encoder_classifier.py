@@ -9,25 +9,48 @@ import torch
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
 from ecomtune.baselines.inputs import input_pair, labels_of
-from ecomtune.baselines.trainer import batches, load_trained, load_with_head, train_model
+from ecomtune.baselines.trainer import (
+    Encoded,
+    batches,
+    class_weights,
+    load_trained,
+    load_with_head,
+    save,
+    train_model,
+    weighted_loss,
+)
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Train encoder and head on the examples' labels."""
     labels = labels_of(train, task)
     tokenizer, model = load_with_head(AutoModelForSequenceClassification, settings, labels, seed)
-    rows = []
-    for example in train:
-        encoded = tokenizer(*input_pair(example, task), truncation=True, max_length=settings.max_length)
-        rows.append({**encoded, "labels": labels.index(str(example.reference))})
-    train_model(model, rows, DataCollatorWithPadding(tokenizer), settings, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+
+    def rows_of(examples: Sequence[Example]) -> list[Encoded]:
+        known = [example for example in examples if str(example.reference) in labels]  # a head knows its own labels only
+        pairs = [input_pair(example, task) for example in known]
+        encoded = [tokenizer(*pair, truncation=True, max_length=settings.max_length) for pair in pairs]
+        targets = [labels.index(str(example.reference)) for example in known]
+        return [{**each, "labels": target} for each, target in zip(encoded, targets, strict=True)]
+
+    rows, held_out = rows_of(train), rows_of(validation)
+    weights = class_weights([row["labels"] for row in rows], len(labels))
+    loss = weighted_loss(weights) if settings.class_weights else None
+    collate = DataCollatorWithPadding(tokenizer)
+    record = train_model(model, rows, held_out, collate, settings, seed, checkpoints, loss)
+    save(tokenizer, model, record, folder)
 
 
 @torch.inference_mode()

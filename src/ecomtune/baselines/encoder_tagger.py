@@ -11,30 +11,54 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
-from ecomtune.baselines.trainer import batches, load_trained, load_with_head, train_model
+from ecomtune.baselines.trainer import (
+    IGNORED,
+    Encoded,
+    batches,
+    class_weights,
+    load_trained,
+    load_with_head,
+    save,
+    train_model,
+    weighted_loss,
+)
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
-IGNORED = -100
-
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Train encoder and head on the examples' tags."""
     tags = sorted({tag for example in train for tag in example.reference} | {"O"})
     tokenizer, model = load_with_head(AutoModelForTokenClassification, settings, tags, seed)
-    rows = []
-    for example in train:
-        encoded = _encode(tokenizer, texts_of(example.fields, "words"), settings.max_length)
-        labels = [IGNORED] * len(encoded["input_ids"])
-        for word, place in _first_pieces(encoded).items():
-            labels[place] = tags.index(example.reference[word])
-        rows.append({**encoded, "labels": labels})
-    train_model(model, rows, DataCollatorForTokenClassification(tokenizer), settings, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+
+    def rows_of(examples: Sequence[Example]) -> list[Encoded]:
+        rows = []
+        for example in examples:
+            encoded = _encode(tokenizer, texts_of(example.fields, "words"), settings.max_length)
+            labels = [IGNORED] * len(encoded["input_ids"])
+            for word, place in _first_pieces(encoded).items():
+                if example.reference[word] in tags:  # a head knows its own tags only
+                    labels[place] = tags.index(example.reference[word])
+            if set(labels) != {IGNORED}:  # else there is nothing to learn, and the mean of no loss is no number
+                rows.append({**encoded, "labels": labels})
+        return rows
+
+    rows, held_out = rows_of(train), rows_of(validation)
+    weights = class_weights([tag for row in rows for tag in row["labels"] if tag != IGNORED], len(tags))
+    loss = weighted_loss(weights) if settings.class_weights else None
+    collate = DataCollatorForTokenClassification(tokenizer)
+    record = train_model(model, rows, held_out, collate, settings, seed, checkpoints, loss)
+    save(tokenizer, model, record, folder)
 
 
 @torch.inference_mode()

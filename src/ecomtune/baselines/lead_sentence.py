@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.files import dump_json, write_text
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -13,7 +14,13 @@ from ecomtune.tasks.base import Task, texts_of
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
     """Nothing to learn; the folder says which field is read."""
     write_text(folder / "lead.json", dump_json({"field": task.required_fields[-1], "sentences": 1}))

@@ -1,4 +1,7 @@
-"""A seq2seq model for the text tasks: an encoder-decoder warm-started from one encoder's weights (arXiv 1907.12461)."""
+"""A seq2seq model for the text tasks: a pretrained one such as T5 or BART, or one made of an encoder's weights.
+
+From an encoder both halves are warm-started and the cross-attention between them is fresh (arXiv 1907.12461).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,19 @@ from typing import Any
 
 import torch
 from rich.progress import track
-from transformers import AutoTokenizer, DataCollatorForSeq2Seq, EncoderDecoderModel, set_seed
+from transformers import (
+    AutoConfig,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    DataCollatorForSeq2Seq,
+    EncoderDecoderModel,
+    GenerationConfig,
+    set_seed,
+)
 
 from ecomtune.baselines.inputs import input_text
-from ecomtune.baselines.trainer import batches, load_trained, model_folder, train_model
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, model_folder, save, train_model
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -19,29 +31,54 @@ from ecomtune.tasks.base import Task
 
 
 def fit(
-    settings: Baseline, task: Task, train: Sequence[Example], validation: Sequence[Example], folder: Path, seed: int
+    settings: Baseline,
+    task: Task,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    folder: Path,
+    seed: int,
+    checkpoints: Checkpoints,
 ) -> None:
-    """Train both halves and the fresh cross-attention on the examples' targets."""
-    base = str(model_folder(settings))
-    set_seed(seed)  # the cross-attention starts at random
+    """Train all weights on the examples' targets."""
+    set_seed(seed)  # a fresh cross-attention starts at random
     with reading(model_folder(settings)):
-        tokenizer = AutoTokenizer.from_pretrained(base)
-        model = EncoderDecoderModel.from_encoder_decoder_pretrained(base, base)
+        tokenizer, model, start = _load(str(model_folder(settings)))
+
+    def rows_of(examples: Sequence[Example]) -> list[Encoded]:
+        texts, targets = [input_text(example, task) for example in examples], [example.target for example in examples]
+        inputs = [tokenizer(text, truncation=True, max_length=settings.max_length) for text in texts]
+        wanted = [tokenizer(text, truncation=True, max_length=settings.max_new_tokens)["input_ids"] for text in targets]
+        # no token types: T5 and BART know none, and others take zeros for none, which they are here
+        names = ("input_ids", "attention_mask")
+        return [
+            {**{name: encoded[name] for name in names}, "labels": ids[start:]}
+            for encoded, ids in zip(inputs, wanted, strict=True)
+        ]
+
+    inputs, targets = [input_text(example, task) for example in train], [example.target for example in train]
+    _tell_cut(tokenizer, inputs, settings.max_length, f"{task.name}: inputs are cut at max_length")
+    _tell_cut(tokenizer, targets, settings.max_new_tokens, f"{task.name}: targets are cut at max_new_tokens")
+    collate = DataCollatorForSeq2Seq(tokenizer, model=model)
+    record = train_model(model, rows_of(train), rows_of(validation), collate, settings, seed, checkpoints)
+    save(tokenizer, model, record, folder)
+
+
+def _load(base: str) -> tuple[Any, Any, int]:
+    """The tokenizer, the model to train, and how many tokens of a target the model itself puts before its labels."""
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    if AutoConfig.from_pretrained(base).is_encoder_decoder:
+        model = AutoModelForSeq2SeqLM.from_pretrained(base, dtype=torch.float32)
+        own = model.generation_config
+        # its special tokens alone: beams and rules of length, as BART brings them, are no part of a greedy answer
+        names = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")
+        model.generation_config = GenerationConfig(**{name: getattr(own, name) for name in names})
+        return tokenizer, model, 0
+    model = EncoderDecoderModel.from_encoder_decoder_pretrained(base, base)
     for config in (model.config, model.generation_config):
         config.decoder_start_token_id = tokenizer.cls_token_id
         config.eos_token_id = tokenizer.sep_token_id
         config.pad_token_id = tokenizer.pad_token_id
-    rows = []
-    inputs, targets = [input_text(example, task) for example in train], [example.target for example in train]
-    _tell_cut(tokenizer, inputs, settings.max_length, f"{task.name}: inputs are cut at max_length")
-    _tell_cut(tokenizer, targets, settings.max_new_tokens, f"{task.name}: targets are cut at max_new_tokens")
-    for text, target_text in zip(inputs, targets, strict=True):
-        encoded = tokenizer(text, truncation=True, max_length=settings.max_length)
-        target = tokenizer(target_text, truncation=True, max_length=settings.max_new_tokens)["input_ids"]
-        rows.append({**encoded, "labels": target[1:]})  # the model itself puts the start token before its labels
-    train_model(model, rows, DataCollatorForSeq2Seq(tokenizer, model=model), settings, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    return tokenizer, model, 1
 
 
 def _tell_cut(tokenizer: Any, texts: Sequence[str], tokens: int, what: str) -> None:
@@ -54,7 +91,7 @@ def _tell_cut(tokenizer: Any, texts: Sequence[str], tokens: int, what: str) -> N
 @torch.inference_mode()
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The greedy answer to each example."""
-    tokenizer, model = load_trained(EncoderDecoderModel, folder)
+    tokenizer, model = load_trained(AutoModelForSeq2SeqLM, folder)
     answers: list[str] = []
     for batch in track(list(batches(examples)), description=task.name):
         texts = [input_text(example, task) for example in batch]

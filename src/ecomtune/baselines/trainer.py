@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
+from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError, reading
-from ecomtune.files import SCRATCH
+from ecomtune.files import dump_json, write_text
 from ecomtune.sections import Baseline
+from ecomtune.trainer_callbacks import Validation, history, train
 
 Encoded = dict[str, Any]
+Loss = Callable[..., Tensor]
+#: The file beside a model's weights that says how its losses went.
+RECORD = "training.json"
+#: The label of a token that no loss is computed for (PyTorch's default ignore_index).
+IGNORED = -100
 
 
 def model_folder(settings: Baseline) -> Path:
@@ -49,36 +58,87 @@ def load_trained(kind: Any, folder: Path) -> tuple[Any, PreTrainedModel]:
 def train_model(
     model: PreTrainedModel,
     rows: Sequence[Encoded],
+    held_out: Sequence[Encoded],
     collate: Callable[[list[Encoded]], Any],
     settings: Baseline,
     seed: int,
-) -> None:
+    checkpoints: Checkpoints,
+    loss: Loss | None = None,
+) -> dict[str, Any]:
     """Train all weights of ``model`` on ``rows`` (AdamW, linear decay after a tenth of warm-up, the usual BERT recipe).
 
-    Raises UserError where the training diverges.
+    From the newest whole checkpoint on; after each epoch the loss on ``held_out`` is noted, and decides where
+    ``settings.patience`` is set. ``loss`` takes the place of the model's own. Gives the training's record: its losses by step,
+    rows and weights. Raises UserError where the training diverges.
     """
     set_seed(seed)
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
-        arguments = TrainingArguments(
-            output_dir=scratch,
-            num_train_epochs=settings.epochs,
-            per_device_train_batch_size=settings.batch_size,
-            learning_rate=settings.learning_rate,
-            lr_scheduler_type="linear",
-            warmup_steps=0.1,
-            weight_decay=0.01,
-            seed=seed,
-            use_cpu=not torch.cuda.is_available(),
-            save_strategy="no",
-            logging_strategy="epoch",
-            report_to="none",
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,
-            disable_tqdm=False,  # its default follows the log level
-        )
-        Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate).train()
+    if settings.patience and not held_out:
+        raise UserError("a baseline's patience needs validation rows to stop by; raise validation_size, or set it to 0")
+    arguments = TrainingArguments(
+        output_dir=str(checkpoints.folder),
+        num_train_epochs=settings.epochs,
+        per_device_train_batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=0.1,
+        weight_decay=0.01,
+        seed=seed,
+        use_cpu=not torch.cuda.is_available(),
+        save_strategy="no",
+        logging_strategy="steps",
+        logging_steps=1,  # see trainer_callbacks.train
+        report_to="none",
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        disable_tqdm=False,  # its default follows the log level
+    )
+    trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
+    steps = -(-len(rows) // settings.batch_size)
+    ends = [steps * (epoch + 1) for epoch in range(settings.epochs)] if held_out else []
+    losses = partial(held_out_loss, model, held_out, collate, loss)
+    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder))
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return {"rows": trainer.state.global_step * settings.batch_size, "trained_parameters": parameters, **history(trainer.state)}
+
+
+@torch.no_grad()
+def held_out_loss(
+    model: PreTrainedModel, rows: Sequence[Encoded], collate: Callable[[list[Encoded]], Any], loss: Loss | None
+) -> dict[str, float]:
+    """The mean over ``rows`` of the loss that the model trains by, a batch's weighed by its rows."""
+    total = 0.0
+    model.eval()
+    for batch in batches(rows):
+        inputs = {name: value.to(model.device) for name, value in collate([dict(row) for row in batch]).items()}
+        outputs = model(**inputs)
+        total += len(batch) * float(outputs.loss if loss is None else loss(outputs, inputs["labels"]))
+    model.train()
+    return {"loss": total / len(rows)}
+
+
+def class_weights(classes: Sequence[int], number: int) -> Tensor:
+    """Weights [number] that give every class that is there the same say: n / (classes there * n of the class)."""
+    counts = torch.bincount(torch.tensor(list(classes)), minlength=number).float()
+    return torch.where(counts > 0, counts.sum() / ((counts > 0).sum() * counts.clamp(min=1)), 0.0)
+
+
+def weighted_loss(weights: Tensor) -> Loss:
+    """Cross-entropy over logits [..., C] and labels [...] with a weight for each class; IGNORED labels count nowhere."""
+
+    def loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        logits = outputs.logits.flatten(0, -2)
+        return cross_entropy(logits, labels.flatten(), weights.to(logits.device), ignore_index=IGNORED)
+
+    return loss
+
+
+def save(tokenizer: Any, model: PreTrainedModel, record: dict[str, Any], folder: Path) -> None:
+    """Write a trained model, its tokenizer and its training's record."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_text(folder / RECORD, dump_json(record))
 
 
 def batches(rows: Sequence[Any], size: int = 32) -> Iterator[Sequence[Any]]:

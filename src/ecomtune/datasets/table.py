@@ -25,7 +25,7 @@ Known faults: rows whose quotes, encoding, label, split or id is wrong, with HTM
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,11 +90,7 @@ def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
 
 def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
     """The row of one record's values by field. Raises ValueError saying why there is none."""
-    fields: dict[str, str | list[str]] = {}
-    for name in FIELDS[task]:
-        value = _field(name, values.get(name))
-        if value or name not in OPTIONAL:
-            fields[name] = value
+    fields = as_fields(FIELDS[task], values)
     reference = _reference(task, values["reference"])
     if reason := text_fault({**fields, "reference": reference}):
         raise ValueError(reason)
@@ -105,6 +101,15 @@ def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
     }
     group = _text("group", values["group"]) if "group" in values else _own_group(fields[FIELDS[task][0]])
     return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source, answers=answers)
+
+
+def as_fields(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """The fields of these names, white space evened out; optional ones that are empty are left out.
+
+    Raises ValueError where a value is no text.
+    """
+    fields = {name: _field(name, values.get(name)) for name in names}
+    return {name: value for name, value in fields.items() if value or name not in OPTIONAL}
 
 
 def _field(name: str, value: Any) -> str | list[str]:

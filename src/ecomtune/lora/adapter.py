@@ -15,6 +15,10 @@ from ecomtune.files import dump_json, read_json, write_text
 
 Matrix = NDArray[np.float32]
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+#: Options of a PEFT config with which ΔW isn't B @ A.
+UNLIKE_PRODUCT = ("use_dora", "lora_bias")
+#: What PEFT puts before a module's own name.
+PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 
 
@@ -29,6 +33,11 @@ class Factors:
     def rank(self) -> int:
         return int(self.a.shape[0])
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """[out, in] of ΔW."""
+        return int(self.b.shape[0]), int(self.a.shape[1])
+
 
 @dataclass(frozen=True)
 class Adapter:
@@ -38,13 +47,19 @@ class Adapter:
     config: dict[str, Any]
 
 
+def is_plain(folder: Path) -> bool:
+    """Whether the ΔW of the adapter in ``folder`` is the product of its factors."""
+    config = read_json(folder / CONFIG)
+    return not any(config.get(option) for option in UNLIKE_PRODUCT)
+
+
 def load_adapter(folder: Path) -> Adapter:
     """Read a plain LoRA adapter. Raises UserError where it is missing, broken or of a kind whose ΔW isn't B @ A."""
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
     with reading(folder):
         config = read_json(folder / CONFIG)
-        for option in ("use_dora", "lora_bias", "alpha_pattern", "rank_pattern"):
+        for option in UNLIKE_PRODUCT:
             if config.get(option):
                 raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
         tensors = load_file(folder / WEIGHTS)
@@ -53,18 +68,32 @@ def load_adapter(folder: Path) -> Adapter:
         raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")
     modules = sorted({name.removesuffix(_A).removesuffix(_B) for name in tensors})
     with reading(folder):
-        factors = {module: _scaled(tensors[module + _A], tensors[module + _B], config) for module in modules}
+        factors = {
+            module: _scaled(tensors[module + _A], tensors[module + _B], _alpha(module, config), config.get("use_rslora", False))
+            for module in modules
+        }
     return Adapter(factors, config)
 
 
-def _scaled(a: Matrix, b: Matrix, config: dict[str, Any]) -> Factors:
-    """Both factors in fp32, each with the root of the adapter's scale in it. Raises ValueError where they don't fit."""
-    rank, alpha = len(a), config["lora_alpha"]
+def _alpha(module: str, config: dict[str, Any]) -> float:
+    """The module's own lora_alpha where alpha_pattern gives one (its own rank is that of its factors)."""
+    alpha: float = config["lora_alpha"]
+    if pattern := config.get("alpha_pattern"):
+        from peft.utils.other import get_pattern_key  # PEFT's own reading of its patterns; importing it takes seconds
+
+        alpha = pattern.get(get_pattern_key(pattern, module.removeprefix(PREFIX)), alpha)
+    return alpha
+
+
+def _scaled(a: Matrix, b: Matrix, alpha: float, rslora: bool) -> Factors:
+    """Both factors in fp32, each with the root of the adapter's scale in it: alpha / r, or alpha / √r with rsLoRA
+    (arXiv 2312.03732). Raises ValueError where they don't fit."""
+    rank = len(a)
     if a.ndim != 2 or b.ndim != 2 or b.shape[1] != rank or alpha <= 0:
         raise ValueError(f"factors {a.shape} and {b.shape} with lora_alpha {alpha} make no adapter")
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         raise ValueError("its weights are not finite numbers")
-    root = np.float32(np.sqrt(alpha / (np.sqrt(rank) if config.get("use_rslora") else rank)))
+    root = np.float32(np.sqrt(alpha / (np.sqrt(rank) if rslora else rank)))
     return Factors(root * a.astype(np.float32), root * b.astype(np.float32))
 
 
@@ -75,13 +104,19 @@ def save_adapter(adapter: Adapter, folder: Path) -> None:
         raise ValueError(f"an adapter needs one rank, not {sorted(ranks)}")
     rank = ranks.pop()
     config = {**adapter.config, "r": rank, "lora_alpha": rank, "use_rslora": False, "lora_dropout": 0.0}
+    config |= {"rank_pattern": {}, "alpha_pattern": {}}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors_of(adapter), folder / WEIGHTS, metadata={"format": "pt"})
+    write_config(config, folder)
+
+
+def tensors_of(adapter: Adapter) -> dict[str, Matrix]:
+    """The factors by PEFT's names, in sorted order."""
     tensors = {}
     for module, factors in sorted(adapter.factors.items()):
         tensors[module + _A] = np.ascontiguousarray(factors.a)
         tensors[module + _B] = np.ascontiguousarray(factors.b)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    write_config(config, folder)
+    return tensors
 
 
 def write_config(config: dict[str, Any], folder: Path) -> None:

@@ -21,12 +21,12 @@ MIN_TOKENS_SAVED = 64
 
 
 def plan_batches(
-    examples: Sequence[EncodedExample], *, batch_size: int, token_budget: int, epochs: int, seed: int
+    examples: Sequence[EncodedExample], *, batch_size: int, token_budget: int, epoch: int, seed: int
 ) -> list[list[int]]:
-    """Indices of the rows of every micro-batch of a whole training, all epochs in a row.
+    """Indices of the rows of every micro-batch of one epoch.
 
     A batch has rows of one group only (so that they share a prompt prefix), at most ``batch_size`` of them, and at most
-    ``token_budget`` tokens of padded prompt and target. Every row stands in every epoch once. Raises UserError for a row
+    ``token_budget`` tokens of padded prompt and target. Every row stands in the epoch once. Raises UserError for a row
     that is longer than the budget.
     """
     too_long = max(examples, key=len, default=None)
@@ -34,18 +34,32 @@ def plan_batches(
         raise UserError(
             f"example {too_long.id}: {len(too_long)} tokens are more than train.shared.token_budget {token_budget}; raise it"
         )
-    plan: list[list[int]] = []
-    for epoch in range(epochs):
-        rng = random.Random(f"{seed}/{epoch}")
-        batches = []
-        for rows in _rows_by_group(examples).values():
-            rng.shuffle(rows)
-            for start in range(0, len(rows), batch_size * CHUNK_BATCHES):
-                chunk = sorted(rows[start : start + batch_size * CHUNK_BATCHES], key=lambda row: len(examples[row]))
-                batches += _cut(chunk, examples, batch_size, token_budget)
-        rng.shuffle(batches)
-        plan += batches
-    return plan
+    rng = random.Random(f"{seed}/{epoch}")
+    batches: list[list[int]] = []
+    for rows in _rows_by_group(examples).values():
+        rng.shuffle(rows)
+        for start in range(0, len(rows), batch_size * CHUNK_BATCHES):
+            chunk = sorted(rows[start : start + batch_size * CHUNK_BATCHES], key=lambda row: len(examples[row]))
+            batches += _cut(chunk, examples, batch_size, token_budget)
+    rng.shuffle(batches)
+    return batches
+
+
+def plan_of_process(plan: Sequence[list[int]], process: int, processes: int) -> list[list[int]]:
+    """The batches of one of several processes that train together, each of which takes one of every ``processes`` in turn.
+
+    Where the last ones are too few for all, they are split: giving rows twice, as accelerate would, changes what is learnt.
+    Raises UserError where they have too few rows for that.
+    """
+    whole = len(plan) // processes * processes
+    last = [list(batch) for batch in plan[whole:]]
+    while 0 < len(last) < processes:
+        longest = max(last, key=len)
+        if len(longest) < 2:
+            raise UserError(f"the last training step has fewer rows than there are processes ({processes}); start fewer")
+        last.append(longest[len(longest) // 2 :])
+        del longest[len(longest) // 2 :]
+    return [*plan[:whole], *last][process::processes]
 
 
 def _rows_by_group(examples: Sequence[EncodedExample]) -> dict[str, list[int]]:
@@ -94,6 +108,10 @@ class SharedPrefixCollator:
         prefix_ids = torch.tensor(batch[0].prompt_ids[:prefix], dtype=torch.long)
         lengths = torch.tensor([len(row) for row in rows])
         return {"prefix_ids": prefix_ids, "input_ids": input_ids, "labels": labels, "lengths": lengths}
+
+    def tokens(self, batch: Sequence[EncodedExample]) -> int:
+        """How many tokens the batch computes: the shared prefix once, and what follows in each row."""
+        return sum(map(len, batch)) - self.prefix_length(batch) * (len(batch) - 1)
 
     def prefix_length(self, batch: Sequence[EncodedExample]) -> int:
         """How many leading tokens to run once for the whole batch; 0 where that would not pay."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +24,110 @@ from transformers import (
     set_seed,
 )
 
-from ecomtune.encoding import EncodedExample, context_of, encode_example
+from ecomtune.checkpoints import Checkpoints
+from ecomtune.encoding import EncodedExample, Tokenizer, context_of, encode_example
 from ecomtune.errors import UserError, reading
-from ecomtune.files import SCRATCH, read_json
+from ecomtune.files import SCRATCH, dump_json, read_json, write_text
 from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
-from ecomtune.lora.batches import SharedPrefixCollator, plan_batches
+from ecomtune.lora.batches import SharedPrefixCollator, plan_batches, plan_of_process
 from ecomtune.lora.fused_linear import FusedLoraLinear
 from ecomtune.lora.fused_norm import fuse_norms
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.records import Example
+from ecomtune.runtime import world_size
 from ecomtune.sections import Training
+from ecomtune.trainer_callbacks import Validation, history, train
+
+#: The file beside an adapter's weights that says what it learnt from and how its losses went.
+RECORD = "training.json"
 
 
-def train_adapter(examples: Sequence[Example], base: Path, settings: Training, seed: int) -> SharedPrefixLora:
-    """A LoRA model of the weights in ``base``, trained on ``examples``.
+@dataclass(frozen=True)
+class Trained:
+    """A trained LoRA model, and its record: rows, steps and tokens learnt from, weights trained, losses by step."""
 
-    Raises UserError naming the row where an example is too long or empty, and where the training diverges.
+    model: SharedPrefixLora
+    record: dict[str, Any]
+
+
+def train_adapter(
+    examples: Sequence[Example],
+    validation: Sequence[Example],
+    base: Path,
+    settings: Training,
+    seed: int,
+    checkpoints: Checkpoints,
+) -> Trained:
+    """Train an adapter of the weights in ``base`` on ``examples``, from the newest whole checkpoint on.
+
+    After each epoch the loss on ``validation`` is noted by task; where ``settings.patience`` is set, it decides when to stop
+    and which epoch's weights to take. Raises UserError naming the row where an example is too long or empty, and where the
+    training diverges.
     """
     set_seed(seed)
-    torch.set_num_threads(settings.threads)
     if not examples:
         raise UserError("there are no training examples; raise the adapter's limit, or give it fewer shards")
+    if settings.patience and not validation:
+        raise UserError("train.shared.patience needs validation rows to stop by; raise validation_size, or set it to 0")
     with reading(base):
         tokenizer = AutoTokenizer.from_pretrained(base)
-    encoded = [
-        encode_example(
-            tokenizer,
-            identity=row.id,
-            group=row.task,
-            prompt=row.prompt,
-            target=row.target,
-            max_length=settings.max_length,
-        )
-        for row in examples
-    ]
+    encoded, held_out = (encode_rows(tokenizer, rows, settings.max_length) for rows in (examples, validation))
     model = lora_model(base, settings)
     context = context_of(model.get_base_model().config)
     if settings.max_length > context:
         raise UserError(f"train.shared.max_length {settings.max_length} is beyond the model's context of {context}; lower it")
-    plan = plan_batches(
-        encoded, batch_size=settings.batch_size, token_budget=settings.token_budget, epochs=settings.epochs, seed=seed
+    limits = {"batch_size": settings.batch_size, "token_budget": settings.token_budget, "seed": seed}
+    epochs = [plan_batches(encoded, epoch=epoch, **limits) for epoch in range(settings.epochs)]
+    plan = [batch for epoch in epochs for batch in epoch]
+    collate = SharedPrefixCollator(tokenizer.pad_token_id or 0, share=settings.share_prefix)
+    trainer = PlannedTrainer(
+        model=model,
+        args=training_arguments(settings, seed, str(checkpoints.folder)),
+        train_dataset=encoded,
+        data_collator=collate,
+        plan=plan,
     )
-    SCRATCH.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
-        trainer = PlannedTrainer(
-            model=model,
-            args=training_arguments(settings, seed, scratch),
-            train_dataset=encoded,
-            data_collator=SharedPrefixCollator(tokenizer.pad_token_id or 0, share=settings.share_prefix),
-            plan=plan,
-        )
-        trainer.train()
-    if not all(weight.isfinite().all() for weight in model.parameters() if weight.requires_grad):
+    torch.set_num_threads(settings.threads)  # after the trainer's arguments, which set it where several processes train
+    each_step = settings.accumulation * world_size()
+    ends = [-(-batches // each_step) for batches in accumulate(map(len, epochs))]
+    batches = [[held_out[row] for row in rows] for rows in plan_batches(held_out, epoch=0, **limits)]
+    losses = partial(validation_losses, model, collate, batches)
+    train(trainer, checkpoints, Validation(losses, ends if batches else [], settings.patience, checkpoints.folder))
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
+    if not all(weight.isfinite().all() for weight in trained):
         raise UserError("the training has diverged: its weights are not finite numbers; lower train.shared.learning_rate")
-    return model
+    learnt = {
+        "rows": sum(map(len, plan)),
+        "tokens": sum(collate.tokens([encoded[row] for row in batch]) for batch in plan),
+        "trained_parameters": sum(weight.numel() for weight in trained),
+    }
+    return Trained(model, {**learnt, **history(trainer.state)})
+
+
+def encode_rows(tokenizer: Tokenizer, rows: Sequence[Example], max_length: int) -> list[EncodedExample]:
+    """Each example's tokens. Raises UserError naming the one that is too long or empty."""
+    return [
+        encode_example(tokenizer, identity=row.id, group=row.task, prompt=row.prompt, target=row.target, max_length=max_length)
+        for row in rows
+    ]
+
+
+@torch.no_grad()
+def validation_losses(
+    model: SharedPrefixLora, collate: SharedPrefixCollator, batches: Sequence[Sequence[EncodedExample]]
+) -> dict[str, float]:
+    """Mean cross-entropy of a target token, by task; each batch holds one task's rows. Without dropout."""
+    sums: dict[str, float] = defaultdict(float)
+    tokens: dict[str, int] = defaultdict(int)
+    model.eval()
+    for batch in batches:
+        inputs = {name: value.to(model.device) for name, value in collate(batch).items()}
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
+            sums[batch[0].group] += float(model(**inputs, num_items_in_batch=1).loss)
+        tokens[batch[0].group] += sum(len(example.target_ids) for example in batch)
+    model.train()
+    return {task: sums[task] / tokens[task] for task in sorted(sums)}
 
 
 def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
@@ -93,7 +146,9 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
         r=settings.rank,
         lora_alpha=settings.alpha,
         lora_dropout=settings.dropout,
-        target_modules="all-linear",
+        use_rslora=settings.rslora,
+        use_dora=settings.dora,
+        target_modules=list(settings.target_modules) or "all-linear",
         base_model_name_or_path=base.as_posix(),
     )
     config._register_custom_module({torch.nn.Linear: FusedLoraLinear})
@@ -131,7 +186,7 @@ def training_arguments(settings: Training, seed: int, folder: str) -> TrainingAr
         save_strategy="no",
         report_to="none",
         logging_strategy="steps",
-        logging_steps=0.1,
+        logging_steps=1,  # see trainer_callbacks.train
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         disable_tqdm=False,  # its default follows the log level
@@ -161,17 +216,15 @@ class PlannedTrainer(Trainer):
         super().__init__(*args, **kwargs)
 
     def get_train_dataloader(self) -> DataLoader[EncodedExample]:
-        """One pass over the plan."""
-        loader: DataLoader[EncodedExample] = DataLoader(
-            self.train_dataset, batch_sampler=PlannedBatches(self.plan), collate_fn=self.data_collator
-        )
-        prepared: DataLoader[EncodedExample] = self.accelerator.prepare(loader)
-        return prepared
+        """One pass over this process's part of the plan."""
+        own = plan_of_process(self.plan, self.accelerator.process_index, self.accelerator.num_processes)
+        return DataLoader(self.train_dataset, batch_sampler=PlannedBatches(own), collate_fn=self.data_collator)
 
 
-def save_trained(model: SharedPrefixLora, folder: Path) -> None:
-    """Write the adapter as a plain PEFT folder, with the same bytes for the same weights."""
+def save_trained(trained: Trained, folder: Path) -> None:
+    """Write the adapter as a plain PEFT folder with its record beside it; the same bytes for the same weights."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
-        model.save_pretrained(scratch)
+        trained.model.save_pretrained(scratch)
         (folder / WEIGHTS).write_bytes((Path(scratch) / WEIGHTS).read_bytes())
         write_config(read_json(Path(scratch) / CONFIG), folder)
+    write_text(folder / RECORD, dump_json(trained.record))

@@ -20,8 +20,8 @@ from ecomtune.report.revisions import WORKSPACE, Run, run_at
 Curve = dict[float, dict[str, Any]]
 
 
-def runs() -> list[Run]:
-    """The runs of the current commit and of its experiments that have ended.
+def runs() -> dict[str, Run]:
+    """The runs of the current commit and of its experiments that have ended, by their names.
 
     The working tree is none: its metrics may be older than its parameters, and what ``dvc exp run`` leaves there is an
     experiment. Raises UserError where DVC can't tell, as outside a git repository, or a run's files are broken.
@@ -30,14 +30,14 @@ def runs() -> list[Run]:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"dvc exp show failed ({reason}); run it in the repository's root to see more")
-    return [run_at(revision) for revision in _revisions(json.loads(done.stdout))]
+    return {name: run_at(revision) for name, revision in _revisions(json.loads(done.stdout))}
 
 
-def _revisions(shown: list[dict[str, Any]]) -> Iterator[str]:
+def _revisions(shown: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     for commit in shown:
         for run in (commit, *(run for experiment in commit.get("experiments") or [] for run in experiment["revs"])):
             if run["rev"] != WORKSPACE and isinstance(run.get("data"), dict):  # others have failed, or are still queued
-                yield run["rev"]
+                yield run.get("name") or run["rev"][:7], run["rev"]
 
 
 def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: str, task: str) -> dict[str, Curve]:

@@ -71,11 +71,17 @@ def sentences(pairs: Pairs, confidence: float) -> list[str]:
             continue
         best = found[0]["first"]
         against = [pair for pair in found if pair["first"] == best]
-        beaten = [_told(pair) for pair in against if pair["p_holm"] < 1 - confidence]
-        level = [_told(pair) for pair in against if pair["p_holm"] >= 1 - confidence]
+        beaten = [_told(pair) for pair in against if is_significant(pair, confidence)]
+        level = [_told(pair) for pair in against if not is_significant(pair, confidence)]
         lines += [f"{task}: {best} is significantly better than {', '.join(beaten)}"] if beaten else []
         lines += [f"{task}: {best} is not significantly better than {', '.join(level)}"] if level else []
     return lines
+
+
+def is_significant(pair: Mapping[str, Any], confidence: float) -> bool:
+    """Whether a pair's corrected p is below 1 - ``confidence`` (rounded: 1 - 0.95 is a hair above 0.05 in floating point)."""
+    p: float = pair["p_holm"]
+    return p < round(1 - confidence, 12)
 
 
 def _told(pair: dict[str, Any]) -> str:

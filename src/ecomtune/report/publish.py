@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -14,20 +13,21 @@ from typing import Any
 import yaml
 
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH, output_folder, read_json, read_yaml, sha256_file, write_text
+from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write_text
 from ecomtune.params import PARAMS_FILE, Params, load
+from ecomtune.report import questions
 from ecomtune.report.pairs import Pairs, sentences
-from ecomtune.report.summary import interval, summarize
+from ecomtune.report.study import LOCK, SUMMARY, read_study
+from ecomtune.report.summary import interval
 
 TIMES = SCRATCH / "times.jsonl"
-LOCK = Path("dvc.lock")
-SUMMARY = Path("reports/summary.json")
 #: What a run and its publication write, so that it may differ from the commit that the page names.
 WRITTEN = ("params.yaml", "dvc.lock", "metrics", "plots", "reports", "results")
 
 
 def publish(profile: Path, stages: list[str], problems: list[str], results: Path = Path("results")) -> Path:
-    """Copy params, lock and metrics of the current run, whose stages these are, beside its table, into results/PROFILE.
+    """Copy params, lock and metrics of the current run, whose stages these are, beside its table and its answers to the
+    study's questions, into results/PROFILE.
 
     Raises UserError where params.yaml isn't the profile, the code isn't the commit's, or the results have problems.
     """
@@ -37,9 +37,8 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
     commit = _commit(profile)
     if problems:
         raise UserError(f"there is no fresh run of {profile} here, run dvc repro before publishing: {problems[0]}")
-    lock = read_yaml(LOCK)
-    _check_summary(lock)
-    summary, pairs = summarize(params), read_json(SUMMARY)["pairs"]
+    lock, study = read_yaml(LOCK), read_study(params)
+    summary, pairs = study.summary, study.summary["pairs"]
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name in stages}  # other profiles' stay behind
     target = results / profile.stem
     with output_folder(target) as folder:
@@ -50,14 +49,8 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
         for system in params.systems:
             shutil.copy(Path("metrics") / f"{system}.json", folder / "metrics")
         write_text(folder / "README.md", page(profile.stem, commit, params, summary, pairs, _times(stages)))
+        write_text(folder / "ANSWERS.md", questions.page(study))
     return target
-
-
-def _check_summary(lock: dict[str, Any]) -> None:
-    """Raises UserError where the summary on disk, which git doesn't have, is that of another run."""
-    locked = {out["path"]: out["md5"] for out in lock["stages"]["compare"]["outs"]}
-    if not SUMMARY.is_file() or hashlib.md5(SUMMARY.read_bytes(), usedforsecurity=False).hexdigest() != locked[str(SUMMARY)]:
-        raise UserError(f"{SUMMARY} isn't that of the run in {LOCK}; run dvc checkout compare, or dvc repro")
 
 
 def _commit(profile: Path) -> str:
@@ -102,6 +95,8 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
             "",
             *_paired(sentences(pairs, summary["confidence"])),
+            "What the run says of the study's six questions: [ANSWERS.md](ANSWERS.md).",
+            "",
             "| task | data set | train | validation | test (at most) |",
             "|---|---|---|---|---|",
             *sizes,

@@ -14,7 +14,7 @@ from ecomtune.errors import UserError
 from ecomtune.metrics.paired import Pair
 from ecomtune.records import Prediction
 from ecomtune.report.pairs import compare_answers
-from ecomtune.report.revisions import WORKSPACE, Run, git, run_at
+from ecomtune.report.revisions import WORKSPACE, Run, git, leaves, run_at
 from ecomtune.sections import Score
 
 #: By this line a workflow finds its own comment again.
@@ -89,7 +89,7 @@ def _main(task: str) -> str:
 
 
 def _parameters(base: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    before, after = dict(_leaves(base)), dict(_leaves(here))
+    before, after = _as_json(base), _as_json(here)
     changed = [key for key in sorted(before.keys() | after.keys()) if before.get(key) != after.get(key)]
     if not changed:
         return ["No parameter changed."]
@@ -97,13 +97,8 @@ def _parameters(base: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     return ["| parameter | base | here |", "|---|---|---|", *rows]
 
 
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each value by its dotted path, as JSON; lists are values."""
-    if isinstance(value, Mapping) and (value or not path):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, json.dumps(value, ensure_ascii=False)
+def _as_json(params: Mapping[str, Any]) -> dict[str, str]:
+    return {path: json.dumps(value, ensure_ascii=False) for path, value in leaves(params)}
 
 
 def _code(text: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,15 @@ def run_at(revision: str) -> Run:
         raise UserError(
             f"params.yaml or metrics/ of {revision} can't be read ({reason}); name a commit of this project"
         ) from error
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each parameter by its dotted path; a list is one value."""
+    if isinstance(value, Mapping) and (value or not path):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, value
 
 
 def file_at(revision: str, path: str) -> str:

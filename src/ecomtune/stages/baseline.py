@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune import baselines, tasks
+from ecomtune.checkpoints import checkpoints_of, decides
 from ecomtune.files import output_folder
 from ecomtune.params import Params
 from ecomtune.records import Example, read_task
@@ -16,9 +17,12 @@ def main(params: Params, name: str) -> None:
     examples = Path("data/examples") / settings.task
     train = read_task(examples / "train.jsonl", Example, settings.task)
     validation = read_task(examples / "validation.jsonl", Example, settings.task)
-    with output_folder(Path("models/baselines") / settings.out) as folder:
-        task, threads = tasks.load(settings.task), params.train.shared.threads
-        baselines.fit(settings, task, train, validation, folder, params.seed, threads)
+    base = Path("models/pretrained") / settings.model if settings.model else None
+    code, threads = ("baselines/*.py", "tasks/*.py", "text.py"), params.train.shared.threads
+    decided = decides(code, base, settings, params.seed, threads, train, validation)
+    with checkpoints_of(decided) as checkpoints, output_folder(Path("models/baselines") / settings.out) as folder:
+        task = tasks.load(settings.task)
+        baselines.fit(settings, task, train, validation, folder, params.seed, threads, checkpoints)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,71 @@
-"""compare: all systems side by side, into reports/summary.json and plots/compare/systems.png."""
+"""compare: all systems side by side, and all adapters, into reports and plots/compare."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from ecomtune import tasks
 from ecomtune.files import dump_json, output_folder, write_text
+from ecomtune.lora.adapter import is_plain, load_adapter
+from ecomtune.lora.similarity import compare_adapters
 from ecomtune.params import Params
-from ecomtune.report import pairs
+from ecomtune.report import losses, pairs, similarity
+from ecomtune.report.answers import Answers, read_answers
+from ecomtune.report.confusion import confused, write_table
+from ecomtune.report.merges import merge_weights, plot_merges
+from ecomtune.report.page import render
+from ecomtune.report.page.content import content
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.summary import summarize, table
 from ecomtune.stages import run
 
 
 def main(params: Params, _: str) -> None:
-    summary = summarize(params)
+    summary, compared, answered = summarize(params), pairs.compare(params), read_answers(params)
+    alike, helped = _similarity(params), similarity.transfer_section(params, summary["systems"])
+    page = render(content(params, summary, compared, answered))
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
-    compared = pairs.compare(params)
-    write_text(Path("reports/summary.json"), dump_json({**summary, "pairs": compared}))
+        if trained := losses.records(Path(similarity.ADAPTERS)):
+            losses.plot_losses(trained, folder / "losses.png")
+        if params.merge.recipes:
+            plot_merges(merge_weights(params.merge.recipes), folder / "merges.png")
+        if alike["pairs"]:
+            similarity.plot_similarity(alike, folder / "similarity.png")
+        if similarity.measured(helped):
+            similarity.plot_transfer(helped, folder / "transfer.png")
+        _write_confusion(answered, folder / "confusion")
+    sections = {"pairs": compared, "similarity": alike, "transfer": helped}
+    write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
+    write_text(Path("reports/index.html"), page)
     for name in summary["left_over"]:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
-    Console(width=120).print(table(summary))
+    console = Console(width=120)
+    console.print(table(summary))
     print("\n".join(pairs.sentences(compared, params.score.confidence)))
+    if alike["pairs"]:
+        console.print(similarity.similarity_table(alike))
+    if similarity.measured(helped):
+        console.print(similarity.transfer_table(helped))
+
+
+def _write_confusion(answered: Answers, folder: Path) -> None:
+    """A table TASK/SYSTEM.csv for every system of a task with labels or tags."""
+    for key, given in answered.items():
+        for name, predictions in given.items():
+            if found := confused(tasks.load(key), predictions):
+                write_table(found, folder / key / f"{name}.csv")
+
+
+def _similarity(params: Params) -> dict[str, Any]:
+    """How alike every two adapters of params are, of those that are there."""
+    folders = {name: Path(similarity.ADAPTERS) / name for name in similarity.adapter_names(params)}
+    adapters = {name: load_adapter(folder) for name, folder in folders.items() if folder.is_dir() and is_plain(folder)}
+    return similarity.similarity_section(list(adapters), [asdict(pair) for pair in compare_adapters(adapters)])
 
 
 if __name__ == "__main__":

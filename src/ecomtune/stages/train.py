@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ecomtune.checkpoints import checkpoints_of, decides
 from ecomtune.files import output_folder
+from ecomtune.mixing import mix_rows
 from ecomtune.params import Params
 from ecomtune.records import Example, read_task
-from ecomtune.runtime import prepare
+from ecomtune.runtime import is_main_process, prepare
 from ecomtune.sections import Adapter
 from ecomtune.stages import pick, run
 
@@ -15,22 +17,36 @@ from ecomtune.stages import pick, run
 def main(params: Params, name: str) -> None:
     adapter = pick(params.train.adapters, name, "train.adapters")
     settings = params.train.settings_of(name)
+    base = Path("models/pretrained") / settings.model
+    rows, validation = training_rows(adapter), validation_rows(adapter)
     prepare(settings.threads)
     from ecomtune.lora.training import save_trained, train_adapter  # after prepare: transformers reads the environment
 
-    model = train_adapter(training_rows(adapter), Path("models/pretrained") / settings.model, settings, params.seed)
-    with output_folder(Path("models/adapters") / adapter.out) as folder:
-        save_trained(model, folder)
+    code = ("lora/*.py", "encoding.py")
+    with checkpoints_of(decides(code, base, settings, params.seed, settings.threads, rows, validation)) as checkpoints:
+        trained = train_adapter(rows, validation, base, settings, params.seed, checkpoints)
+        if is_main_process():
+            with output_folder(Path("models/adapters") / adapter.out) as folder:
+                save_trained(trained, folder)
 
 
 def training_rows(adapter: Adapter) -> list[Example]:
-    """The training examples of the adapter's tasks, within its limits, or its share of them."""
-    examples: list[Example] = []
-    for task in adapter.tasks:
-        rows = read_task(Path("data/examples") / task / "train.jsonl", Example, task)[: adapter.limit.get(task)]
-        examples += rows if adapter.shard is None else rows[adapter.shard[0] - 1 :: adapter.shard[1]]
-    return examples
+    """The training examples of the adapter's tasks, within its limits and in its mix, or its share of them."""
+    rows = {task: _rows(task, "train")[: adapter.limit.get(task)] for task in adapter.tasks}
+    if adapter.shard is not None:
+        first, shards = adapter.shard
+        rows = {task: own[first - 1 :: shards] for task, own in rows.items()}
+    return mix_rows(rows, adapter.mix) if adapter.mix else [row for own in rows.values() for row in own]
+
+
+def validation_rows(adapter: Adapter) -> list[Example]:
+    """The validation examples of the adapter's tasks."""
+    return [row for task in adapter.tasks for row in _rows(task, "validation")]
+
+
+def _rows(task: str, split: str) -> list[Example]:
+    return read_task(Path("data/examples") / task / f"{split}.jsonl", Example, task)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, distributed=True)

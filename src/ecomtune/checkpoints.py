@@ -1,0 +1,118 @@
+"""Checkpoints of a training, kept in scratch until its output stands: complete ones only, and one process at a time.
+
+They are no stage output, since DVC removes outputs before a stage runs. A folder is named by the hash of all that decides the
+training, so that another data set, setting or version of the code never resumes from it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ecomtune.errors import UserError, writing
+from ecomtune.fields import Section
+from ecomtune.files import SCRATCH, dump_json, sha256_file, sha256_folder, write_text
+from ecomtune.records import Example, dump_line
+from ecomtune.runtime import is_main_process, world_size
+
+#: The environment variable that sets the seconds between two checkpoints, and how many they are without it.
+INTERVAL, DEFAULT_INTERVAL = "ECOMTUNE_CHECKPOINT_SECONDS", 60.0
+_FILES = "complete.json"
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A folder of checkpoints named checkpoint-STEP, as transformers' Trainer writes them, and what else a training keeps."""
+
+    folder: Path
+    interval: float = DEFAULT_INTERVAL
+
+    def complete(self, step: int) -> None:
+        """Mark the checkpoint of ``step`` as whole, by the hashes of its files, and remove all but it and the one before."""
+        checkpoint = self.folder / f"checkpoint-{step}"
+        files = {str(file.relative_to(checkpoint)): sha256_file(file) for file in checkpoint.rglob("*") if file.is_file()}
+        write_text(checkpoint / _FILES, dump_json(files))
+        for old in self._newest_first()[2:]:
+            shutil.rmtree(old)
+
+    def newest(self) -> Path | None:
+        """The newest checkpoint that is whole; newer ones, half-written or damaged, are removed.
+
+        Trainer itself would take a half-written one, and train on with other numbers.
+        """
+        for checkpoint in self._newest_first():
+            if _is_whole(checkpoint):
+                return checkpoint
+            shutil.rmtree(checkpoint)
+        return None
+
+    def _newest_first(self) -> list[Path]:
+        found = [path for path in self.folder.glob("checkpoint-*") if path.name.partition("-")[2].isdigit()]
+        return sorted(found, key=lambda path: int(path.name.partition("-")[2]), reverse=True)
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        files = json.loads((checkpoint / _FILES).read_bytes())
+        return bool(files) and all(sha256_file(checkpoint / name) == digest for name, digest in files.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def decides(
+    code: Sequence[str], base: Path | None, settings: Section, seed: int, threads: int, *rows: Sequence[Example]
+) -> dict[str, Any]:
+    """All that decides a training's bytes: its code (patterns in the package), its base, settings, seed, threads and rows."""
+    package = Path(__file__).parent
+    files = {file for pattern in (*code, "runtime.py", "trainer_callbacks.py") for file in package.glob(pattern)}
+    return {
+        "base": None if base is None else sha256_folder(base),
+        "code": {file.relative_to(package).as_posix(): sha256_file(file) for file in sorted(files)},
+        "libraries": {name: version(name) for name in ("accelerate", "numpy", "peft", "tokenizers", "torch", "transformers")},
+        "processes": world_size(),
+        "rows": [hashlib.sha256("\n".join(map(dump_line, part)).encode()).hexdigest() for part in rows],
+        "seed": seed,
+        "settings": settings.model_dump(mode="json"),
+        "threads": threads,
+    }
+
+
+@contextmanager
+def checkpoints_of(decides: Mapping[str, Any]) -> Iterator[Checkpoints]:
+    """The checkpoints of the training that ``decides`` (JSON values) describes; removed when the block ends without an error.
+
+    Locked meanwhile: a second process of the same training, such as one after a killed dvc whose stage lives on, waits. Of
+    processes that train together, the first one locks and removes for all.
+    """
+    folder = SCRATCH / "checkpoints" / hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not is_main_process():
+        yield Checkpoints(folder, _interval())
+        return
+    with folder.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("another process runs this very training; waiting until it ends", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        folder.mkdir(exist_ok=True)  # the one that was waited for has removed it
+        with writing(folder):
+            yield Checkpoints(folder, _interval())
+        shutil.rmtree(folder)
+
+
+def _interval() -> float:
+    text = os.environ.get(INTERVAL, str(DEFAULT_INTERVAL))
+    try:
+        return float(text)
+    except ValueError as error:
+        raise UserError(f"{INTERVAL} is {text!r}, no number of seconds; correct or unset it") from error

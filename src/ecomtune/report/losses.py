@@ -1,0 +1,41 @@
+"""How the losses of every adapter's training went, as one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot
+
+from ecomtune.files import read_json
+from ecomtune.report.plots import save
+
+COLUMNS = 4
+
+
+def records(folder: Path) -> dict[str, dict[str, Any]]:
+    """The training record of every adapter below ``folder`` that has one, by the adapter's path there."""
+    files = sorted(folder.rglob("training.json"))
+    return {file.parent.relative_to(folder).as_posix(): read_json(file) for file in files}
+
+
+def plot_losses(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """One panel an adapter: the loss of its training steps, and after each epoch that of each task's validation rows."""
+    rows = -(-len(found) // COLUMNS)
+    columns = min(COLUMNS, len(found))
+    figure, axes = pyplot.subplots(rows, columns, figsize=(3.2 * columns, 2.6 * rows), squeeze=False)
+    for axis in axes.flat[len(found) :]:
+        axis.set_visible(False)
+    for axis, (name, record) in zip(axes.flat, found.items(), strict=False):
+        axis.plot(*zip(*record["loss"], strict=True), color="#7a93ac", label="train")
+        tasks = sorted({task for noted in record["validation"] for task in noted if task != "step"})
+        for place, task in enumerate(tasks):
+            points = [(noted["step"], noted[task]) for noted in record["validation"] if task in noted]
+            axis.plot(*zip(*points, strict=True), "o-", color=f"C{place + 1}", markersize=4, label=f"validation, {task}")
+        axis.set_title(name, fontsize=9)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=6)
+    figure.supxlabel("step", fontsize=8)
+    save(figure, path)

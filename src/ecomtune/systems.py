@@ -1,0 +1,84 @@
+"""How the systems of params.yaml that have a model answer examples: by prompts, adapters, baselines or an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ecomtune import baselines, tasks
+from ecomtune.decoding.demonstrations import Shown, demonstrations_for
+from ecomtune.params import Params, model_of
+from ecomtune.records import Example, read_task
+from ecomtune.runtime import prepare
+from ecomtune.sections import System
+
+#: A task, its examples, and the raw answer to each.
+Answered = tuple[str, list[Example], list[str]]
+#: The examples to answer, by task.
+Rows = Mapping[str, list[Example]]
+
+
+def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+    """What system ``name``, of a kind of WAYS, answers to the examples of each task of ``rows``.
+
+    Raises UserError where its model, or what its prompts show, is missing or broken.
+    """
+    return WAYS[params.systems[name].kind](params, name, rows)
+
+
+def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+    """The tasks of a system of baselines, a model each."""
+    for key, examples in rows.items():
+        model = Path(model_of(params.systems[name], key, params))
+        settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
+        yield key, examples, baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
+
+
+def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+    """The tasks of a system of one causal model, or of an adapter each."""
+    prepare(params.train.shared.threads)
+    from ecomtune.decoding.answering import Weights, answer_task, fitted
+
+    system, weights = params.systems[name], None
+    for key, examples in rows.items():
+        task, settings = tasks.load(key), params.tasks[key]
+        model = Path(model_of(system, key, params))
+        if weights is None or model not in (weights.base, weights.adapter):
+            weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
+        shown = fitted(task, settings, examples, _shown(params, system, key, examples), weights)
+        yield key, examples, answer_task(task, settings, examples, _prompts(params, key, examples, shown), weights, shown)
+
+
+def _answer_endpoint(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+    """The tasks of a model behind an endpoint, which says itself where a prompt is too long for it."""
+    system = params.systems[name]
+    if system.encoder is not None:
+        prepare(params.train.shared.threads)
+    from ecomtune.chat_api.answering import answer_prompts
+
+    assert system.endpoint is not None  # its kind needs one
+    for key, examples in rows.items():
+        prompts = _prompts(params, key, examples, _shown(params, system, key, examples))
+        yield key, examples, answer_prompts(name, key, system.endpoint, prompts, params.tasks[key].max_new_tokens)
+
+
+def demonstrations_of(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[list[Example]]:
+    """The training examples that the system's prompt of each row shows."""
+    if not system.shots:
+        return [[] for _ in rows]
+    train = read_task(Path("data/examples") / task / "train.jsonl", Example, task)
+    return demonstrations_for(rows, train, tasks.load(task), system, params.seed)
+
+
+def _shown(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[Shown]:
+    demonstrations = demonstrations_of(params, system, task, rows)
+    return [[(example.fields, example.target) for example in each] for each in demonstrations]
+
+
+def _prompts(params: Params, task: str, rows: Sequence[Example], shown: Sequence[Shown]) -> list[str]:
+    form, ask = params.tasks[task].prompt, tasks.load(task).prompt
+    return [ask(row.fields, form, each) for row, each in zip(rows, shown, strict=True)]
+
+
+#: How each kind of system that has a model answers.
+WAYS = {"adapter": _answer_prompts, "baseline": _answer_baseline, "endpoint": _answer_endpoint, "prompt": _answer_prompts}

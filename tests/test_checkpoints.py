@@ -1,0 +1,158 @@
+"""Checkpoints: whole ones only are resumed from, one process at a time uses them, and other trainings have others."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import pytest
+
+from ecomtune.checkpoints import INTERVAL, Checkpoints, checkpoints_of, decides
+from ecomtune.errors import UserError
+from ecomtune.records import Example
+from ecomtune.sections import Training
+
+FILES = ("adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "trainer_state.json")
+
+
+def write(checkpoints: Checkpoints, step: int) -> Path:
+    """A checkpoint as Trainer leaves it, not yet marked."""
+    folder = checkpoints.folder / f"checkpoint-{step}"
+    folder.mkdir(parents=True)
+    for name in FILES:
+        (folder / name).write_text(f"{name} of {step}")
+    return folder
+
+
+def kept(folder: Path, *steps: int) -> Checkpoints:
+    checkpoints = Checkpoints(folder)
+    for step in steps:
+        write(checkpoints, step)
+        checkpoints.complete(step)
+    return checkpoints
+
+
+def test_the_newest_whole_checkpoint_is_found_by_its_step_not_its_name(workplace: Path) -> None:
+    checkpoints = kept(workplace / "kept", 9, 10)
+    assert checkpoints.newest() == workplace / "kept/checkpoint-10"
+
+
+def test_a_checkpoint_that_was_not_marked_is_removed(workplace: Path) -> None:
+    checkpoints = kept(workplace / "kept", 3)
+    half = write(checkpoints, 7)
+    assert checkpoints.newest() == workplace / "kept/checkpoint-3" and not half.exists()
+
+
+@pytest.mark.parametrize("name", [*FILES, "complete.json"])
+@pytest.mark.parametrize(
+    "damage", [Path.unlink, lambda file: file.write_text(""), lambda file: file.write_text(file.read_text()[:-1] + "#")]
+)
+def test_a_checkpoint_with_a_missing_or_damaged_file_is_passed_over(
+    workplace: Path, name: str, damage: Callable[[Path], None]
+) -> None:
+    checkpoints = kept(workplace / "kept", 3, 7)
+    damage(workplace / "kept/checkpoint-7" / name)
+    assert checkpoints.newest() == workplace / "kept/checkpoint-3"
+
+
+def test_without_a_whole_one_there_is_none(workplace: Path) -> None:
+    checkpoints = Checkpoints(workplace / "kept")
+    assert checkpoints.newest() is None
+    write(checkpoints, 5)
+    assert checkpoints.newest() is None
+
+
+def test_the_two_newest_are_kept(workplace: Path) -> None:
+    kept(workplace / "kept", 2, 4, 11)
+    assert {path.name for path in (workplace / "kept").iterdir()} == {"checkpoint-4", "checkpoint-11"}
+
+
+def test_they_are_removed_when_the_training_ends_and_kept_when_it_fails(workplace: Path) -> None:
+    with pytest.raises(RuntimeError), checkpoints_of({"seed": 1}) as checkpoints:
+        write(checkpoints, 5)
+        checkpoints.complete(5)
+        raise RuntimeError
+    with checkpoints_of({"seed": 1}) as checkpoints:
+        assert checkpoints.newest() is not None
+    with checkpoints_of({"seed": 1}) as checkpoints:
+        assert checkpoints.newest() is None
+
+
+def test_another_training_has_other_checkpoints(workplace: Path) -> None:
+    with checkpoints_of({"seed": 1}) as one, checkpoints_of({"seed": 2}) as other:
+        assert one.folder != other.folder
+
+
+def hold(entered: Event, leave: Event) -> None:
+    with checkpoints_of({"seed": 1}):
+        entered.set()
+        leave.wait(30)
+
+
+def test_a_second_process_of_the_same_training_waits_and_says_so(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    spawn = multiprocessing.get_context("fork")
+    events = [spawn.Event() for _ in range(4)]
+    first = spawn.Process(target=hold, args=(events[0], events[1]))
+    first.start()
+    assert events[0].wait(30)
+    second = spawn.Process(target=hold, args=(events[2], events[3]))
+    second.start()
+    told, until = "", time.monotonic() + 30
+    while "waiting" not in told and time.monotonic() < until:
+        told += capfd.readouterr().out
+        time.sleep(0.01)
+    assert told == "another process runs this very training; waiting until it ends\n"
+    assert not events[2].is_set()
+    events[1].set()
+    assert events[2].wait(30)
+    events[3].set()
+    for process in (first, second):
+        process.join(30)
+        assert process.exitcode == 0
+
+
+def test_a_killed_process_holds_no_lock(workplace: Path) -> None:
+    spawn = multiprocessing.get_context("fork")
+    entered, leave = spawn.Event(), spawn.Event()
+    first = spawn.Process(target=hold, args=(entered, leave))
+    first.start()
+    assert entered.wait(30)
+    first.kill()
+    first.join(30)
+    with checkpoints_of({"seed": 1}) as checkpoints:
+        assert checkpoints.folder.is_dir()
+
+
+def test_an_interval_that_is_no_number_is_refused(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(INTERVAL, "often")
+    with pytest.raises(UserError, match=f"{INTERVAL} is 'often', no number of seconds"), checkpoints_of({}):
+        pass
+
+
+SETTINGS = Training(
+    model="m", rank=1, alpha=1, dropout=0, learning_rate=0.1, epochs=1, batch_size=1, token_budget=9, max_length=9
+)
+ROW = Example(id="1", task="ner", prompt="p", target="t", reference=["O"], fields={"words": ["w"]}, group="g", source="made:1")
+
+
+def test_whatever_decides_a_training_names_its_checkpoints(workplace: Path) -> None:
+    (workplace / "base").mkdir()
+    code = ("lora/*.py",)
+    first = decides(code, Path("base"), SETTINGS, 7, 2, [ROW], [])
+    assert json.dumps(first) == json.dumps(decides(code, Path("base"), SETTINGS, 7, 2, [ROW], []))
+    others = [
+        decides(("encoding.py",), Path("base"), SETTINGS, 7, 2, [ROW], []),
+        decides(code, None, SETTINGS, 7, 2, [ROW], []),
+        decides(code, Path("base"), SETTINGS.model_copy(update={"rank": 2}), 7, 2, [ROW], []),
+        decides(code, Path("base"), SETTINGS, 8, 2, [ROW], []),
+        decides(code, Path("base"), SETTINGS, 7, 1, [ROW], []),
+        decides(code, Path("base"), SETTINGS, 7, 2, [ROW, ROW], []),
+        decides(code, Path("base"), SETTINGS, 7, 2, [ROW], [ROW]),
+    ]
+    (workplace / "base/model.safetensors").write_text("other weights")
+    others.append(decides(code, Path("base"), SETTINGS, 7, 2, [ROW], []))
+    assert len({json.dumps(each) for each in [first, *others]}) == len(others) + 1

@@ -1,0 +1,93 @@
+"""Processes that train together learn what one would, one of them writes, and what would train apart is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
+
+from ecomtune.errors import UserError
+from ecomtune.trainer_callbacks import check_processes
+from tests.studies import make_study, run_module
+
+OUT = Path("models/adapters/mixed")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def edit(params: dict[str, Any]) -> None:
+        params["tasks"]["relevance"]["train_size"] = 21  # so that the last step has too few batches for two processes
+        params["train"]["shared"].update(epochs=1, warmup=0.2, learning_rate=0.005)
+
+    return make_study(tmp_path_factory.mktemp("distributed"), edit)
+
+
+def launch(study: Path, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a module in two processes on this machine's CPU."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    options = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", port, "-m", module]
+    return run_module(study, "torch.distributed.run", *options, *arguments, **environment)
+
+
+def set_accumulation(study: Path, number: int) -> None:
+    params = study / "params.yaml"
+    text = params.read_text()
+    old = next(line for line in text.splitlines() if line.startswith("    batch_size:"))
+    kept = "\n".join(line for line in text.splitlines() if not line.startswith("    accumulation:"))
+    params.write_text(kept.replace(old, f"{old}\n    accumulation: {number}") + "\n")
+
+
+def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path) -> None:
+    set_accumulation(study, 2)
+    done = run_module(study, "ecomtune.stages.train", "mixed")
+    assert done.returncode == 0, done.stderr
+    alone = shutil.move(study / OUT, study / "alone")
+    set_accumulation(study, 1)
+    done = launch(study, "ecomtune.stages.train", "mixed", ECOMTUNE_CHECKPOINT_SECONDS="0")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads((folder / "training.json").read_text()) for folder in (study / OUT, Path(alone))]
+    assert records[0]["steps"] == records[1]["steps"] > 4 and records[0]["tokens"] == records[1]["tokens"]
+    for (step, together), (other, single) in zip(records[0]["loss"], records[1]["loss"], strict=True):
+        assert step == other and together == pytest.approx(single, abs=1e-4)
+    for task in ("relevance", "ner"):
+        assert records[0]["validation"][0][task] == pytest.approx(records[1]["validation"][0][task], abs=1e-4)
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, Path(alone))]
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-4) for name in weights[1])
+    assert list((study / ".scratch/checkpoints").glob("*/")) == []
+    assert sum("train@mixed" in line for line in (study / ".scratch/times.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_stage_that_does_not_train_an_adapter_is_run_by_the_first_process_alone(study: Path) -> None:
+    shutil.rmtree(study / "data/raw")
+    done = launch(study, "ecomtune.stages.download", "demo_shop")
+    assert done.returncode == 0, done.stderr
+    assert list((study / "data/raw").iterdir()) == [study / "data/raw/demo_shop"]
+
+
+def test_sharding_that_needs_a_gpu_is_refused_without_one(study: Path) -> None:
+    shutil.rmtree(study / OUT, ignore_errors=True)
+    done = launch(study, "ecomtune.stages.train", "mixed", ACCELERATE_USE_FSDP="true")
+    assert done.returncode == 1
+    assert "train: error: FSDP was asked for, and the processes would run without it, since it needs GPUs" in done.stderr
+    assert not (study / OUT).exists()
+
+
+def test_processes_that_would_train_apart_are_refused(
+    pico_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = AutoModelForCausalLM.from_pretrained(pico_causal)
+    trainer = Trainer(model=model, args=TrainingArguments(output_dir=str(tmp_path), use_cpu=True))
+    check_processes(trainer)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="2 processes were started, and 1 would train together; start them with torchrun"):
+        check_processes(trainer)

@@ -1,0 +1,44 @@
+"""Experiments side by side show what differs between them, and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+from rich.console import Console
+
+from ecomtune.errors import UserError
+from ecomtune.report.experiments import table
+from ecomtune.report.revisions import Run
+
+
+def run(rank: int, f1: float | None, **more: object) -> Run:
+    scores = {} if f1 is None else {"single": {"ner": {"f1": f1, "f1_untyped": f1 / 2, "f1_ci": [0, 1]}}}
+    floor = {"floor": {"relevance": {"macro_f1": 0.25}}}
+    return Run({"seed": 7, "train": {"shared": {"rank": rank, "model": "m"}}, **more}, {**scores, **floor})
+
+
+def shown(runs: dict[str, Run]) -> list[list[str]]:
+    """The cells of the printed table, row by row."""
+    console = Console(width=200, record=True, file=None)
+    with console.capture() as captured:
+        console.print(table(runs))
+    rows = [line for line in captured.get().splitlines() if line[:1] in "┃│"]
+    return [[cell.strip() for cell in row.strip("┃│").replace("┃", "│").split("│")] for row in rows]
+
+
+def test_only_columns_that_differ_are_shown() -> None:
+    rows = shown({"abc1234": run(8, 0.5), "fiery-cats": run(4, 0.4567)})
+    assert rows == [
+        ["run", "train.shared.rank", "single ner"],
+        ["abc1234", "8", "0.500"],
+        ["fiery-cats", "4", "0.457"],
+    ]
+
+
+def test_what_a_run_lacks_is_a_dash() -> None:
+    rows = shown({"base": run(8, 0.5), "other": run(8, None, extra=[1, 2])})
+    assert rows == [["run", "extra", "single ner"], ["base", "–", "0.500"], ["other", "[1, 2]", "–"]]
+
+
+def test_without_experiments_there_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="this commit has no experiments that have ended"):
+        table({"abc1234": run(8, 0.5)})

@@ -1,0 +1,141 @@
+"""A sweep queues one experiment a combination of values and runs them all; what can't work is refused before it is queued."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from ecomtune import sweep
+from ecomtune.errors import UserError
+from tests.pico import make_causal
+from tests.scratch_clone import commit, make_clone, run
+
+pytestmark = pytest.mark.pipeline
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the pico profile's data and weights have been made and committed."""
+    folder = make_clone(tmp_path_factory.mktemp("sweep"), profile="pico")
+    make_causal(folder / ".scratch/pico/causal")
+    done = run(folder, "dvc", "repro", "pretrained", "score@floor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    commit(folder, "Make the data")
+    return folder
+
+
+def states(clone: Path) -> list[str]:
+    shown = json.loads(run(clone, "dvc", "exp", "show", "--json").stdout)
+    return [each["name"] for each in shown[1].get("experiments") or []]
+
+
+def worker_gpus(clone: Path) -> set[str]:
+    """CUDA_VISIBLE_DEVICES of every queue worker that runs in the clone."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"queue-worker" in (process / "cmdline").read_bytes() and (process / "cwd").readlink().is_relative_to(clone):
+                variables = dict(line.partition(b"=")[::2] for line in (process / "environ").read_bytes().split(b"\0"))
+                found.add(variables[b"CUDA_VISIBLE_DEVICES"].decode())
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_of_its_own(clone: Path, tmp_path: Path) -> None:
+    seen: set[str] = set()
+    environment = {**os.environ, "PYTHONPATH": str(clone / "src"), "CUDA_VISIBLE_DEVICES": "3,5"}
+    command = ["ecomtune", "sweep", "-S", "score.bootstrap=130,140,150", "-j", "2"]
+    with (tmp_path / "log").open("w") as log, Popen(command, cwd=clone, env=environment, stdout=log, stderr=log) as running:
+        until = time.monotonic() + 300
+        while running.poll() is None and time.monotonic() < until:
+            seen |= worker_gpus(clone)
+            time.sleep(0.2)
+    printed = (tmp_path / "log").read_text()
+    assert running.returncode == 0, printed
+    assert seen == {"3", "5"}
+    first, *told = printed.splitlines()
+    names = first.removeprefix("3 experiments: ").split(", ")
+    assert len(names) == 3 and sorted(states(clone)) == sorted(names)
+    assert {f"{name}: Success" for name in names} <= set(told)
+    shown = run(clone, "dvc", "exp", "show", "--csv").stdout
+    assert all(f",{value}," in shown for value in (130, 140, 150))
+    assert run(clone, "git", "status", "--porcelain").stdout == ""
+
+
+def test_an_experiment_that_fails_is_told_with_the_way_to_its_log(clone: Path) -> None:
+    done = run(clone, "ecomtune", "sweep", "-S", "train.shared.learning_rate=1", "-S", "train.shared.max_length=8")
+    name = done.stdout.partition("1 experiments: ")[2].splitlines()[0]
+    assert done.returncode == 1
+    assert done.stderr == f"error: 1 of 1 experiments failed, {name} first; dvc queue logs {name} says why\n"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["train.shared.rank=4,0"], "-S train.shared.rank=0: train.shared.rank: Input should be greater than 0"),
+        (["train.shared.rnak=4"], "-S train.shared.rnak=4: "),
+        (["train.shared.rank=4", "score.confidence=2"], "-S train.shared.rank=4 -S score.confidence=2: score.confidence: "),
+        (["rank"], "-S rank: "),
+    ],
+)
+def test_a_value_out_of_range_or_an_unknown_key_is_refused_before_anything_is_queued(
+    clone: Path, values: list[str], told: str
+) -> None:
+    before = states(clone)
+    done = run(clone, "ecomtune", "sweep", *(part for value in values for part in ("-S", value)))
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"error: {told}") and done.stderr.count("\n") == 1
+    assert states(clone) == before
+
+
+@pytest.fixture
+def untracked(clone: Path) -> Iterator[Path]:
+    file = clone / "src/ecomtune/new_module.py"
+    file.write_text('"""New."""\n')
+    yield file
+    file.unlink()
+
+
+def test_a_module_that_git_does_not_track_is_refused(clone: Path, untracked: Path) -> None:
+    done = run(clone, "ecomtune", "sweep", "-S", "train.shared.rank=2")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: src/ecomtune/new_module.py isn't tracked by git, and queued experiments run in")
+
+
+def test_a_data_file_that_git_does_not_track_is_refused_until_dvc_has_what_is_made_of_it(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    assert sweep.missing_in_copies(sweep.load()) is None  # its weights lie in an ignored folder, but the stage is done
+    (clone / "models/pretrained/pico").rename(clone / "models/pretrained/away")
+    try:
+        assert sweep.missing_in_copies(sweep.load()) == ".scratch/pico/causal"
+    finally:
+        (clone / "models/pretrained/away").rename(clone / "models/pretrained/pico")
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [("0,1", ["0", "1"]), ("", []), ("GPU-5", ["GPU-5"])])
+def test_the_gpus_are_those_that_are_visible(monkeypatch: pytest.MonkeyPatch, visible: str, gpus: list[str]) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert sweep.visible_gpus() == gpus
+
+
+def test_a_combination_of_two_parameters_is_queued_for_each_pair(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    found = sweep.combinations(["train.shared.rank=2,4", "score.bootstrap=110,120"])
+    assert found == [
+        ["train.shared.rank=2", "score.bootstrap=110"],
+        ["train.shared.rank=2", "score.bootstrap=120"],
+        ["train.shared.rank=4", "score.bootstrap=110"],
+        ["train.shared.rank=4", "score.bootstrap=120"],
+    ]
+    with pytest.raises(UserError, match="nothing was queued"):
+        sweep.combinations(["tasks.relevance.train_size=-1"])
