@@ -517,7 +517,6 @@ def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.
     assert "summarization: targets are cut at max_new_tokens (2 tokens): 8 of 8" in printed and "inputs are cut" not in printed
 
 
-
 @pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family: str, task: str) -> None:
     settings = baseline(family, task, epochs=2)

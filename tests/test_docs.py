@@ -102,7 +102,12 @@ def test_the_tutorials_experiment_is_a_point_of_the_curve_and_of_the_answer(newc
 
 def test_the_tutorials_export_is_a_plain_adapter(newcomer: tuple[Path, dict[str, str]]) -> None:
     made = newcomer[0].parent / "my_relevance"
-    assert {file.name for file in made.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    assert {file.name for file in made.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "training.json",
+        "README.md",
+    }
 
 
 def merged(into: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
