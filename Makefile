@@ -4,9 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TORCH := torch==2.13.0
+AUDIT := .scratch/audit
+FUZZ_SECONDS ?= 600
 SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-.PHONY: help env repro test weights reliability bench lint clean-scratch
+.PHONY: help env repro test weights reliability bench fuzz audit licences lint clean-scratch
 
 help: ## what can be made
 	@grep -hE "^[a-z-]+:.*##" $(MAKEFILE_LIST) | sed "s/:.*## /\t/" | expand -t 16
@@ -44,6 +46,18 @@ reliability: env ## kill each training 20 times, and compare what is left when i
 bench: env ## measure against peers: benchmarks/results.json and benchmarks/RESULTS.md, about an hour
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks.run
+
+fuzz: env ## look for answers that break a parser: ten minutes a task, or FUZZ_SECONDS=60
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -r benchmarks/requirements-fuzz.txt
+	$(BIN)/python -m benchmarks.fuzz_parsers --seconds $(FUZZ_SECONDS)
+
+audit: env ## known vulnerabilities of the pinned packages; fails where it can't ask for them
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --disable-pip-version-check -q -r tools/requirements.txt
+	$(BIN)/python -m tools.audit $(AUDIT)/bin/pip-audit
+
+licences: env ## every package that the project needs, with its licence
+	@$(BIN)/python -m tools.packages
 
 lint: env ## mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -125,6 +125,12 @@ def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Pa
     assert refusal("check") == f"error: {gone}"
 
 
+def test_a_pin_without_a_licence_is_refused(project: Path) -> None:
+    (project / "shop.csv").write_text("query\nmug\n", encoding="utf-8")
+    told = "error: shop.csv: the licence is empty; say who may use the file, and how"
+    assert refusal("pin", "shop.csv", "--licence", "") == told
+
+
 def test_an_empty_file_is_not_pinned(project: Path) -> None:
     (project / "empty.csv").touch()
     assert refusal("pin", "empty.csv") == "error: empty.csv is empty; pin a file that holds data"

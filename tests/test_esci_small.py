@@ -118,6 +118,13 @@ def test_damage_anywhere_in_a_zip_rejects_rows_or_is_told(
         assert str(error).startswith(str(path))
 
 
+def test_a_zip_that_unpacks_to_far_more_than_itself_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, lines=[b" " * (2**24 + 1)]) / esci_small.PRODUCTS
+    for task in esci_small.TASKS:
+        told = refusal("esci_small", tmp_path, task)
+        assert told.startswith(f"{path} would unpack ") and told.endswith("it is made to fill the disk, so don't use it")
+
+
 def test_products_with_other_columns_are_named(tmp_path: Path) -> None:
     path = write(tmp_path, lines=[{"asin": "A1", "name": "Mug"}]) / esci_small.PRODUCTS
     assert refusal("esci_small", tmp_path, "description").startswith(f"{path} has no column 'title', but the columns ")

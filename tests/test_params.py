@@ -223,6 +223,11 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("models.tiny.name", "", "models.tiny: source package needs the key name"),
         ("models.tiny.sha256", "", "models.tiny: source package needs the key sha256"),
         ("models.small.sha256", "abc", "models.small.sha256: String should match pattern"),
+        ("models.small.name", "tiny", "models.small: name doesn't go with source folder; remove it"),
+        ("models.small.licence", "", "models.small.licence: String should have at least 1 character"),
+        ("train.shared.alpha", True, "train.shared.alpha: must be a number, not true or false"),
+        ("train.shared.share_prefix", 1, "train.shared.share_prefix: must be true or false"),
+        ("merge.recipes.tasks.weights", {"ner": True}, "merge.recipes.tasks.weights: ner must be a number, not true or false"),
         ("models.small.source", "git", "models.small.source: Input should be 'package', 'hub' or 'folder'"),
         ("train.adapters.ner_1.shard", [0, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.shard", [3, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
@@ -548,13 +553,12 @@ def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, sectio
 @pytest.mark.parametrize("kind", ["encoder", "seq2seq"])
 def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: Path, kind: str) -> None:
     values = valid()
-    values["models"]["small"]["kind"] = kind
+    values["models"]["other"] = {**values["models"]["small"], "kind": kind}
     values["tasks"]["description"] = {**values["tasks"]["relevance"]}
-    del values["baselines"]["encoder_ner"], values["systems"]["encoder"]
-    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "small"}
-    assert load_text(tmp_path, dump(values)).models["small"].kind == kind
+    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "other"}
+    assert load_text(tmp_path, dump(values)).models["other"].kind == kind
     values["baselines"]["t5"]["model"] = "tiny"
-    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small); add it there"
+    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small, other); add it there"
     assert refusal(tmp_path, dump(values)).startswith(told)
 
 

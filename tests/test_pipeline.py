@@ -90,7 +90,8 @@ def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone:
     for pair in summary["similarity"]["pairs"]:
         assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
     assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot
-    assert sorted(file.name for file in (clone / "plots/compare").iterdir()) == ["similarity.png", "systems.png"]
+    pictures = ["losses.png", "merges.png", "similarity.png", "systems.png"]
+    assert sorted(file.name for file in (clone / "plots/compare").glob("*.png")) == pictures
 
 
 def test_a_study_without_adapters_is_compared_too(clone: Path, tmp_path: Path) -> None:

@@ -124,10 +124,10 @@ def test_question_1_names_the_best_size_and_the_smallest_whose_interval_reaches_
     }
     answer = questions.samples(study(curves=curves))
     assert answer.reading == (
-        "relevance: of 50, 160, 400 rows, cyd does best with 160. "
-        "ner: of 50, 100, 200 rows, cyd does best with 200, the most that were run, so that more may help; with 100 its "
+        "relevance: of 50, 160, 400 rows, cyd scores highest with 160. "
+        "ner: of 50, 100, 200 rows, cyd scores highest with 200, the most that were run, so that more may help; with 100 its "
         "interval already reaches that value. "
-        "sizes are not tested against each other. "
+        "Sizes are not tested against each other. "
         "not measured on summarization, description (one size is run; another: dvc exp run -S "
         "tasks.summarization.train_size=100)."
     )
@@ -375,7 +375,7 @@ def ecomtune(*arguments: str) -> Result:
 def test_the_command_reads_metrics_pairs_and_experiments_of_the_run(project: Path) -> None:
     page = ecomtune("--markdown").stdout
     assert page.startswith("# Answers to the study's six questions\n")
-    assert "relevance: of 80, 160 rows, single does best with 160, the most that were run, so that more may help." in page
+    assert "relevance: of 80, 160 rows, single scores highest with 160, the most that were run, so that more may help." in page
     assert "| relevance | single | 80 | 0.080 (0.060–0.100) | 12 |" in page
     assert "single is significantly better than encoder on relevance." in page
     difference = "single 0.160 (0.140–0.180) | encoder 0.100 (0.080–0.120) | +0.060 (+0.010 to +0.110) | 0.0300 |"

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, writing
 from ecomtune.fields import Section
 from ecomtune.files import SCRATCH, dump_json, sha256_file, sha256_folder, write_text
 from ecomtune.records import Example, dump_line
@@ -105,7 +105,8 @@ def checkpoints_of(decides: Mapping[str, Any]) -> Iterator[Checkpoints]:
             print("another process runs this very training; waiting until it ends", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         folder.mkdir(exist_ok=True)  # the one that was waited for has removed it
-        yield Checkpoints(folder, _interval())
+        with writing(folder):
+            yield Checkpoints(folder, _interval())
         shutil.rmtree(folder)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, writing
 from ecomtune.files import dump_json, read_json
 from ecomtune.lora.adapter import CONFIG
 from ecomtune.params import Params, model_of
@@ -31,7 +31,8 @@ def export(params: Params, system: str, task: str, folder: Path, merged: bool) -
         made = Path(work) / folder.name
         made.mkdir()
         if merged:
-            _write_merged(adapter, made, params.train.shared.threads)
+            with writing(folder):
+                _write_merged(adapter, made, params.train.shared.threads)
         else:
             _write_adapter(adapter, made, model)
         (made / "README.md").write_text(card(params, system, task, merged), encoding="utf-8")

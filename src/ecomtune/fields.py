@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
 
 
 class Section(BaseModel):
-    """Base of all sections: unknown keys refused, nothing infinite."""
+    """Base of all sections: unknown keys refused, nothing infinite, no truth value in place of a number or the reverse."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _numbers_and_truth_values_apart(cls, value: Any, info: ValidationInfo) -> Any:
+        """True would pass for 1, and 1 for true (whole numbers, of type Integer, are strict themselves)."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if wanted is bool and not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        if float in types_in(wanted):
+            for name, each in value.items() if isinstance(value, dict) else [("", value)]:
+                if isinstance(each, bool):
+                    raise ValueError(f"{name} must be a number, not true or false".strip())
+        return value
+
+
+def types_in(annotation: Any) -> list[Any]:
+    """The types that an annotation is made of: float in ``dict[str, float] | None``."""
+    return [annotation, *(inner for part in get_args(annotation) for inner in types_in(part))]
 
 
 def _inside_repository(path: str) -> str:

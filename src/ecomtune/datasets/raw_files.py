@@ -19,20 +19,31 @@ STRANGERS = {
     b"<html": "an HTML page",
     b"version https://git-lfs": "a Git LFS pointer, which only names the data",
 }
+#: A zip may hold so many times its own size, and a small one so many bytes: what holds more is made to fill disk or memory.
+LARGEST_RATIO, ALWAYS_ALLOWED_BYTES = 100, 2**24
 
 
 def check_file(path: Path) -> None:
     """Raises UserError where the file is missing, empty, or a page or pointer in place of the data."""
     try:
-        with path.open("rb") as file:
-            start = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+        start = _beginning(path)
     except OSError as error:
         raise UserError(f"{path} can't be opened ({error.strerror}); name it under files of its data set, or {MEND}") from error
     if not start:
         raise UserError(f"{path} is empty; {MEND}")
-    for beginning, what in STRANGERS.items():
-        if start.startswith(beginning):
-            raise UserError(f"{path} is {what}, not data; {MEND}")
+    if what := stranger(path):
+        raise UserError(f"{path} is {what}, not data; {MEND}")
+
+
+def stranger(path: Path) -> str | None:
+    """What a file is that is no data, by how it begins: a page or a pointer; None for any other."""
+    start = _beginning(path)
+    return next((what for beginning, what in STRANGERS.items() if start.startswith(beginning)), None)
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
 def check_columns(path: Path, wanted: Collection[str], there: Collection[str]) -> None:
@@ -51,12 +62,21 @@ def unreadable(path: Path, error: BaseException) -> UserError:
     return UserError(f"{path} is broken or cut off ({reason}); {MEND}")
 
 
+def check_unpacked_size(path: Path, opened: zipfile.ZipFile) -> None:
+    """Raises UserError where a zip would unpack to far more than itself; no member gives more bytes than it declares."""
+    size = sum(member.file_size for member in opened.infolist())
+    packed = path.stat().st_size
+    if size > max(ALWAYS_ALLOWED_BYTES, LARGEST_RATIO * packed):
+        raise UserError(f"{path} would unpack {packed} bytes to {size}; it is made to fill the disk, so don't use it")
+
+
 @contextmanager
 def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """The zip file, whose members are read in place. Raises UserError where it or a member is broken."""
     check_file(path)
     try:
         with zipfile.ZipFile(path) as opened:
+            check_unpacked_size(path, opened)
             yield opened
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error

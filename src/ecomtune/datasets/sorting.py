@@ -13,6 +13,7 @@ from pathlib import Path
 from ecomtune.datasets.splits import SPLITS, Marks, mark
 from ecomtune.records import Rejected, Row, dump_line
 from ecomtune.tasks.base import Task, text_of
+from ecomtune.text import whole
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def sort_out(rows: Callable[[], Iterable[Row | Rejected]], task: Task, seed: int
                 ends.append(end)
                 marks.extend(mark(row, task.stratum(row.reference), task.input_key(row.fields), seed))
             else:
-                refused = Rejected(source=_whole(row.source), reason=_whole(str(found)))
+                refused = Rejected(source=whole(row.source), reason=whole(str(found)))
                 rejecting.write(f"{dump_line(refused)}\n".encode())
                 reasons[refused.reason] += 1
                 first = first or refused
@@ -76,11 +77,6 @@ def _line_or_fault(task: Task, row: Row) -> bytes | str:
         return fault(task, row) or f"{dump_line(row)}\n".encode()
     except ValueError:
         return "a text holds half a character (a lone surrogate)"
-
-
-def _whole(text: str) -> str:
-    """``text`` with a question mark for each half of a character (a lone surrogate)."""
-    return text.encode(errors="replace").decode()
 
 
 def fault(task: Task, row: Row) -> str | None:

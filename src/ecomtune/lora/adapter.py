@@ -105,13 +105,18 @@ def save_adapter(adapter: Adapter, folder: Path) -> None:
     rank = ranks.pop()
     config = {**adapter.config, "r": rank, "lora_alpha": rank, "use_rslora": False, "lora_dropout": 0.0}
     config |= {"rank_pattern": {}, "alpha_pattern": {}}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors_of(adapter), folder / WEIGHTS, metadata={"format": "pt"})
+    write_config(config, folder)
+
+
+def tensors_of(adapter: Adapter) -> dict[str, Matrix]:
+    """The factors by PEFT's names, in sorted order."""
     tensors = {}
     for module, factors in sorted(adapter.factors.items()):
         tensors[module + _A] = np.ascontiguousarray(factors.a)
         tensors[module + _B] = np.ascontiguousarray(factors.b)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    write_config(config, folder)
+    return tensors
 
 
 def write_config(config: dict[str, Any], folder: Path) -> None:

@@ -29,7 +29,8 @@ class Similarity:
     2106.09685, section 7.2, there for the leading directions; here for all). It goes from 0, orthogonal, to 1, the smaller
     space inside the larger; two random spaces of n dimensions have max(R, S) / n on average.
 
-    A ΔW of 0 is like nothing: all three are 0.
+    A ΔW of 0 is like nothing: all three are 0. Adapters trained from one seed start from the same random A, so that their
+    rows are alike before they learn anything: that isn't the tasks' likeness.
     """
 
     cosine: float

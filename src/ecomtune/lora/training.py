@@ -72,7 +72,7 @@ def train_adapter(
         raise UserError("train.shared.patience needs validation rows to stop by; raise validation_size, or set it to 0")
     with reading(base):
         tokenizer = AutoTokenizer.from_pretrained(base)
-    encoded, held_out = (_encode(tokenizer, rows, settings.max_length) for rows in (examples, validation))
+    encoded, held_out = (encode_rows(tokenizer, rows, settings.max_length) for rows in (examples, validation))
     model = lora_model(base, settings)
     context = context_of(model.get_base_model().config)
     if settings.max_length > context:
@@ -105,7 +105,8 @@ def train_adapter(
     return Trained(model, {**learnt, **history(trainer.state)})
 
 
-def _encode(tokenizer: Tokenizer, rows: Sequence[Example], max_length: int) -> list[EncodedExample]:
+def encode_rows(tokenizer: Tokenizer, rows: Sequence[Example], max_length: int) -> list[EncodedExample]:
+    """Each example's tokens. Raises UserError naming the one that is too long or empty."""
     return [
         encode_example(tokenizer, identity=row.id, group=row.task, prompt=row.prompt, target=row.target, max_length=max_length)
         for row in rows

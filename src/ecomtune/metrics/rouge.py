@@ -15,10 +15,12 @@ from ecomtune.records import Reference
 
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 USE_STEMMER = True
+#: So many characters of an answer are scored: cost grows with the product of both lengths, and a megabyte would take minutes.
+LONGEST_ANSWER = 20_000
 
 
 class Rouge(CountedMetric):
-    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0."""
+    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0, a longer one its first LONGEST_ANSWER signs."""
 
     description = "ROUGE-1/2/L/Lsum F measure with the Porter stemmer, best of the references"
 
@@ -26,7 +28,7 @@ class Rouge(CountedMetric):
         counts = np.ones((len(references), len(TYPES) + 1))
         for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
             texts = [gold] if isinstance(gold, str) else gold
-            counts[row, :-1] = _scores(_lines(_joined(answer)), [_lines(text) for text in texts])
+            counts[row, :-1] = _scores(_lines(_joined(answer)[:LONGEST_ANSWER]), [_lines(text) for text in texts])
         return counts
 
     def values(self, counts: Counts) -> dict[str, Counts]:

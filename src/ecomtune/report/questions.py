@@ -81,12 +81,12 @@ def samples(study: Study) -> Answer:
             enough = min(size for size in points if points[size]["ci"][1] >= points[best]["value"])
             rows += [(task, system, f"{size:,}", value_of(point), str(point["n"])) for size, point in points.items()]
             told.append(
-                f"{task}: of {', '.join(f'{size:,}' for size in points)} rows, {system} does best with {best:,}"
+                f"{task}: of {', '.join(f'{size:,}' for size in points)} rows, {system} scores highest with {best:,}"
                 + (", the most that were run, so that more may help" if best == max(points) else "")
                 + (f"; with {enough:,} its interval already reaches that value" if enough != best else "")
             )
     if rows:
-        told.append("sizes are not tested against each other")
+        told.append("Sizes are not tested against each other")
     if missing:
         sweep = f"dvc exp run -S tasks.{missing[0]}.train_size=100"
         told.append(f"not measured on {', '.join(dict.fromkeys(missing))} (one size is run; another: {sweep})")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import NoReturn, TypeVar
 
 from ecomtune.errors import UserError
@@ -17,11 +19,16 @@ from ecomtune.runtime import forget_other_processes, is_main_process
 Item = TypeVar("Item")
 
 
+class Terminated(BaseException):
+    """SIGTERM as an exception, which unwinds a stage as Ctrl-C does, so that no cleaning up is left out."""
+
+
 def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoReturn:
     """Run a stage for the item named on the command line.
 
     Of several processes that torchrun or accelerate started, the first alone runs a stage that isn't ``distributed``.
-    A user's mistake, or a file that can't be read or written, ends it with one sentence and status 1.
+    A user's mistake, or a file that can't be read or written, ends it with one sentence and status 1, Ctrl-C with status 130
+    and SIGTERM with 143, as shells count them.
     """
     if not distributed:
         if not is_main_process():
@@ -31,6 +38,7 @@ def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoRe
     chosen = sys.argv[1] if len(sys.argv) > 1 else ""
     started = time.monotonic()
     try:
+        signal.signal(signal.SIGTERM, _terminate)
         params, digest = load(), sha256_file(PARAMS_FILE)  # now: the file may be edited while the stage runs
         stage(params, chosen)
         if is_main_process():
@@ -38,16 +46,22 @@ def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoRe
     except (UserError, OSError) as error:
         print(f"{name}: error: {sentence(error)}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         print(f"{name}: stopped; nothing half-written is left", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM))
     sys.exit(0)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would cut the cleaning up short
+    raise Terminated
 
 
 def sentence(error: UserError | OSError) -> str:
     """What to tell the user of a mistake, or of a file or folder that can't be read or written."""
     if isinstance(error, OSError) and error.strerror:
-        where = error.filename or Path.cwd()  # a full disk names no file
+        named = [str(name) for name in (error.filename, error.filename2) if name]  # two by a rename
+        where = " to ".join(named) or Path.cwd()  # a full disk names no file
         return f"{where}: {error.strerror}; make it readable and writable, or make room, and run this again"
     return " ".join(str(error).split())
 

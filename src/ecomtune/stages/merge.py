@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ecomtune.files import dump_json, output_folder, write_text
-from ecomtune.lora.adapter import load_adapter, save_adapter
+from ecomtune.lora.adapter import Adapter, load_adapter, save_adapter
 from ecomtune.lora.merging import merge
 from ecomtune.lora.task_arithmetic import Elementwise
 from ecomtune.params import Params
+from ecomtune.records import Example, read_task
+from ecomtune.runtime import prepare
+from ecomtune.sections import Recipe
 from ecomtune.stages import pick, run
 
 
 def main(params: Params, name: str) -> None:
     recipe = pick(params.merge.recipes, name, "merge.recipes")
-    weights = dict(sorted(recipe.weights.items()))
-    adapters = [load_adapter(Path(recipe.reads) / adapter) for adapter in weights]
     how = Elementwise(recipe.sparsify, recipe.density or 1.0, recipe.rescale, recipe.consensus, recipe.seed)
-    merged = merge(adapters, list(weights.values()), recipe.method, recipe.rank, how)
+    adapters = {adapter: load_adapter(Path(recipe.reads) / adapter) for adapter in sorted(recipe.weights)}
+
+    def merged(weights: Mapping[str, float]) -> Adapter:
+        return merge(list(adapters.values()), [weights[each] for each in adapters], recipe.method, recipe.rank, how)
+
+    weights, tried = recipe.weights, None
+    if recipe.search:
+        tried = searched(params, recipe, merged)
+        weights = tried[0]["weights"]
+        print(f"{name}: of {len(tried)} tried, the lowest validation loss ({tried[0]['loss']:.4f}) has the weights {weights}")
     with output_folder(Path("models/adapters/merged") / name) as folder:
-        save_adapter(merged, folder)
+        save_adapter(merged(weights), folder)
         # without the choices left at their defaults, so that a new one changes no former merge's bytes
         written = {"rank": None, **recipe.model_dump(mode="json", exclude_defaults=True)}
         write_text(folder / "recipe.json", dump_json(written))
+        if tried:
+            write_text(folder / "search.json", dump_json(tried))
+
+
+def searched(params: Params, recipe: Recipe, merged: Callable[[Mapping[str, float]], Adapter]) -> list[dict[str, Any]]:
+    """Every weights of the recipe's grid with their mean loss on its tasks' validation rows, the lowest first."""
+    assert recipe.search is not None
+    shared = params.train.shared
+    prepare(shared.threads)
+    from ecomtune.lora.weight_search import grid, search
+
+    rows = [
+        row
+        for task in recipe.search.tasks
+        for row in read_task(Path("data/examples") / task / "validation.jsonl", Example, task)
+    ]
+    candidates = list(grid(sorted(recipe.weights), sum(recipe.weights.values()), recipe.search.steps))
+    return search(candidates, merged, Path("models/pretrained") / shared.model, rows, shared)
 
 
 if __name__ == "__main__":

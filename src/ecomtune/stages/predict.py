@@ -13,6 +13,7 @@ from ecomtune.records import Example, Prediction, Reference, read_task, write_re
 from ecomtune.stages import pick, run
 from ecomtune.systems import Answered, Rows
 from ecomtune.tasks.base import Task
+from ecomtune.text import whole
 
 
 def main(params: Params, name: str) -> None:
@@ -49,6 +50,8 @@ def _in_words(task: Task, example: Example, meaning: Reference) -> str:
 
 
 def _predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
+    """The parsed answer to each example; half a character (a lone surrogate) in an answer becomes a question mark."""
+    answers = [whole(answer) for answer in answers]
     parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
     return [
         Prediction(

@@ -1,0 +1,234 @@
+"""Weights of strangers: no pickle is read, whatever its name, no code is run, and a header that lies is told."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from peft import LoraConfig
+from safetensors.torch import load_file
+
+from ecomtune.errors import UserError
+from ecomtune.pretrained import save_pretrained
+from ecomtune.sections import Model
+
+CODE = "open('ran', 'w').close()\n"
+
+
+class Payload:
+    """An object whose pickle runs code when it is loaded."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, (CODE,)
+
+
+def pickled() -> bytes:
+    return pickle.dumps({"model.embed_tokens.weight": Payload()})
+
+
+def saved_by_torch() -> bytes:
+    torch.save({"model.embed_tokens.weight": Payload()}, "payload.bin")
+    content = Path("payload.bin").read_bytes()
+    Path("payload.bin").unlink()
+    return content
+
+
+@pytest.fixture
+def weights(pico_causal: Path, workplace: Path) -> Path:
+    """A folder of its own with a small model, in a working folder with scratch."""
+    (workplace / ".scratch").mkdir()
+    return Path(shutil.copytree(pico_causal, workplace / "weights"))
+
+
+def save(**changes: str) -> None:
+    values = {"kind": "causal", "source": "folder", "folder": "weights", "licence": "MIT", **changes}
+    save_pretrained("tiny", Model.model_validate(values), Path("out"))
+
+
+def refusal(**changes: str) -> str:
+    """The sentence that refuses the folder, of which nothing was run and nothing is kept."""
+    with pytest.raises(UserError) as caught:
+        save(**changes)
+    assert not Path("ran").exists() and not Path("out").exists()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_payload_of_these_tests_runs_where_it_is_unpickled(workplace: Path) -> None:
+    pickle.loads(pickled())
+    assert Path("ran").exists()
+    Path("ran").unlink()
+    (workplace / "x.bin").write_bytes(saved_by_torch())
+    torch.load(workplace / "x.bin", weights_only=False)
+    assert Path("ran").exists()
+
+
+@pytest.mark.parametrize("content", [pickled, saved_by_torch])
+def test_a_pickle_under_the_name_of_safetensors_is_refused(weights: Path, content: Callable[[], bytes]) -> None:
+    (weights / "model.safetensors").write_bytes(content())
+    sentence = "models.tiny: no causal model in safetensors or GGUF can be read from folder weights (model.safetensors: "
+    assert refusal().startswith(sentence)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.bin", "model.pt", "model.ckpt", "model.safetensors.bin"])
+def test_weights_that_are_only_a_pickle_are_refused(weights: Path, name: str) -> None:
+    (weights / "model.safetensors").unlink()
+    (weights / name).write_bytes(saved_by_torch())
+    assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
+
+
+def test_an_index_that_leads_to_a_pickle_is_refused(weights: Path) -> None:
+    names = load_file(weights / "model.safetensors")
+    (weights / "model.safetensors").unlink()
+    (weights / "part.bin").write_bytes(saved_by_torch())
+    index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, "part.bin")}
+    (weights / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
+
+
+def test_pickles_and_code_beside_the_weights_are_neither_read_nor_taken(weights: Path) -> None:
+    for name in ("pytorch_model.bin", "tokenizer.pkl", "training_args.bin", "optimizer.pt"):
+        (weights / name).write_bytes(saved_by_torch())
+    for name in ("modeling_llama.py", "tokenization.py", "__init__.py", "setup.py", "custom_generate.py"):
+        (weights / name).write_text(CODE)
+    save()
+    assert not Path("ran").exists()
+    assert {file.suffix for file in Path("out").iterdir()} <= {".json", ".safetensors", ".jinja", ".txt"}
+
+
+@pytest.mark.parametrize("adapter", ["adapter_model.bin", "adapter_model.safetensors", ""])
+def test_an_adapter_beside_the_weights_is_refused(weights: Path, adapter: str) -> None:
+    """transformers would load it into the model without being asked, from a pickle where there is no safetensors."""
+    LoraConfig(task_type="CAUSAL_LM", r=2, target_modules=["q_proj"]).save_pretrained(weights)
+    if adapter:
+        (weights / adapter).write_bytes(saved_by_torch())
+    assert refusal() == "models.tiny: folder weights holds an adapter (adapter_config.json); name a whole model without one"
+
+
+def edit(file: Path, **changes: Any) -> None:
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps({**values, **changes}))
+
+
+@pytest.mark.parametrize("answer", ["y", "n"])
+@pytest.mark.parametrize(
+    ("file", "changes"),
+    [
+        ("config.json", {"model_type": "own", "auto_map": {"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"}}),
+        ("tokenizer_config.json", {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": ["own.Own", "own.Own"]}}),
+    ],
+)
+def test_code_that_a_config_names_is_not_run_and_nobody_is_asked(
+    weights: Path, monkeypatch: pytest.MonkeyPatch, file: str, changes: dict[str, Any], answer: str
+) -> None:
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda question="": asked.append(question) or answer)
+    (weights / "own.py").write_text(CODE + "class Own: pass\n")
+    edit(weights / file, **changes)
+    assert "can be read from folder weights (" in refusal()
+    assert asked == []
+
+
+def test_a_known_model_that_names_code_of_its_own_is_read_without_it(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    (weights / "own.py").write_text(CODE + "class Own: pass\n")
+    edit(weights / "config.json", auto_map={"AutoConfig": "own.Own", "AutoModelForCausalLM": "own.Own"})
+    save()
+    assert not Path("ran").exists() and not list(Path("out").glob("*.py"))
+    assert all("auto_map" not in file.read_text() for file in Path("out").glob("*.json"))
+
+
+def header(content: bytes, **changes: Any) -> bytes:
+    """A safetensors file with another entry for its first tensor, its bytes as they were."""
+    length = int.from_bytes(content[:8], "little")
+    values = json.loads(content[8 : 8 + length])
+    first = next(name for name in values if name != "__metadata__")
+    values[first] |= changes
+    text = json.dumps(values).encode()
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
+
+
+LIES: dict[str, Callable[[bytes], bytes]] = {
+    "a header longer than the file": lambda content: (2**40).to_bytes(8, "little") + content[8:],
+    "a header of the longest length": lambda content: (2**64 - 1).to_bytes(8, "little") + content[8:],
+    "a header of no length": lambda content: bytes(8) + content[8:],
+    "a header that is no JSON": lambda content: content[:8] + b"x" + content[9:],
+    "deep JSON": lambda _: (100_000).to_bytes(8, "little") + b"[" * 100_000,
+    "a tensor beyond the end": lambda content: header(content, data_offsets=[0, 2**40]),
+    "a tensor before the start": lambda content: header(content, data_offsets=[-8, 0]),
+    "a tensor that ends before it begins": lambda content: header(content, data_offsets=[64, 0]),
+    "a larger shape than bytes": lambda content: header(content, shape=[2**31, 2**31]),
+    "a shape that overflows": lambda content: header(content, shape=[2**63, 2**63]),
+    "an unknown type": lambda content: header(content, dtype="PICKLE"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_safetensors_whose_header_lies_are_named(weights: Path, lie: str) -> None:
+    content = (weights / "model.safetensors").read_bytes()
+    (weights / "model.safetensors").write_bytes(LIES[lie](content))
+    sentence = "models.tiny: no causal model in safetensors or GGUF can be read from folder weights (model.safetensors: "
+    assert refusal().startswith(sentence)
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("<Q", len(value)) + value
+
+
+def gguf(
+    *,
+    tensors: int = 1,
+    keys: int = 2,
+    layers: int = 1,
+    name: bytes = text(b"general.architecture"),
+    table: bytes | None = None,
+) -> bytes:
+    """A GGUF file of two keys and one tensor, with parts that a test may forge."""
+    architecture = name + struct.pack("<I", 8) + text(b"llama")
+    blocks = text(b"llama.block_count") + struct.pack("<II", 4, layers)
+    tensor = text(b"token_embd.weight") + struct.pack("<IQQIQ", 2, 4, 4, 0, 0)
+    start = b"GGUF" + struct.pack("<IQQ", 3, tensors, keys)
+    return start + architecture + blocks + (tensor if table is None else table) + bytes(256)
+
+
+HUGE = 2**64 - 1
+FORGED = {
+    "keys without end": gguf(keys=HUGE),
+    "tensors without end": gguf(tensors=HUGE),
+    "a name longer than the file": gguf(name=struct.pack("<Q", 2**60) + b"general.architecture"),
+    "a name of the longest length": gguf(name=struct.pack("<Q", HUGE) + b"general.architecture"),
+    "a name of no UTF-8": gguf(name=text(b"general.\xff\xfe")),
+    "a tensor of endless dimensions": gguf(table=text(b"token_embd.weight") + struct.pack("<I", 2**32 - 1)),
+    "a tensor that is too large": gguf(table=text(b"token_embd.weight") + struct.pack("<IQQIQ", 2, 2**40, 2**40, 0, 0)),
+    "a tensor of an unknown type": gguf(table=text(b"token_embd.weight") + struct.pack("<IQQIQ", 2, 4, 4, 999, 0)),
+    "a tensor beyond the end": gguf(table=text(b"token_embd.weight") + struct.pack("<IQQIQ", 2, 4, 4, 0, 2**50)),
+    "an array without end": gguf(name=text(b"a") + struct.pack("<IIQ", 9, 8, HUGE)),
+    "an array of numbers without end": gguf(name=text(b"a") + struct.pack("<IIQ", 9, 4, 2**61)),
+    "more layers than tensors": gguf(layers=2**32 - 1),
+    "a version to come": b"GGUF" + struct.pack("<IQQ", 999, 1, 1) + bytes(64),
+    "the other byte order": b"GGUF" + struct.pack(">IQQ", 3, 1, 1) + bytes(64),
+}
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_forged_gguf_is_refused_in_one_sentence(weights: Path, what: str) -> None:
+    (weights / "m.gguf").write_bytes(FORGED[what])
+    assert refusal(gguf="m.gguf").startswith("models.tiny: no tokenizer can be read from folder weights/m.gguf (")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 200), damage=st.binary(min_size=1, max_size=12))
+def test_damage_anywhere_in_the_header_of_a_gguf_is_told_in_one_sentence(weights: Path, place: int, damage: bytes) -> None:
+    content = bytearray(gguf())
+    content[place : place + len(damage)] = damage
+    (weights / "m.gguf").write_bytes(content)
+    assert refusal(gguf="m.gguf").startswith("models.tiny: no ")
