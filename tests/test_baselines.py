@@ -517,10 +517,7 @@ def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.
     assert "summarization: targets are cut at max_new_tokens (2 tokens): 8 of 8" in printed and "inputs are cut" not in printed
 
 
-TRAINED = [each for each in BASELINES if each[0] != "floor"]
-
-
-@pytest.mark.parametrize(("family", "task"), TRAINED)
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family: str, task: str) -> None:
     settings = baseline(family, task, epochs=2)
     fit(settings, examples(task), pico / "plain")
@@ -531,7 +528,7 @@ def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family:
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize(("family", "task"), TRAINED)
+@pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: str, task: str) -> None:
     train, other = examples(task)[:4], examples(task)[4:]
     settings = baseline(family, task, epochs=40, patience=2, learning_rate=3e-2)

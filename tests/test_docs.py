@@ -29,7 +29,7 @@ def blocks(page: str, language: str) -> list[str]:
 def small(values: dict[str, Any]) -> dict[str, Any]:
     """A profile's parameters with the random LLM, few rows and one epoch."""
     values["models"]["smollm2"] = PICO
-    values["train"]["shared"].update(model="smollm2", rank=2, epochs=1, batch_size=16, max_length=1024, threads=1)
+    values["train"]["shared"].update(model="smollm2", rank=2, epochs=1, max_length=1024, threads=1)
     return values
 
 
@@ -102,7 +102,12 @@ def test_the_tutorials_experiment_is_a_point_of_the_curve_and_of_the_answer(newc
 
 def test_the_tutorials_export_is_a_plain_adapter(newcomer: tuple[Path, dict[str, str]]) -> None:
     made = newcomer[0].parent / "my_relevance"
-    assert {file.name for file in made.iterdir()} == {"adapter_config.json", "adapter_model.safetensors", "README.md"}
+    assert {file.name for file in made.iterdir()} == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "training.json",
+        "README.md",
+    }
 
 
 def merged(into: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -179,6 +184,7 @@ def test_the_pages_merge_method_is_what_it_says_of_the_dense_matrices(extended: 
     made = load_adapter(extended / "models/adapters/merged/shards_equal")
     for module, factors in made.factors.items():
         dense = [part.factors[module].b @ part.factors[module].a for part in parts]
+        assert all(np.linalg.norm(each) > 0 for each in dense)
         expected = sum(0.5 * each / np.linalg.norm(each) for each in dense)
         assert np.abs(factors.b @ factors.a - expected).max() < 1e-6
 
@@ -194,7 +200,8 @@ def test_the_pages_system_has_answered_and_its_part_is_known(extended: Path) -> 
 
 
 def test_the_project_with_all_of_it_has_its_shape(extended: Path) -> None:
-    for command in ("python -m pytest -q tests/test_architecture.py", "ruff check src", "ruff format --check src"):
+    shape = "python -m pytest -q tests/test_architecture.py -k not(of_the_demo)"  # the demo's parameters aren't there
+    for command in (shape, "ruff check src", "ruff format --check src"):
         done = run(extended, *command.split())
         assert done.returncode == 0, done.stdout
 

@@ -553,13 +553,12 @@ def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, sectio
 @pytest.mark.parametrize("kind", ["encoder", "seq2seq"])
 def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: Path, kind: str) -> None:
     values = valid()
-    values["models"]["small"]["kind"] = kind
+    values["models"]["other"] = {**values["models"]["small"], "kind": kind}
     values["tasks"]["description"] = {**values["tasks"]["relevance"]}
-    del values["baselines"]["encoder_ner"], values["systems"]["encoder"]
-    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "small"}
-    assert load_text(tmp_path, dump(values)).models["small"].kind == kind
+    values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "other"}
+    assert load_text(tmp_path, dump(values)).models["other"].kind == kind
     values["baselines"]["t5"]["model"] = "tiny"
-    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small); add it there"
+    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small, other); add it there"
     assert refusal(tmp_path, dump(values)).startswith(told)
 
 
