@@ -105,9 +105,11 @@ def serving() -> Iterator[Site]:
         site.base = f"http://127.0.0.1:{server.server_port}/v1"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield site
-        server.shutdown()
-        thread.join()
+        try:
+            yield site
+        finally:  # else the thread, and with it the process, would outlive a failed test
+            server.shutdown()
+            thread.join()
 
 
 # Faults.
