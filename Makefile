@@ -63,5 +63,5 @@ lint: env ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean-scratch: ## remove cached answers and half-written outputs
-	rm -rf .scratch
+clean-scratch: ## remove cached answers, checkpoints and half-written outputs, but no answers that were paid for
+	[ ! -d .scratch ] || find .scratch -mindepth 1 -maxdepth 1 ! -name endpoint -exec rm -rf {} +

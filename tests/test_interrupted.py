@@ -433,6 +433,8 @@ def test_what_kills_leave_in_scratch_is_removed_by_a_command_that_touches_nothin
     shutil.copy(REPOSITORY / "Makefile", workplace)
     write_text(workplace / ".scratch/model.abc/new/weights", "half")
     write_text(workplace / "data/raw/shop/shop.csv", "data")
+    write_text(workplace / ".scratch/endpoint/abc.json", "paid for")
     subprocess.run(["make", "clean-scratch"], cwd=workplace, check=True, capture_output=True)
-    assert sorted(path.name for path in workplace.iterdir()) == ["Makefile", "data"]
+    assert contents(workplace / ".scratch") == {".scratch/endpoint/abc.json": b"paid for"}
+    assert sorted(path.name for path in workplace.iterdir()) == [".scratch", "Makefile", "data"]
     assert contents(workplace / "data") == {"data/raw/shop/shop.csv": b"data"}
