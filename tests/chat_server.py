@@ -27,7 +27,7 @@ class Site:
     seconds: float = 0.0
     counts_tokens: bool = True
     requests: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -57,10 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             site.at_once += 1
             site.most_at_once = max(site.most_at_once, site.at_once)
         try:
-            time.sleep(site.seconds)
             if fault is not None:
                 fault(self)
             else:
+                time.sleep(site.seconds)
                 self.send(200, json.dumps(completion(site.answer(request["messages"][-1]["content"]), site.counts_tokens)))
         finally:
             with site.lock:
@@ -105,9 +105,11 @@ def serving() -> Iterator[Site]:
         site.base = f"http://127.0.0.1:{server.server_port}/v1"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield site
-        server.shutdown()
-        thread.join()
+        try:
+            yield site
+        finally:  # else the thread, and with it the process, would outlive a failed test
+            server.shutdown()
+            thread.join()
 
 
 # Faults.

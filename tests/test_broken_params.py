@@ -70,12 +70,12 @@ class Broken:
 
 
 def places(values: Any, section: Any, way: Way = ()) -> Iterator[Place]:
-    """Every key that is written in the file, by the sections that it was read into; an adapter's own settings too."""
+    """Every key that a section of the file has or may have; what is written in an adapter's own settings too."""
     if isinstance(section, Section):
-        for key in values:
+        for key in type(section).model_fields:
             yield Place(way, type(section), key)
-            yield from places(values[key], getattr(section, key), (*way, key))
-            if key == "settings":
+            yield from places(values.get(key), getattr(section, key), (*way, key))
+            if key == "settings" and key in values:
                 yield from (Place((*way, key), Training, own) for own in values[key])
     elif isinstance(section, dict | tuple) and values:
         for key in section if isinstance(section, dict) else range(len(section)):
@@ -106,7 +106,7 @@ def mistakes(place: Place, value: Any) -> Iterator[tuple[str, Any]]:
         yield "empty", ""
     if place.wanted is not bool and getattr(place.wanted, "__origin__", None) is not None and text:
         yield from (("none of the choices", each) for each in ("other", f"{value} ", "ｃｏｎｓｔａｎｔ"))
-    if place.key in REFERENCES:
+    if place.key in REFERENCES and value:
         wrong: dict[type, Any] = {str: "nowhere", list: ["nowhere"], dict: {"nowhere": 1}}
         yield "wrong reference", wrong[type(value)]
     if place.holds(tuple) and isinstance(value, list) and value and place.key == "tasks":
@@ -162,14 +162,15 @@ def broken_places(profile: Path) -> Iterator[Broken]:
     """The file with every mistake at every one of its keys."""
     values = yaml.safe_load(profile.read_text(encoding="utf-8"))
     for place in places(values, load(profile)):
-        value: Any = values
-        for part in (*place.way, place.key):
-            value = value[part]
+        holder: Any = values
+        for part in place.way:
+            holder = holder[part]
+        value, there = holder.get(place.key), place.key in holder
         section, key = ".".join(map(str, place.way)), place.key
         changes: list[tuple[str, Callable[[Any], None], tuple[str, ...]]] = []
         if place.kind.model_fields[key].is_required() and "settings" not in place.way:
             changes.append(("left out", partial(without, key), (key,)))
-        for wrong in misspelt(key, place.kind):
+        for wrong in misspelt(key, place.kind) if there else ():
             changes.append((f"as {wrong!r}", partial(renamed, key, wrong), (wrong.strip(),)))
         for mistake, other in mistakes(place, value):
             names = (key, "nowhere") if mistake == "wrong reference" else (key,)

@@ -1,4 +1,4 @@
-"""A model behind an endpoint: every answer is paid for once, every fault ends in an answer or a sentence, the key shows nowhere."""
+"""A model behind an endpoint: answers are paid for once, faults end in an answer or a sentence, the key shows nowhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.endpoint_stage import lay_out, params_with, predicted, start_stage
 from tests.pico import make_causal
 from tests.scratch_clone import make_clone, run
 
-KEY = "sk-secret-0123456789"
+KEY = "-".join(["sk", "secret", "0123456789"])  # in pieces: this file is no place for it either
 PROMPTS = ["one", "two", "three", "four", "five"]
 
 
@@ -204,8 +204,9 @@ LASTING: dict[str, tuple[Fault, str]] = {
     "429": (status(429), "status 429: {"),
     "500": (status(500), "status 500: {"),
     "cut": (cut, "no connection: "),
-    "no choices": (reply('{"choices": []}'), "a reply that is no chat completion, choices: List should have at least 1 item"),
-    "broken JSON": (reply("{"), "a reply that is no chat completion, Invalid JSON: "),
+    "no choices": (reply('{"choices": []}'), 'a reply that is no chat completion: {"choices": []}'),
+    "broken JSON": (reply("{"), "a reply that is no chat completion: {"),
+    "nothing": (reply(""), "a reply that is no chat completion: nothing"),
 }
 
 
@@ -246,7 +247,8 @@ def test_a_server_that_always_hangs_or_is_not_there_is_named(site: Site, monkeyp
 def test_a_refusal_stops_at_once(site: Site, code: int, advice: str) -> None:
     site.faults = [status(code)] * 100
     assert refusal() == (
-        f'systems.mine: the endpoint at {site.base} refuses model large (status {code}: {{"error": {{"message": "told so"}}}}); '
+        f"systems.mine: the endpoint at {site.base} refuses model large "
+        f'(status {code}: {{"error": {{"message": "told so"}}}}); '
         f"{advice}; 0 of 5 answers are kept, and only the rest will be asked for"
     )
     assert len(site.requests) == 1
@@ -307,6 +309,13 @@ def test_a_key_that_no_header_holds_is_refused_and_not_repeated(site: Site, monk
 def test_a_key_that_the_server_repeats_is_not_repeated(site: Site, code: int) -> None:
     site.faults = [repeat_key(code)] * 100
     assert "wrong key Bearer [key]" in refusal()
+
+
+def test_a_server_that_sends_elsewhere_takes_no_key_there(site: Site) -> None:
+    with serving() as elsewhere:
+        site.faults = [status(307, Location=f"{elsewhere.base}/chat/completions")] * 100
+        assert ask(["one"]) == right(["one"])
+        assert elsewhere.prompts == ["one"] and elsewhere.keys == [None]
 
 
 def test_the_key_is_in_no_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:

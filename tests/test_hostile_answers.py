@@ -82,6 +82,20 @@ def test_any_answer_has_a_meaning_of_its_task_or_none(
 
 
 @settings(max_examples=300)
+@given(
+    pairs=st.lists(st.tuples(WORD, st.sampled_from([*TYPE_WORDS.values(), *[OUTSIDE, CONTINUE] * 8])), min_size=1, max_size=5)
+)
+def test_any_row_of_tag_words_has_valid_tags_or_none(pairs: list[tuple[str, str]]) -> None:
+    answer = "\n".join(f"{word} {tag}" for word, tag in pairs)
+    task, words = tasks.load("ner"), [word for word, _ in pairs]
+    assert fault(task, {"words": words}, answer) is None
+    broken = any(
+        tag == CONTINUE and before in ("", OUTSIDE) for (_, before), (_, tag) in zip([("", ""), *pairs], pairs, strict=False)
+    )
+    assert (task.parse(answer, {"words": words}) is None) == broken
+
+
+@settings(max_examples=300)
 @given(data=st.binary(max_size=60))
 @example(data=b"")
 @example(data=b"a b\n\t x\n\t y\t")
@@ -241,6 +255,7 @@ def test_an_answer_changes_its_own_row_and_no_other(recorded: Params, name: str,
     assert [row.id for row in after] == ["a", "b", "c"]
     assert (after[0], after[2]) == (before[0], before[2])
     assert (after[1].answer.strip(), after[1].parsed) == (injection.strip(), task.parse(injection, FIELDS[name]))
+    assert task.decoder == "text" or after[1].parsed is None
     parsed = [before[0].parsed, after[1].parsed, before[2].parsed]
     options: dict[str, Any] = {"resamples": 100, "confidence": 0.95, "seed": recorded.seed}
     assert found == metrics.load(task.metric).score(parsed, [REFERENCES[name]] * 3, list("abc"), **options)

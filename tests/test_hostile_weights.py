@@ -81,8 +81,11 @@ def test_a_pickle_under_the_name_of_safetensors_is_refused(weights: Path, conten
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.bin", "model.pt", "model.ckpt", "model.safetensors.bin"])
 def test_weights_that_are_only_a_pickle_are_refused(weights: Path, name: str) -> None:
+    real = load_file(weights / "model.safetensors")
     (weights / "model.safetensors").unlink()
     (weights / name).write_bytes(saved_by_torch())
+    assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
+    torch.save(real, weights / name)  # nor where it would do no harm
     assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
 
 

@@ -55,7 +55,7 @@ def test_a_label_is_calibrated_by_the_prompt_without_content_of_its_own_row(caus
     model, tokenizer = causal
     scores = label_scores(model, tokenizer, PROMPTS, LABELS, 3, quiet)
     rows = [0, 1, 2, 0, 1, 2]
-    without = ["N/A", "Nothing was said here", "?", "?", "N/A", "N/A"]
+    without = ["N/A", "mug", "?", "mug", "N/A", "red running shoes for men 12 pack"]
     empty = torch.cat([label_scores(model, tokenizer, [each], LABELS, 1, quiet) for each in without])
     expected = (scores[rows] - empty).argmax(dim=1).tolist()
     prompts = [PROMPTS[row] for row in rows]

@@ -90,7 +90,8 @@ def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone:
     for pair in summary["similarity"]["pairs"]:
         assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
     assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot
-    assert sorted(file.name for file in (clone / "plots/compare").iterdir()) == ["similarity.png", "systems.png"]
+    pictures = ["losses.png", "merges.png", "similarity.png", "systems.png"]
+    assert sorted(file.name for file in (clone / "plots/compare").glob("*.png")) == pictures
 
 
 def test_a_study_without_adapters_is_compared_too(clone: Path, tmp_path: Path) -> None:
@@ -347,7 +348,7 @@ def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
     assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
     drawn = (clone / "dvc_plots/index.html").read_text()
     tables = [f"plots/compare/confusion/relevance/{system}.csv" for system in ("floor", "merged_shards")]
-    pictures = ["plots/compare/merges.png", "plots/compare/systems.png"]
+    pictures = [f"plots/compare/{name}.png" for name in ("losses", "merges", "similarity", "systems")]
     assert all(name in drawn for name in [*tables, *pictures]) and drawn.count("vegaEmbed(") == len(tables)
     edit(clone, "bootstrap: 100", "bootstrap: 170")
     try:

@@ -91,13 +91,14 @@ def test_what_an_endpoint_reads_and_costs_is_told(demo: Params, tmp_path: Path) 
     folder = tmp_path / "data/examples/ner"
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
-    (folder / "train.jsonl").write_text(f"{json.dumps({'prompt': 'p' * 39, 'target': 't' * 40})}\n", encoding="utf-8")
+    lines = [json.dumps({"prompt": letter * 39, "target": "t" * 40}) for letter in "pq"]
+    (folder / "train.jsonl").write_text("\n".join(lines), encoding="utf-8")
     endpoint = {"model": "big", "input_price": 1000, "output_price": 10_000}
     given = {"kind": "endpoint", "reads": "data/examples", "tasks": ["ner"], "shots": 3, "endpoint": endpoint}
     large = System.model_validate(given)
     found = step(steps(demo.model_copy(update={"systems": {"large": large}}), tmp_path, 1e11), "predict@large")
     rows, answer = demo.tasks["ner"].test_size, demo.tasks["ner"].max_new_tokens
-    read, written = rows * 4 * 20, rows * answer
+    read, written = rows * (20 + 3 * 20), rows * answer
     cost = (1000 * read + 10_000 * written) / 1e6
     assert found.downloads == f"big: {read:,} tokens in, ≤ {written:,} out, cost ≤ {cost:.2f}"
     assert found.rows == rows and found.tokens is None and found.memory is None

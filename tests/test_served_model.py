@@ -22,6 +22,7 @@ from ecomtune.sections import TaskSettings
 from tests.chat_server import forward, serving
 from tests.conftest import REPOSITORY
 from tests.endpoint_stage import lay_out, predicted, start_stage
+from tests.pico import CHAT_TEMPLATE
 
 pytestmark = pytest.mark.weights
 SMOLLM2 = REPOSITORY / "models/pretrained/smollm2"
@@ -29,13 +30,23 @@ ROWS = 12
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The base URL of a server of SmolLM2 on this machine."""
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SmolLM2 with a chat template, without which a server takes no chat."""
+    folder = tmp_path_factory.mktemp("model")
+    for file in SMOLLM2.resolve().iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a server of that model on this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("served") / "log"
-    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", str(SMOLLM2)]
+    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", str(model)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--device", "cpu"]
     with log.open("w") as file:
         server = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
@@ -56,9 +67,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_a_run_killed_half_way_pays_a_real_server_only_for_the_rest_and_answers_as_the_weights_do(
-    served: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+    served: str, model: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examples = lay_out(workplace, {"endpoint": {"model": str(SMOLLM2), "concurrency": 2}}, ROWS)
+    examples = lay_out(workplace, {"endpoint": {"model": str(model), "concurrency": 2}}, ROWS)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv(KEY_VARIABLE, "any")
     with serving() as counting:
@@ -78,7 +89,7 @@ def test_a_run_killed_half_way_pays_a_real_server_only_for_the_rest_and_answers_
         assert f"before: {kept} (" in out
     settings = TaskSettings(dataset="shop", train_size=1, validation_size=0, test_size=1, max_new_tokens=8, decoding="free")
     prompts = [example.prompt for example in examples]
-    expected = answer_task(tasks.load("relevance"), settings, examples, prompts, Weights(SMOLLM2))
+    expected = answer_task(tasks.load("relevance"), settings, examples, prompts, Weights(model))
     assert [prediction.answer.strip() for prediction in predicted(workplace)] == expected
 
 

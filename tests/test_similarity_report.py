@@ -147,6 +147,7 @@ def test_an_adapter_of_one_task_may_be_measured_on_another() -> None:
     demo = load(REPOSITORY / "profiles" / "demo.yaml")
     systems = {
         "other_base": system(kind="prompt", reads="models/pretrained/minilm"),
+        "few_shot": system(kind="prompt", reads="models/pretrained/smollm2", shots=3),
         "zero_shot": system(kind="prompt", reads="models/pretrained/smollm2"),
         "again": system(kind="prompt", reads="models/pretrained/smollm2"),
         "ner_on_others": system(kind="adapter", reads="models/adapters/single/ner"),
@@ -155,6 +156,7 @@ def test_an_adapter_of_one_task_may_be_measured_on_another() -> None:
     }
     scores = {
         "other_base": (0.9, 0.9),
+        "few_shot": (0.7, 0.7),
         "zero_shot": (0.1, 0.3),
         "again": (0.8, 0.8),
         "ner_on_others": (0.05, 0.7),

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 #: How libraries tell an error of the system in words alone: those in Rust (safetensors, tokenizers) with its number, torch only
 #: that a file could not be written to its end.
-_SYSTEM_ERROR = re.compile(r"\bos error (\d+)\b|PytorchStreamWriter failed|iostream error")
+_SYSTEM_ERROR = re.compile(r"\bos error (\d+)\b|PytorchStreamWriter|inline_container|iostream error")
 
 
 class UserError(Exception):

@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.chat_api.paid_answers import PaidAnswer, Question
-from ecomtune.errors import UserError, describe
+from ecomtune.errors import UserError
 
 ATTEMPTS = 6
 #: The wait before a second try, which doubles from try to try, and the longest one, whatever a Retry-After header asks for.
@@ -107,8 +107,9 @@ class ChatClient:
             raise UserError(f"the endpoint at {self._base} refuses model {question.model} ({told}); {advice}") from None
         try:
             completion = _Completion.model_validate_json(reply.http_response.content)
-        except ValidationError as error:
-            raise _TryAgainError(f"a reply that is no chat completion, {describe(error)}") from None
+        except ValidationError:
+            told = self._quoted(reply.http_response.text)
+            raise _TryAgainError(f"a reply that is no chat completion: {told}") from None
         usage = completion.usage or _Usage()
         return PaidAnswer(
             answer=completion.choices[0].message.content or "",
@@ -118,14 +119,14 @@ class ChatClient:
 
     def _quoted(self, text: str) -> str:
         """The beginning of what others wrote, on one line, and without the key where they repeat it."""
-        return " ".join(text.replace(self._key, "[key]").split())[:200]
+        return " ".join(text.replace(self._key, "[key]").split())[:200] or "nothing"
 
 
 def _wait(state: RetryCallState) -> float:
     """Seconds before the next try: those that the server asks for, else back-off with jitter; never longer than the longest."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.wait if isinstance(error, _TryAgainError) else None
-    waits = wait_exponential_jitter(initial=WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=WAIT_SECONDS)
+    waits = wait_exponential_jitter(multiplier=WAIT_SECONDS, max=LONGEST_WAIT_SECONDS, jitter=WAIT_SECONDS)
     return min(waits(state) if asked is None else asked, LONGEST_WAIT_SECONDS)
 
 

@@ -28,10 +28,10 @@ def demonstrations_for(
 ) -> list[list[Example]]:
     """The training examples that the prompt of each row shows, in their order there.
 
-    ``fixed`` ones are the same for all rows, ``random`` ones are drawn for each row by itself, ``bm25`` and ``nearest`` ones are
-    its most similar inputs, by words in common or by an encoder's vectors (arXiv 2101.06804): each of a group of its own, none
-    of the row's. The most similar one stands last, next to the question, since models lean towards what they have read last
-    (arXiv 2102.09690, section 3). Raises UserError where there are fewer groups than shots.
+    ``fixed`` ones are the same for all rows and ``random`` ones drawn for each row; ``bm25`` and ``nearest`` ones are its most
+    similar inputs, by words in common or by an encoder's vectors (arXiv 2101.06804), each of a group of its own and none of the
+    row's. The most similar one stands last, next to the question, since models lean towards what they have read last (recency
+    bias, arXiv 2102.09690). Raises UserError where there are fewer groups than shots.
     """
     if not system.shots or system.demonstrations == "fixed":
         return [choose_demonstrations(train, system.shots)] * len(rows)
@@ -91,10 +91,13 @@ def _orders(
 
 
 def _shared_words(known: Sequence[str], asked: Sequence[str]) -> Iterator[NDArray[np.floating[Any]]]:
-    """For each text that is asked for its Okapi BM25 score with each known one [known]."""
-    from rank_bm25 import BM25Okapi
+    """For each text that is asked for its BM25 score with each known one [known].
 
-    index = BM25Okapi([_words(text) for text in known])
+    BM25+ (Lv and Zhai 2011), since in Okapi BM25 a word that more than half of the texts have counts against them.
+    """
+    from rank_bm25 import BM25Plus
+
+    index = BM25Plus([_words(text) for text in known])
     for text in asked:
         yield index.get_scores(_words(text))
 

@@ -20,7 +20,7 @@ LONGEST_ANSWER = 20_000
 
 
 class Rouge(CountedMetric):
-    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0, one beyond LONGEST_ANSWER as its beginning."""
+    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0, an endless one as its beginning."""
 
     description = "ROUGE-1/2/L/Lsum F measure with the Porter stemmer, best of the references"
 

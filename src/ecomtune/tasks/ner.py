@@ -118,10 +118,13 @@ class Ner(Task):
         lines = answer.strip().split("\n")
         if len(lines) != len(words):
             return None
-        parts = [line.strip().rsplit(" ", 1) for line in lines]
-        if any(len(part) != 2 or part[0] != word for part, word in zip(parts, words, strict=True)):
-            return None
-        return tags_of([part[1] for part in parts])
+        tags = []
+        for line, word in zip(lines, words, strict=True):
+            before, space, tag = line.strip().rpartition(" ")
+            if not space or before != word:
+                return None
+            tags.append(tag)
+        return tags_of(tags)
 
 
 TASK = Ner()
