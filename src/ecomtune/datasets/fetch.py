@@ -69,7 +69,7 @@ def fetch(source: SourceFile, target: Path) -> None:
 
 def _refuse_page(source: SourceFile, copy: Path, where: str) -> None:
     """Raises UserError where a page or a pointer came in place of the file, which no other try would mend."""
-    if (what := stranger(copy)) and False:
+    if what := stranger(copy):
         copy.unlink()
         raise UserError(
             f"{source.path}: what {where} gives is {what}; open it in a browser to see what it asks for, and correct the url"
