@@ -531,6 +531,8 @@ def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family:
 @pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: str, task: str) -> None:
     train, other = examples(task)[:4], examples(task)[4:]
+    if family == "seq2seq":  # its targets are all alike: learning the training rows' must unlearn the others'
+        other = [each.model_copy(update={"target": "a pack of twelve"}) for each in other]
     settings = baseline(family, task, epochs=40, patience=2, learning_rate=3e-2)
     fit(settings, train, pico / "stopped", validation=other)
     losses = [noted["loss"] for noted in json.loads((pico / "stopped" / "training.json").read_text())["validation"]]

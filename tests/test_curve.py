@@ -145,7 +145,7 @@ def test_other_files_of_the_folder_stay(project: Path, tmp_path: Path) -> None:
     [
         (("tasks.ner.size", "ner"), "params.yaml has no number at tasks.ner.size; name one as in tasks.ner.train_size"),
         (("systems", "ner"), "params.yaml has no number at systems; name one as in tasks.ner.train_size"),
-        (("seed", "ner"), "this commit and its experiments have 1 runs of ner that differ from params.yaml in seed alone"),
+        (("seed", "ner"), "a curve needs two values of seed with nothing else changed, and this commit's runs of ner have 1"),
         (("tasks.ner.train_size", "price"), "tasks.price: no task of that name; each is a module"),
     ],
 )

@@ -13,7 +13,7 @@ from ecomtune.errors import UserError
 from ecomtune.files import dump_json, sha256_folder, write_text
 from ecomtune.lora.adapter import Adapter, Factors, save_adapter
 from ecomtune.params import Params, load
-from ecomtune.records import Prediction, write_records
+from ecomtune.records import Example, Prediction, write_records
 from ecomtune.report import similarity
 from ecomtune.sections import System
 from ecomtune.stages.compare import main as compare
@@ -40,9 +40,19 @@ def run(params: Params, workplace: Path) -> Params:
         scores = {"macro_f1": accuracy, "macro_f1_ci": [0.0, 1.0], "n": len(GOLD), "groups": len(GOLD), "invalid": 0}
         write_text(Path(f"metrics/{name}.json"), dump_json({"relevance": scores}))
         write_records(Path(f"data/predictions/{name}/relevance.jsonl"), predictions(name, wrong))
+    write_records(Path("data/examples/relevance/test.jsonl"), examples())
     for place, out in enumerate(["single/relevance", "single/ner", "shards/ner/1"]):
         save_adapter(random_adapter(place), Path("models/adapters") / out)
     return params
+
+
+def examples() -> list[Example]:
+    fields: dict[str, str | list[str]] = {"query": "mug", "title": "Mug"}
+    given = {"task": "relevance", "prompt": "p", "fields": fields, "source": "made:1"}
+    return [
+        Example.model_validate({**given, "id": str(row), "group": str(row), "reference": gold, "target": gold})
+        for row, gold in enumerate(GOLD)
+    ]
 
 
 def predictions(system: str, wrong: int) -> list[Prediction]:
@@ -108,7 +118,8 @@ def test_the_summary_holds_what_each_adapter_adds_to_the_base(run: Params) -> No
 
 def test_pictures_are_drawn_of_what_there_is_and_the_terminal_tells_it(run: Params, capsys: pytest.CaptureFixture[str]) -> None:
     compare(run, "")
-    assert sorted(file.name for file in Path("plots/compare").iterdir()) == ["similarity.png", "systems.png", "transfer.png"]
+    pictures = ["merges.png", "similarity.png", "systems.png", "transfer.png"]
+    assert sorted(file.name for file in Path("plots/compare").glob("*.png")) == pictures
     told = capsys.readouterr().out
     assert "Cosine of the adapters' ΔW" in told and "3 shards/ner/1" in told
     assert "Main metric against zero-shot" in told and "0.42" in told
@@ -119,7 +130,7 @@ def test_a_study_without_adapters_or_a_zero_shot_system_is_compared(run: Params,
     merge = run.merge.model_copy(update={"recipes": {}})
     systems = {"few_shot": run.systems["few_shot"]}
     compare(run.model_copy(update={"train": train, "merge": merge, "systems": systems}), "")
-    assert [file.name for file in Path("plots/compare").iterdir()] == ["systems.png"]
+    assert [file.name for file in Path("plots/compare").glob("*.png")] == ["systems.png"]
     assert summary()["similarity"] == {"adapters": [], "modules": [], "pairs": []} and summary()["transfer"] == {}
     assert "Cosine" not in capsys.readouterr().out
 

@@ -83,6 +83,7 @@ def test_an_experiment_that_fails_is_told_with_the_way_to_its_log(clone: Path) -
         (["train.shared.rnak=4"], "-S train.shared.rnak=4: "),
         (["train.shared.rank=4", "score.confidence=2"], "-S train.shared.rank=4 -S score.confidence=2: score.confidence: "),
         (["rank"], "-S rank: "),
+        (["seed=1", "seed=2"], "seed is given twice, and only the last would count; write its values as -S seed=1,2"),
     ],
 )
 def test_a_value_out_of_range_or_an_unknown_key_is_refused_before_anything_is_queued(

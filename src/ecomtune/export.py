@@ -7,10 +7,11 @@ import tempfile
 from pathlib import Path
 
 import yaml
+from safetensors import safe_open
 
-from ecomtune.errors import UserError, writing
+from ecomtune.errors import UserError, reading, writing
 from ecomtune.files import dump_json, read_json
-from ecomtune.lora.adapter import CONFIG
+from ecomtune.lora.adapter import CONFIG, WEIGHTS
 from ecomtune.params import Params, model_of
 from ecomtune.runtime import prepare
 from ecomtune.sections import Model
@@ -53,7 +54,12 @@ def _adapter_of(params: Params, system: str, task: str) -> Path:
 
 
 def _write_adapter(adapter: Path, folder: Path, model: Model) -> None:
-    """The adapter's files; a base from the hub is named by its id there, any other by its folder in this repository."""
+    """The adapter's files; a base from the hub is named by its id there, any other by its folder in this repository.
+
+    Raises UserError where its weights are cut or broken.
+    """
+    with reading(adapter), safe_open(adapter / WEIGHTS, framework="np"):
+        pass  # opening it compares the file's length with its header
     for file in sorted(adapter.iterdir()):
         shutil.copyfile(file, folder / file.name)
     if model.source == "hub":
@@ -93,12 +99,29 @@ def card(params: Params, system: str, task: str, merged: bool) -> str:
             f"- Adapter: {_made(params, model_of(params.systems[system], task, params))}",
             f"- Command: `dvc repro`, then `ecomtune export {system} {task}{' --merged' if merged else ''}`",
             "",
+            "```python",
+            *_loading(model, params.train.shared.model, merged),
+            "```",
+            "",
             "| metric | value | interval |",
             "|---|---|---|",
             *_metrics(system, task, params.score.confidence),
             "",
         ]
     )
+
+
+def _loading(model: Model, base: str, merged: bool) -> list[str]:
+    """How to load it, in the folder that holds it; a base that isn't on the hub lies in this repository alone."""
+    if merged:
+        return ["from transformers import AutoModelForCausalLM", "", 'model = AutoModelForCausalLM.from_pretrained(".")']
+    place = model.name if model.source == "hub" else f"REPOSITORY/models/pretrained/{base}"  # where ecomtune's clone lies
+    return [
+        "from peft import PeftModel",
+        "from transformers import AutoModelForCausalLM",
+        "",
+        f'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{place}"), ".")',
+    ]
 
 
 def _data(params: Params, name: str) -> str:

@@ -27,6 +27,9 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
     """
     from dvc.utils.hydra import apply_overrides, get_hydra_sweeps
 
+    keys = [override.partition("=")[0] for override in overrides]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise UserError(f"{twice[0]} is given twice, and only the last would count; write its values as -S {twice[0]}=1,2")
     try:
         found = [list(each[str(PARAMS_FILE)]) for each in get_hydra_sweeps({str(PARAMS_FILE): list(overrides)})]
     except Exception as error:  # hydra's and its parser's own

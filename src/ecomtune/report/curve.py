@@ -61,8 +61,8 @@ def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: 
     values = {at for curve in curves.values() for at in curve}
     if len(values) < 2:
         raise UserError(
-            f"this commit and its experiments have {len(values)} runs of {task} that differ from params.yaml in {parameter} "
-            f"alone; run more, as in: dvc exp run -S {parameter}=100"
+            f"a curve needs two values of {parameter} with nothing else changed, and this commit's runs of {task} have "
+            f"{len(values)}; run more, as in: ecomtune sweep -S {parameter}=100,200"
         )
     return {system: dict(sorted(curve.items())) for system, curve in curves.items()}
 
