@@ -501,7 +501,7 @@ def test_members_that_share_their_bytes_count_each(tmp_path: Path) -> None:
             again = copy.copy(first)
             again.filename = f"pkg/{number}"
             opened.filelist.append(again)
-        opened._didModify = True  # type: ignore[attr-defined]
+        opened._didModify = True  # type: ignore[attr-defined]  # zipfile writes its list anew only then
     with pytest.raises(UserError, match="it is made to fill the disk"):
         extract(wheel, "pkg", tmp_path / "out")
 
