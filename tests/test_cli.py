@@ -18,7 +18,7 @@ from ecomtune.files import sha256_file
 from ecomtune.report.summary import interval
 
 ROOT = Path(__file__).parent.parent
-PROFILES = "demo, four_tasks, one_task, paper, pico, real"
+PROFILES = "demo, one_task, paper, pico, queryner, real"
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("profile", "stages"), [("demo", 41), ("real", 17), ("four_tasks", 49), ("one_task", 18), ("paper", 50)]
+    ("profile", "stages"), [("demo", 41), ("queryner", 17), ("real", 49), ("one_task", 18), ("paper", 50)]
 )
 def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
     done = ecomtune("plan", profile, "--teraflops", "0.2")

@@ -10,7 +10,7 @@ from ecomtune.leftovers import left_overs
 from ecomtune.params import load
 
 ROOT = Path(__file__).parent.parent
-REAL = load(ROOT / "profiles" / "real.yaml")
+QUERYNER = load(ROOT / "profiles" / "queryner.yaml")
 OWN = [
     "data/raw/queryner",
     "data/examples/ner",
@@ -28,10 +28,10 @@ def make(root: Path, folders: list[str]) -> None:
 
 
 def test_a_profiles_own_outputs_are_no_left_overs(tmp_path: Path) -> None:
-    assert left_overs(REAL, tmp_path) == []
+    assert left_overs(QUERYNER, tmp_path) == []
     make(tmp_path, OWN)
     (tmp_path / "data/README.md").touch()
-    assert left_overs(REAL, tmp_path) == []
+    assert left_overs(QUERYNER, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_a_profiles_own_outputs_are_no_left_overs(tmp_path: Path) -> None:
 )
 def test_what_another_profile_wrote_is_found(tmp_path: Path, folder: str) -> None:
     make(tmp_path, [*OWN, folder])
-    assert left_overs(REAL, tmp_path) == [Path(folder)]
+    assert left_overs(QUERYNER, tmp_path) == [Path(folder)]
