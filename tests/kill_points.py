@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -27,7 +28,11 @@ from ecomtune.runtime import prepare
 HEAVY = {
     "train": ["ecomtune.lora.training"],
     "baseline": ["ecomtune.baselines.encoder_classifier", "ecomtune.baselines.encoder_tagger", "ecomtune.baselines.seq2seq"],
+    "predict": ["ecomtune.chat_api.answering"],
 }
+#: Where predict of an endpoint keeps its answers for good, so that each trial has to begin without them.
+PAID = SCRATCH / "endpoint"
+LOG = SCRATCH / "kill_points.log"
 
 
 def fork(stage: Any, item: str) -> int:
@@ -36,7 +41,7 @@ def fork(stage: Any, item: str) -> int:
     if process:
         return process
     try:
-        log = os.open(SCRATCH / "kill_points.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
         os.dup2(log, 2)
         stage.main(load(), item)
@@ -50,29 +55,40 @@ def run(stage: Any, item: str, out: Path) -> str:
     """Run the stage to its end; the hash of its output."""
     _, status = os.waitpid(fork(stage, item), 0)
     if status:
-        sys.exit((SCRATCH / "kill_points.log").read_text())
+        sys.exit(LOG.read_text())
     return sha256_folder(out)
 
 
-def checkpoint() -> int:
-    """The step of the newest checkpoint in scratch, whole or not; 0 where there is none."""
-    return max((int(path.name.partition("-")[2]) for path in SCRATCH.glob("checkpoints/*/checkpoint-*")), default=0)
+def kept() -> int:
+    """What a killed run has left: the step of the newest checkpoint, whole or not, or the number of answers paid for."""
+    steps = [int(path.name.partition("-")[2]) for path in SCRATCH.glob("checkpoints/*/checkpoint-*")]
+    return max([*steps, len(list(PAID.glob("*.json")))])
+
+
+def forget() -> None:
+    """Undo what a finished run keeps."""
+    shutil.rmtree(PAID, ignore_errors=True)
 
 
 def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[str, Any]]:
-    """Kill the stage ``trials`` times; for each the share of its run time that had passed, its checkpoint, and how it ended."""
+    """Kill the stage ``trials`` times; for each the share of its run time that had passed, what it had kept, and how it ended.
+
+    ``asked`` is the number of answers that the run after the kill paid for.
+    """
     os.environ[INTERVAL] = "0"
     prepare(threads=1)
     for module in HEAVY[name]:
         importlib.import_module(module)
     stage, rng = importlib.import_module(f"ecomtune.stages.{name}"), random.Random(seed)
     run(stage, item, out)  # the first one reads files that are in no cache yet
+    forget()
     started = time.monotonic()
     expected = run(stage, item, out)
     duration = time.monotonic() - started
     killed: list[dict[str, Any]] = []
     while len(killed) < trials:
         shutil.rmtree(out)
+        forget()
         share = rng.random()
         process = fork(stage, item)
         time.sleep(share * duration)
@@ -80,11 +96,20 @@ def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[s
         _, status = os.waitpid(process, 0)
         if not os.WIFSIGNALED(status):
             continue  # it had ended
-        step, stands = checkpoint(), out.exists()
+        left, stands = kept(), out.exists()
         again = run(stage, item, out)
-        resumed = "resumed from step" in (SCRATCH / "kill_points.log").read_text()
+        log = LOG.read_text()
+        asked = sum(map(int, re.findall(r"answers paid for now: (\d+)", log)))
+        resumed = bool(re.search(r"resumed from step|before: [1-9]", log))
         killed.append(
-            {"equal": again == expected, "resumed": resumed, "share": round(share, 2), "stands": stands, "step": step}
+            {
+                "asked": asked,
+                "equal": again == expected,
+                "kept": left,
+                "resumed": resumed,
+                "share": round(share, 2),
+                "stands": stands,
+            }
         )
     return killed
 

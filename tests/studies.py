@@ -1,4 +1,4 @@
-"""A working folder with pico weights and formatted examples of two tasks, in which single stages run without DVC."""
+"""A working folder with pico weights and formatted examples, in which single stages run without DVC."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def make_study(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
         ("download", "demo_shop"),
         ("pretrained", "pico"),
         ("pretrained", "encoder"),
-        ("format", "relevance"),
-        ("format", "ner"),
+        *(("format", task) for task in params["tasks"]),
     ):
         done = run_module(folder, f"ecomtune.stages.{stage}", item)
         assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
-"""A training that is killed at any point and run again leaves the same bytes as one that was never stopped.
+"""A training or a paying stage that is killed at any point and run again leaves the same bytes as one that was never stopped.
 
-``make reliability`` kills 20 times a stage (ECOMTUNE_KILLS), the tests 5 times.
+``make reliability`` kills 20 times a kind of stage (ECOMTUNE_KILLS), the tests 5 times.
 """
 
 from __future__ import annotations
@@ -12,36 +12,58 @@ from typing import Any
 
 import pytest
 
+from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
+from tests.chat_server import serving
 from tests.studies import make_study, run_module
 
 KILLS = int(os.environ.get("ECOMTUNE_KILLS", "5"))
-STAGES = {
-    "train": ("mixed", "models/adapters/mixed"),
-    "baseline": ("encoder", "models/baselines/encoder/relevance"),
+TRAININGS = {
+    "adapter": ("train", "mixed", "models/adapters/mixed"),
+    "encoder": ("baseline", "encoder", "models/baselines/encoder/relevance"),
+    "seq2seq": ("baseline", "seq2seq", "models/baselines/seq2seq/description"),
 }
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose trainings have what a checkpoint must carry: dropout's random numbers, accumulated gradients, a warm-up,
-    the losses of every epoch and the best epoch's weights."""
+    the losses of every epoch and the best epoch's weights; and a system behind an endpoint."""
 
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
+        params["tasks"]["description"] = {**params["tasks"]["relevance"], "max_new_tokens": 32}
+        seq2seq = {"family": "seq2seq", "task": "description", "out": "seq2seq/description", "max_new_tokens": 32}
+        params["baselines"]["seq2seq"] = {**params["baselines"]["encoder"], **seq2seq}
+        large = {"kind": "endpoint", "reads": "data/examples", "tasks": ["relevance", "ner"]}
+        params["systems"]["large"] = {**large, "endpoint": {"model": "large", "concurrency": 3}}
 
     return make_study(tmp_path_factory.mktemp("resume"), edit)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, stage: str) -> None:
-    item, out = STAGES[stage]
-    done = run_module(home, "tests.kill_points", stage, item, out, str(KILLS), "11")
+def kill(home: Path, stage: str, item: str, out: str, **environment: str) -> list[dict[str, Any]]:
+    """Kill a stage at random points, and check that each time the next run leaves the bytes of one that was never stopped."""
+    done = run_module(home, "tests.kill_points", stage, item, out, str(KILLS), "11", **environment)
     assert done.returncode == 0, done.stderr
-    kills = json.loads(done.stdout)
+    kills: list[dict[str, Any]] = json.loads(done.stdout)
     assert len(kills) == KILLS and all(kill["equal"] for kill in kills), kills
     assert not any(kill["stands"] for kill in kills)  # no output stands before the end
-    assert any(kill["resumed"] for kill in kills), "no kill came after the first checkpoint, so nothing was resumed"
+    assert any(kill["resumed"] for kill in kills), "no kill came after something was kept, so nothing was resumed"
+    return kills
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, training: str) -> None:
+    stage, item, out = TRAININGS[training]
+    kill(home, stage, item, out)
     record = json.loads((home / out / "training.json").read_text())
     assert len(record["loss"]) == record["steps"] > 5 and record["validation"]
     assert list((home / ".scratch/checkpoints").glob("*/")) == []  # removed once the output stands
+
+
+def test_a_killed_system_behind_an_endpoint_pays_only_for_the_rest_and_leaves_the_same_bytes(home: Path) -> None:
+    with serving() as site:
+        site.seconds = 0.02
+        environment = {BASE_VARIABLE: site.base, KEY_VARIABLE: "any", "NO_PROXY": "127.0.0.1"}
+        kills = kill(home, "predict", "large", "data/predictions/large", **environment)
+    assert {each["kept"] + each["asked"] for each in kills} == {len(set(site.prompts))}
