@@ -150,6 +150,14 @@ def drip(handler: Handler) -> None:
         time.sleep(0.02)
 
 
+def drip_headers(handler: Handler) -> None:
+    """The headers come byte by byte, and never end."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nSlow: ")
+    for _ in range(100):
+        handler.wfile.write(b"x")
+        time.sleep(0.02)
+
+
 def forward(base: str) -> Fault:
     """No fault: another server answers."""
 

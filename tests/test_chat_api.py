@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.chat_api.paid_answers import FOLDER
 from ecomtune.errors import UserError
 from ecomtune.sections import Endpoint
-from tests.chat_server import Fault, Site, cut, cut_within, drip, hang, repeat_key, reply, serving, status
+from tests.chat_server import Fault, Site, cut, cut_within, drip, drip_headers, hang, repeat_key, reply, serving, status
 from tests.endpoint_stage import lay_out, params_with, predicted, start_stage
 from tests.pico import make_causal
 from tests.scratch_clone import make_clone, run
@@ -132,6 +133,39 @@ def test_an_answer_without_text_is_empty_and_kept(site: Site) -> None:
     assert len(site.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "kept", ["half a \\ud83d", "\\udc00", "a whole \\ud83d\\ude00"], ids=["first half", "second half", "whole"]
+)
+def test_half_a_character_in_an_answer_is_kept_as_a_question_mark(site: Site, kept: str) -> None:
+    """Where an answer is cut within an emoji, JSON says a half that no file can hold."""
+    site.faults = [reply(f'{{"choices": [{{"message": {{"content": "{kept}"}}}}]}}')]
+    (answer,) = ask(["one"])
+    assert answer == kept.replace("\\ud83d\\ude00", "😀").replace("\\ud83d", "?").replace("\\udc00", "?")
+    assert ask(["one"]) == [answer] and len(site.requests) == 1
+
+
+def test_empty_answers_are_counted_and_kept(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.answer = lambda prompt: " \n" if prompt == "two" else prompt
+    for _ in range(2):
+        ask()
+        assert capsys.readouterr().out.splitlines()[-1] == (
+            "mine: ner: 1 of 5 answers are empty; they are scored as they are, and kept"
+        )
+    assert len(site.requests) == 5
+
+
+def test_where_all_answers_are_empty_it_is_told_what_to_change(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    site.answer = lambda prompt: None if prompt == "two" else ""
+    assert ask() == [""] * 5
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "mine: ner: 5 of 5 answers are empty; they are scored as they are, and kept; raise the task's max_new_tokens, which a "
+        "model that reasons spends before it answers, or correct the system's endpoint.model; either asks anew"
+    )
+    site.answer = lambda prompt: prompt
+    assert ask() == [""] * 5 and ask(model="larger") == PROMPTS
+    assert "empty" not in capsys.readouterr().out.splitlines()[-1]
+
+
 # Faults that pass.
 
 PASSING: dict[str, Fault] = {
@@ -148,6 +182,7 @@ PASSING: dict[str, Fault] = {
     "null choices": reply('{"choices": null}'),
     "no message": reply('{"choices": [{"index": 0}]}'),
     "broken JSON": reply('{"choices": [{"message": {"content": "hal'),
+    "brackets without end": reply("[" * 100_000),
     "HTML": reply("<html>Log in</html>"),
     "nothing": reply(""),
     "error with status 200": reply('{"error": {"message": "overloaded"}}'),
@@ -161,7 +196,7 @@ def test_a_fault_that_passes_is_asked_through(site: Site, fault: str) -> None:
     assert site.prompts == ["one"] * 3
 
 
-@pytest.mark.parametrize("fault", [hang, drip], ids=["hangs", "drips"])
+@pytest.mark.parametrize("fault", [hang, drip, drip_headers], ids=["hangs", "drips", "drips headers"])
 def test_a_server_that_takes_too_long_is_asked_again(site: Site, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.3)
     site.faults = [fault]
@@ -394,6 +429,25 @@ def test_a_stage_killed_half_way_pays_only_for_the_rest(site: Site, workplace: P
     assert stage.returncode == 0, err
     assert len(site.requests) - asked == rows - kept
     assert f"before: {kept} (" in out and len(predicted(workplace)) == rows
+
+
+def test_a_second_run_waits_says_so_and_pays_for_nothing_twice(site: Site, workplace: Path) -> None:
+    """As after a killed dvc whose stage lives on."""
+    lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 2}}, rows=6)
+    gate = threading.Event()
+    site.answer = lambda prompt: "Exact" if gate.wait(60) else None
+    with start_stage(workplace) as first:
+        while not site.requests and first.poll() is None:
+            time.sleep(0.01)
+        with start_stage(workplace) as second:
+            assert second.stdout is not None
+            told = second.stdout.readline()
+            gate.set()
+            ends = [process.communicate(timeout=60) for process in (first, second)]
+    assert told == "another process asks for the answers of large; waiting until it ends, to pay for none of them twice\n"
+    assert (first.returncode, second.returncode) == (0, 0), ends
+    assert len(site.requests) == 6 and "before: 6 (" in ends[1][0]
+    assert [row.answer for row in predicted(workplace)] == ["Exact"] * 6
 
 
 def test_a_stop_of_the_stage_is_one_sentence_and_leaves_no_half_output(site: Site, workplace: Path) -> None:

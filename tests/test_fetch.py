@@ -25,7 +25,8 @@ import pytest
 
 from ecomtune import pretrained
 from ecomtune.datasets import fetch as fetching
-from ecomtune.datasets.fetch import extract, fetch, fetch_package
+from ecomtune.datasets.fetch import fetch
+from ecomtune.datasets.wheels import extract, fetch_package
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
 from ecomtune.params import load
@@ -53,6 +54,8 @@ class Site:
     moved: bool = False
     redirect: str = ""
     drips: bool = False
+    #: The beginning of an answer whose head never ends: after it comes a letter each 10 ms.
+    headless: bytes = b""
     tells_length: bool = True
     faults: list[int] = field(default_factory=list)
     requests: list[dict[str, str]] = field(default_factory=list)
@@ -71,6 +74,12 @@ class Handler(BaseHTTPRequestHandler):
             return
         if site.redirect:
             self.answer(302, b"", location=site.redirect)
+            return
+        if site.headless:
+            self.wfile.write(site.headless)
+            for _ in range(3000):
+                self.wfile.write(b"x" if site.headless else b"\r\n\r\n")
+                time.sleep(0.01)
             return
         fault = site.faults.pop(0) if site.faults else None
         if fault is not None and 400 <= fault < 600:
@@ -130,7 +139,7 @@ def site(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield site
-        site.endless = site.drips = False
+        site.endless, site.drips, site.headless = False, False, b""
         server.shutdown()
         thread.join()
 
@@ -276,12 +285,30 @@ def test_a_server_that_sends_drop_by_drop_is_left_after_a_few_tries(site: Site, 
     check_fetched(source(site))
 
 
+HEADLESS = {"headers": b"HTTP/1.1 200 OK\r\nSlow: ", "chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;slow="}
+
+
+@pytest.mark.parametrize("head", HEADLESS)
+def test_a_server_whose_headers_come_drop_by_drop_is_left_after_a_few_tries(
+    site: Site, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    """Each letter is in time for a time-out of the connection, and none is a part of the file."""
+    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.2)
+    site.headless = HEADLESS[head]
+    started = time.monotonic()
+    told = {"headers": "no answer has begun", "chunk": "only 0 bytes came"}[head]
+    assert f"can't be downloaded from {site.url} ({told} in 0.2 seconds)" in refusal(source(site))
+    assert time.monotonic() - started < 20 and len(site.requests) == fetching.ATTEMPTS
+    site.headless = b""
+    check_fetched(source(site))
+
+
 def test_a_slow_server_that_sends_enough_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.5)
     monkeypatch.setattr(fetching, "FEWEST_BYTES", 1)
-    site.content = CONTENT[:50]
+    site.content = CONTENT[:150]
     site.drips = True
-    pinned = source(site, sha256=hashlib.sha256(site.content).hexdigest(), bytes=50)
+    pinned = source(site, sha256=hashlib.sha256(site.content).hexdigest(), bytes=150)  # take more than a second
     fetch(pinned, Path("raw/file"))
     assert Path("raw/file").read_bytes() == site.content and len(site.requests) == 1
 

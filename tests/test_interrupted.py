@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -273,6 +274,41 @@ def test_a_download_that_is_stopped_keeps_the_former_output_and_what_came(
     assert run(workplace, "download", "web") == (0, "")
     assert contents(workplace / "data/raw/web") == {"web/a.csv": slow.content}
     assert slow.asked == ["", f"bytes={came}-" if came else ""]
+
+
+def test_a_second_download_of_a_file_waits_says_so_and_finds_the_file(workplace: Path, slow: SlowServer) -> None:
+    """As after a killed dvc whose stage lives on: both would write the same half-downloaded file."""
+    put_shop(workplace, slow)
+    with start(workplace, "download", "web") as first:
+        assert slow.under_way.wait(60)
+        with start(workplace, "download", "web", stdout=subprocess.PIPE) as second:
+            assert second.stdout is not None
+            told = [second.stdout.readline() for _ in range(2)]
+            slow.let_go.set()
+            assert [process.communicate(timeout=60)[1] for process in (first, second)] == ["", ""]
+    assert told == ["a.csv: licence MIT\n", "another process downloads a.csv; waiting until it ends\n"]
+    assert (first.returncode, second.returncode, slow.asked) == (0, 0, [""])
+    assert contents(workplace / "data/raw/web") == {"web/a.csv": slow.content}
+    assert list((workplace / ".scratch/downloads").iterdir()) == []
+
+
+def test_a_stop_within_a_callback_of_asyncio_ends_the_stage() -> None:
+    """asyncio only logs what else is raised there, and the stage would go on."""
+    code = """
+        import asyncio, os, signal, sys
+        from ecomtune import stages
+
+        async def work():
+            asyncio.get_running_loop().call_soon(lambda: os.kill(os.getpid(), signal.SIGTERM))
+            await asyncio.sleep(60)
+
+        stages.load, stages.sha256_file = lambda: None, str
+        stages.run(lambda params, chosen: asyncio.run(work()))
+    """
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (143, "stage: stopped; nothing half-written is left\n")
 
 
 @pytest.fixture

@@ -9,15 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from ecomtune.files import SCRATCH, dump_json, write_text
+from ecomtune.text import whole
 
 
 def remembered(decides: Mapping[str, Any], number: int, answer: Callable[[], list[str]]) -> list[str]:
-    """The ``number`` raw answers that ``answer`` gives, or gave when all that ``decides`` them (JSON values) was the same."""
+    """The ``number`` raw answers that ``answer`` gives, or gave when all that ``decides`` them (JSON values) was the same.
+
+    Half a character (a lone surrogate), which no file can hold, is kept as a question mark.
+    """
     key = hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()
     file = SCRATCH / "answers" / f"{key}.json"
     if (known := _whole(file, number)) is not None:
         return known
-    answers = answer()
+    answers = [whole(each) for each in answer()]
     write_text(file, dump_json(answers))
     return answers
 

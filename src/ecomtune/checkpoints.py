@@ -6,7 +6,6 @@ training, so that another data set, setting or version of the code never resumes
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from typing import Any
 from ecomtune.errors import UserError, writing
 from ecomtune.fields import Section
 from ecomtune.files import SCRATCH, dump_json, sha256_file, sha256_folder, write_text
+from ecomtune.locks import locked
 from ecomtune.records import Example, dump_line
 from ecomtune.runtime import is_main_process, world_size
 
@@ -98,12 +98,8 @@ def checkpoints_of(decides: Mapping[str, Any]) -> Iterator[Checkpoints]:
     if not is_main_process():
         yield Checkpoints(folder, _interval())
         return
-    with folder.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another process runs this very training; waiting until it ends", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    told = "another process runs this very training; waiting until it ends"
+    with locked(folder.with_suffix(".lock"), lambda: print(told, flush=True)):
         folder.mkdir(exist_ok=True)  # the one that was waited for has removed it
         with writing(folder):
             yield Checkpoints(folder, _interval())

@@ -15,7 +15,7 @@ from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM,
 from transformers.integrations.gguf.reader import read_gguf_metadata
 from transformers.utils import find_adapter_config_file
 
-from ecomtune.datasets.fetch import extract, fetch_package
+from ecomtune.datasets.wheels import extract, fetch_package
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
 from ecomtune.sections import Model

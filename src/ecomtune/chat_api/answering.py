@@ -11,9 +11,10 @@ from rich.progress import Progress
 
 from ecomtune.chat_api.client import ChatClient
 from ecomtune.chat_api.connection import api_key, base_url
-from ecomtune.chat_api.paid_answers import PaidAnswer, Question, keep, kept, total
+from ecomtune.chat_api.paid_answers import FOLDER, PaidAnswer, Question, keep, kept, total
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH
+from ecomtune.locks import locked
 from ecomtune.sections import Endpoint
 
 #: A line for each time that a system has answered a task: what it paid for then, and what all its answers cost.
@@ -28,27 +29,35 @@ def answer_prompts(system: str, task: str, endpoint: Endpoint, prompts: Sequence
     """
     base = base_url()
     questions = [Question(base, endpoint.model, prompt, endpoint.temperature, max_tokens) for prompt in prompts]
-    distinct = list(dict.fromkeys(questions))
-    before = {question: answer for question in distinct if (answer := kept(question))}
+    told = f"another process asks for the answers of {system}; waiting until it ends, to pay for none of them twice"
+    with locked(FOLDER / f"{system}.lock", lambda: print(told, flush=True)):
+        paid = _paid(system, task, endpoint, base, list(dict.fromkeys(questions)))
+    answers = [paid[question].answer for question in questions]
+    _tell_empty(system, task, answers)
+    return answers
+
+
+def _paid(system: str, task: str, endpoint: Endpoint, base: str, questions: Sequence[Question]) -> dict[Question, PaidAnswer]:
+    """The answer to each of these distinct questions, paid for before or now."""
+    before = {question: answer for question in questions if (answer := kept(question))}
     now: dict[Question, PaidAnswer] = {}
     try:
         with Progress() as bar:
-            rows = bar.add_task(task, total=len(distinct), completed=len(before))
+            rows = bar.add_task(task, total=len(questions), completed=len(before))
 
             def answered(question: Question, answer: PaidAnswer) -> None:
                 now[question] = answer
                 keep(question, answer)
                 bar.advance(rows)
 
-            if waiting := [question for question in distinct if question not in before]:
+            if waiting := [question for question in questions if question not in before]:
                 asyncio.run(_ask_all(base, api_key(), waiting, endpoint.concurrency, answered))
     except UserError as error:
-        have = f"{len(before) + len(now)} of {len(distinct)} answers are kept, and only the rest will be asked for"
+        have = f"{len(before) + len(now)} of {len(questions)} answers are kept, and only the rest will be asked for"
         raise UserError(f"systems.{system}: {error}; {have}") from error
     finally:
         _report(system, task, endpoint, list(before.values()), list(now.values()))
-    answers = {**before, **now}
-    return [answers[question].answer for question in questions]
+    return {**before, **now}
 
 
 async def _ask_all(
@@ -71,6 +80,20 @@ async def _ask_all(
         await asyncio.gather(*(ask_in_turn() for _ in range(concurrency)))
     if failures:
         raise failures[0]
+
+
+def _tell_empty(system: str, task: str, answers: Sequence[str]) -> None:
+    """Print how many answers hold no text: they are paid for and scored, and must not go unsaid."""
+    empty = sum(not answer.strip() for answer in answers)
+    if not empty:
+        return
+    told = f"{system}: {task}: {empty} of {len(answers)} answers are empty; they are scored as they are, and kept"
+    if empty == len(answers):
+        told += (
+            "; raise the task's max_new_tokens, which a model that reasons spends before it answers, or correct the system's "
+            "endpoint.model; either asks anew"
+        )
+    print(told)
 
 
 def _report(system: str, task: str, endpoint: Endpoint, before: Sequence[PaidAnswer], now: Sequence[PaidAnswer]) -> None:

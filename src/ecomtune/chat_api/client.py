@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.chat_api.paid_answers import PaidAnswer, Question
 from ecomtune.errors import UserError
+from ecomtune.text import whole
 
 ATTEMPTS = 6
 #: The wait before a second try, which doubles from try to try, and the longest one, whatever a Retry-After header asks for.
@@ -73,7 +75,7 @@ class ChatClient:
         await self._client.close()
 
     async def ask(self, question: Question) -> PaidAnswer:
-        """The answer to a question; one without any text, such as a refusal, is empty.
+        """The answer to a question; one without any text, such as a refusal, is empty, and half a character a question mark.
 
         Raises UserError, in which the key is not repeated, where the endpoint refuses the question or keeps failing.
         """
@@ -106,8 +108,8 @@ class ChatClient:
             advice = _ADVICE.get(error.status_code, _OTHER_ADVICE)
             raise UserError(f"the endpoint at {self._base} refuses model {question.model} ({told}); {advice}") from None
         try:
-            completion = _Completion.model_validate_json(reply.http_response.content)
-        except ValidationError:
+            completion = _Completion.model_validate_json(_whole_json(reply.http_response.content))
+        except ValueError:
             told = self._quoted(reply.http_response.text)
             raise _TryAgainError(f"a reply that is no chat completion: {told}") from None
         usage = completion.usage or _Usage()
@@ -120,6 +122,17 @@ class ChatClient:
     def _quoted(self, text: str) -> str:
         """The beginning of what others wrote, on one line, and without the key where they repeat it."""
         return " ".join(text.replace(self._key, "[key]").split())[:200] or "nothing"
+
+
+def _whole_json(content: bytes) -> str:
+    """The same JSON with a question mark for each half of a character (a lone surrogate such as "\\ud800").
+
+    Servers that cut an answer within an emoji write it, and no UTF-8 can say it. Raises ValueError where it is no JSON.
+    """
+    try:
+        return whole(json.dumps(json.loads(content), ensure_ascii=False))
+    except RecursionError as error:
+        raise ValueError("brackets in brackets without end") from error
 
 
 def _wait(state: RetryCallState) -> float:

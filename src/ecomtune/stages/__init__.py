@@ -19,8 +19,11 @@ from ecomtune.runtime import forget_other_processes, is_main_process
 Item = TypeVar("Item")
 
 
-class Terminated(BaseException):
-    """SIGTERM as an exception, which unwinds a stage as Ctrl-C does, so that no cleaning up is left out."""
+class Terminated(SystemExit):
+    """SIGTERM as an exception, which unwinds a stage as Ctrl-C does, so that no cleaning up is left out.
+
+    A SystemExit: any other exception that a signal raises within a callback is only logged by asyncio.
+    """
 
 
 def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoReturn:
