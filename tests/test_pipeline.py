@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the pico profile has been run once and committed."""
     folder = make_clone(tmp_path_factory.mktemp("pipeline"), profile="pico")
     make_causal(folder / ".scratch/pico/causal")
-    done = run(folder, "dvc", "repro")
+    done = run(folder, "dvc", "repro", PYTHONHASHSEED="1")
     assert done.returncode == 0, done.stdout + done.stderr
     commit(folder, "Run the pico profile")
     return folder
@@ -51,6 +51,16 @@ def test_the_pico_profile_has_every_kind_of_stage_and_at_most_twelve(clone: Path
     names = run(clone, "dvc", "stage", "list", "--name-only").stdout.split()
     assert {name.partition("@")[0] for name in names} == KINDS
     assert len(names) <= 12
+
+
+def test_a_run_in_another_folder_with_another_hash_seed_gives_the_same_bytes(clone: Path, tmp_path: Path) -> None:
+    """dvc.lock holds the hash of each output."""
+    again = make_clone(tmp_path / "elsewhere and deeper", profile="pico")
+    shutil.copytree(clone / ".scratch/pico", again / ".scratch/pico")
+    done = run(again, "dvc", "repro", PYTHONHASHSEED="2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(stages_to_run(done.stdout)) == 12
+    assert (again / "dvc.lock").read_text() == run(clone, "git", "show", "HEAD:dvc.lock").stdout
 
 
 def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
