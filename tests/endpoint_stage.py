@@ -51,8 +51,10 @@ def _example(split: str, number: int) -> Example:
 def start_stage(folder: Path, largest_file: int | None = None) -> subprocess.Popen[str]:
     """predict@large, under way; with ``largest_file`` it can write no file of more bytes, as on a full disk."""
     limit: Callable[[], None] | None = None
+    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     if largest_file is not None:
         size = largest_file
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # what it measures would be too large a file as well
 
         def limit() -> None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
@@ -60,7 +62,7 @@ def start_stage(folder: Path, largest_file: int | None = None) -> subprocess.Pop
     return subprocess.Popen(
         [sys.executable, "-m", "ecomtune.stages.predict", "large"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"},
+        env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
