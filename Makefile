@@ -39,7 +39,7 @@ test: env ## ruff, mypy and all tests, two files at a time (TEST_PROCESSES=4: fo
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 coverage: env ## all tests, and which lines and branches of the package they run: fails under 90%
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --cov
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term
 
 weights: env ## the pretrained weights alone, for the tests that use them
 	$(BIN)/dvc repro pretrained

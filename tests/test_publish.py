@@ -223,6 +223,10 @@ def test_the_time_is_the_sum_of_the_stages_last_runs_here(project: Path) -> None
     assert "score@gone" not in text
 
 
+def test_the_page_says_what_decides_the_last_digits(project: Path) -> None:
+    assert re.search(r" cores \(\w+, \w+; torch with 1 thread and BLAS (mkl|open|accelerate)\)\.", page("wide"))
+
+
 def test_a_stage_without_a_time_is_not_timed_and_left_out_of_the_sum(project: Path) -> None:
     text = page("wide")
     assert re.search(r"^\| download@demo_shop \| \d+ \|$", text, re.MULTILINE)  # the real stage of these wrote its time itself

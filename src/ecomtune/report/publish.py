@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,7 +89,7 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
         [
             f"# Run `{name}`",
             "",
-            f"Code: commit {commit}. Command: `ecomtune profile {name} && dvc repro`. {_total(times)}",
+            f"Code: commit {commit}. Command: `ecomtune profile {name} && dvc repro`. {_total(times, params.train.shared.threads)}",
             "",
             *markdown(summary),
             "",
@@ -155,13 +156,18 @@ def _times(stages: list[str]) -> dict[str, float | None]:
     return times
 
 
-def _total(times: dict[str, float | None]) -> str:
+def _total(times: dict[str, float | None], threads: int) -> str:
     timed = [seconds for seconds in times.values() if seconds is not None]
-    text = f"Time: {sum(timed):.0f} seconds inside {len(timed)} stages on {_machine()}."
+    text = f"Time: {sum(timed):.0f} seconds inside {len(timed)} stages on {_machine(threads)}."
     if missing := len(times) - len(timed):
         text += f" Left out: {missing} stages that are not timed, since they did not run here with these parameters."
     return text
 
 
-def _machine() -> str:
-    return f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()})"
+def _machine(threads: int) -> str:
+    """What decides time and the last digits of sums: processor, threads, and the library of matrix products (BLAS)."""
+    import torch
+
+    blas = re.search(r"\bBLAS_INFO=(\w+)", torch.__config__.show())
+    computing = f"torch with {threads} {'thread' if threads == 1 else 'threads'} and BLAS {blas[1] if blas else 'unknown'}"
+    return f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}; {computing})"
