@@ -49,7 +49,7 @@ def searched(params: Params, recipe: Recipe, merged: Callable[[Mapping[str, floa
     rows = [
         row
         for task in recipe.search.tasks
-        for row in read_task(Path("data/examples") / task / "validation.jsonl", Example, task)
+        for row in read_task(Path("data/examples") / task / "validation.jsonl", Example, task, may_be_empty=True)
     ]
     candidates = list(grid(sorted(recipe.weights), sum(recipe.weights.values()), recipe.search.steps))
     return search(candidates, merged, Path("models/pretrained") / shared.model, rows, shared)
