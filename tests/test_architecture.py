@@ -23,7 +23,7 @@ LAYERS = [
     {"answer_cache", "checkpoints", "encoding", "mixing", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
-    {"systems"},
+    {"checks", "systems"},
     {"stages", "export", "predict", "sweep"},
     {"cli"},
 ]

@@ -35,13 +35,19 @@ _MODULES = {
 }
 
 
-def _module(settings: Baseline, task: Task) -> ModuleType:
-    name = _MODULES.get((settings.method or settings.family, task.decoder))
+def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str:
+    """The module that fits and answers. Raises UserError, naming ``where``, where the task has none such."""
+    way, chosen = ("method", settings.method) if settings.method else ("family", settings.family)
+    name = _MODULES.get((chosen, task.decoder))
     if name is None:
-        way = "method" if settings.method else "family"
-        chosen = settings.method or settings.family
-        raise UserError(f"baselines: {way} {chosen} has no model for task {task.name}; choose another {way}")
-    return importlib.import_module(f"ecomtune.baselines.{name}")
+        raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose another {way}")
+    if chosen == "title" and "title" not in task.required_fields:
+        raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
+    return name
+
+
+def _module(settings: Baseline, task: Task) -> ModuleType:
+    return importlib.import_module(f"ecomtune.baselines.{module_name(settings, task)}")
 
 
 def fit(
