@@ -325,13 +325,20 @@ def test_what_can_not_be_exported_is_refused(clone: Path, tmp_path: Path, argume
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["folder", "file"])
-def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("folder", "folder is there already and not empty; name another folder with --out"),
+        ("file", "file is a file; name a folder with --out that is empty, or not there yet"),
+        ("file/inside", "file is a file; name a folder with --out that is empty, or not there yet"),
+    ],
+)
+def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("mine")
     (tmp_path / "file").write_text("mine")
     done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / name))
-    assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path / name} is there already and not empty; name")
+    assert done.returncode == 1 and done.stderr == f"error: {tmp_path}/{told}\n"
     assert (tmp_path / "folder" / "mine").read_text() == (tmp_path / "file").read_text() == "mine"
 
 

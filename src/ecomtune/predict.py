@@ -107,6 +107,8 @@ def as_inputs(task: Task, texts: Sequence[str], fields: Sequence[str], file: Pat
     if file is None and sys.stdin.isatty():
         raise UserError("there is nothing to answer; give a text, --field NAME=VALUE, --file, or lines on standard input")
     name = "standard input" if file is None else str(file)
+    if file is not None and (file.is_dir() or not file.exists()):
+        raise UserError(f"--file {file} names no file; correct it")
     content = sys.stdin.buffer.read() if file is None else file.read_bytes()
     try:
         return list(_lines(task, name, content.decode("utf-8-sig")))
