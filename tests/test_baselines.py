@@ -460,6 +460,15 @@ def test_training_rows_of_one_label_are_refused(pico: Path, family: str) -> None
         fit(baseline(family, "relevance"), alike, pico / "fitted")
 
 
+@pytest.mark.parametrize("family", ["encoder", "majority"])
+def test_training_rows_without_a_word_are_refused(pico: Path, family: str) -> None:
+    empty = [each.model_copy(update={"fields": {"words": []}, "reference": []}) for each in examples("ner")]
+    with pytest.raises(UserError, match=r"^tasks\.ner: no training row holds a word.*; correct its data set$"):
+        fit(baseline(family, "ner"), empty, pico / "fitted")
+    fit(baseline(family, "ner"), [*empty[:1], *examples("ner")], pico / "with one")
+    assert len(answer(baseline(family, "ner"), pico / "with one", examples("ner"))) == 8
+
+
 def spoil_weights(folder: Path, value: float) -> None:
     file = folder / "model.safetensors"
     save_file({name: np.full_like(tensor, value) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})

@@ -51,7 +51,7 @@ def encode_example(
     """Encode one training example. Nothing is ever cut: raises UserError naming the row that is too long or empty."""
     target_ids = encode_text(tokenizer, target)
     if not target_ids:
-        raise UserError(f"example {identity}: its target is empty, so there is nothing to learn; remove the row")
+        raise UserError(f"example {identity}: its target is empty, which teaches nothing; take the row out of the data set")
     example = EncodedExample(identity, group, encode_prompt(tokenizer, prompt), (*target_ids, tokenizer.eos_token_id))
     if len(example) > max_length:
         raise UserError(

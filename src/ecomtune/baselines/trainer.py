@@ -14,16 +14,12 @@ from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArgume
 
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError, reading
-from ecomtune.files import dump_json, write_text
+from ecomtune.files import TRAINING_RECORD, dump_json, write_text
 from ecomtune.sections import Baseline
-from ecomtune.trainer_callbacks import Validation, history, train
+from ecomtune.trainer_callbacks import IGNORED, Validation, history, train
 
 Encoded = dict[str, Any]
 Loss = Callable[..., Tensor]
-#: The file beside a model's weights that says how its losses went.
-RECORD = "training.json"
-#: The label of a token that no loss is computed for (PyTorch's default ignore_index).
-IGNORED = -100
 
 
 def model_folder(settings: Baseline) -> Path:
@@ -138,7 +134,7 @@ def save(tokenizer: Any, model: PreTrainedModel, record: dict[str, Any], folder:
     """Write a trained model, its tokenizer and its training's record."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_text(folder / RECORD, dump_json(record))
+    write_text(folder / TRAINING_RECORD, dump_json(record))
 
 
 def batches(rows: Sequence[Any], size: int = 32) -> Iterator[Sequence[Any]]:
