@@ -351,7 +351,7 @@ def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
     assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
     drawn = (clone / "dvc_plots/index.html").read_text()
     tables = [f"plots/compare/confusion/relevance/{system}.csv" for system in ("floor", "merged_shards")]
-    pictures = [f"plots/compare/{name}.png" for name in ("losses", "merges", "similarity", "systems")]
+    pictures = [f"plots/compare/{name}.png" for name in ("costs", "losses", "merges", "similarity", "systems")]
     assert all(name in drawn for name in [*tables, *pictures]) and drawn.count("vegaEmbed(") == len(tables)
     edit(clone, "bootstrap: 100", "bootstrap: 170")
     try:
