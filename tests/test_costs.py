@@ -15,7 +15,7 @@ from ecomtune import costs, tasks
 from ecomtune.baselines import token_counts
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.errors import UserError
-from ecomtune.report.costs import compute, costs_section, plot_costs, unbeaten
+from ecomtune.report.costs import compute, costs_section, plot_costs, total, unbeaten
 from ecomtune.sections import Baseline
 from tests.test_baselines import baseline, examples
 
@@ -112,6 +112,13 @@ def test_unbeaten_are_exactly_the_systems_that_none_beats(points: Points) -> Non
     found = unbeaten(summary_of(points), "ner")
     assert set(found) == {name for name in points if not any(beats(other, name) for other in points)}
     assert [points[name][0] for name in found] == sorted(points[name][0] for name in found)
+
+
+def test_a_model_that_answers_several_tasks_is_counted_once() -> None:
+    one = {"trained_parameters": 5, "trained_tokens": 70}
+    assert total({"ner": one, "relevance": one}, "trained_tokens") == "70"
+    assert total({"ner": one, "relevance": {**one, "trained_tokens": 80}}, "trained_tokens") == "150"
+    assert total({"ner": {}}, "trained_tokens") == "–"
 
 
 def test_a_system_of_unknown_cost_takes_no_part(tmp_path: Path) -> None:

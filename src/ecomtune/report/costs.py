@@ -65,22 +65,23 @@ def costs_table(summary: Mapping[str, Any]) -> Table:
     best = {task: unbeaten(summary, task) for task in tasks}
     for name, cells in summary["systems"].items():
         own = {task: cell["costs"] for task, cell in cells.items()}
-        trained = [_total(own, key) for key in ("trained_parameters", "trained_tokens")]
-        grid.add_row(name, *trained, *(_text(own.get(task), bold=name in best[task]) for task in tasks))
+        trained = [total(own, key) for key in ("trained_parameters", "trained_tokens")]
+        shown = {task: text(own.get(task)) for task in tasks}
+        grid.add_row(name, *trained, *(f"[bold]{shown[task]}[/bold]" if name in best[task] else shown[task] for task in tasks))
     return grid
 
 
-def _total(costs: Mapping[str, Mapping[str, float]], key: str) -> str:
+def total(costs: Mapping[str, Mapping[str, float]], key: str) -> str:
     """The sum over the models of a system's tasks; one model that answers several tasks counts once."""
     models = {(each.get("trained_parameters"), each.get("trained_tokens")): each for each in costs.values() if key in each}
     return f"{sum(each[key] for each in models.values()):,.0f}" if models else "–"
 
 
-def _text(costs: Mapping[str, float] | None, bold: bool) -> str:
+def text(costs: Mapping[str, float] | None) -> str:
+    """An answer's operations, and the tokens that it reads and writes; a dash where they aren't known."""
     if costs is None or (operations := compute(costs)) is None:
         return "–"
-    text = f"{operations:.1e}, {costs['input_tokens']:.0f} + {costs['output_tokens']:.0f}"
-    return f"[bold]{text}[/bold]" if bold else text
+    return f"{operations:.1e}, {costs['input_tokens']:.0f} + {costs['output_tokens']:.0f}"
 
 
 def plot_costs(summary: Mapping[str, Any], path: Path) -> None:
