@@ -109,7 +109,7 @@ def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 
 def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:
     """The raw answers and what they mean."""
     task = tasks.load(settings.task)
-    raw = baselines.answer(settings, task, folder, asked, threads=1)
+    raw, _ = baselines.answer(settings, task, folder, asked, threads=1)
     return [(answer, task.parse(answer, each.fields)) for answer, each in zip(raw, asked, strict=True)]
 
 

@@ -78,6 +78,7 @@ def test_metrics_are_readable_from_git_alone_and_have_counts_and_intervals(clone
     scores = shown[""]["data"]["metrics/floor.json"]["data"]["relevance"]
     assert scores["n"] == 12 and scores["groups"] >= 2 and scores["invalid"] == 0
     committed = json.loads(run(clone, "git", "show", "HEAD:metrics/floor.json").stdout)["relevance"]
+    assert committed["parameters"] > 0 == committed["input_tokens"]  # those of a bag of words
     low, high = committed["macro_f1_ci"]  # dvc shows no lists
     assert low <= committed["macro_f1"] == scores["macro_f1"] <= high
 
@@ -90,7 +91,7 @@ def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone:
     for pair in summary["similarity"]["pairs"]:
         assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
     assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot
-    pictures = ["losses.png", "merges.png", "similarity.png", "systems.png"]
+    pictures = ["costs.png", "losses.png", "merges.png", "similarity.png", "systems.png"]
     assert sorted(file.name for file in (clone / "plots/compare").glob("*.png")) == pictures
 
 
@@ -357,7 +358,7 @@ def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
     assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
     drawn = (clone / "dvc_plots/index.html").read_text()
     tables = [f"plots/compare/confusion/relevance/{system}.csv" for system in ("floor", "merged_shards")]
-    pictures = [f"plots/compare/{name}.png" for name in ("losses", "merges", "similarity", "systems")]
+    pictures = [f"plots/compare/{name}.png" for name in ("costs", "losses", "merges", "similarity", "systems")]
     assert all(name in drawn for name in [*tables, *pictures]) and drawn.count("vegaEmbed(") == len(tables)
     edit(clone, "bootstrap: 100", "bootstrap: 170")
     try:

@@ -49,8 +49,8 @@ def predict(params: Params, system: str, task: Task, inputs: Sequence[Given]) ->
         raise UserError("there is nothing to answer: the input is empty; give a text, --field NAME=VALUE or --file")
     examples = [_example(task, number, *given) for number, given in enumerate(inputs, start=1)]
     with contextlib.redirect_stdout(sys.stderr):
-        ((_, _, answers),) = systems.answer(params, system, {task.name: examples})
-    return [_told(task, example, answer) for example, answer in zip(examples, answers, strict=True)]
+        (answered,) = systems.answer(params, system, {task.name: examples})
+    return [_told(task, example, answer) for example, answer in zip(examples, answered.answers, strict=True)]
 
 
 def _example(task: Task, number: int, place: str, values: Mapping[str, Any]) -> Example:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ecomtune.answer_cache import remembered
+from ecomtune.baselines import token_counts
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
@@ -66,8 +67,13 @@ def fit(
     _module(settings, task).fit(settings, task, train, validation, folder, seed, checkpoints)
 
 
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int) -> list[str]:
-    """The raw answer to each example; from scratch where the same model and code have answered the same examples before."""
+def answer(
+    settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int
+) -> tuple[list[str], tuple[int, int]]:
+    """The raw answer to each example, and the tokens read and written for all of them.
+
+    From scratch where the same model and code have answered the same examples before.
+    """
 
     def ask() -> list[str]:
         if settings.model is not None:
@@ -90,4 +96,5 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
         "task": task.name,
         "threads": threads,
     }
-    return remembered(decides, len(examples), ask)
+    answers = remembered(decides, len(examples), ask)
+    return answers, token_counts.count(settings, task, folder, examples, answers)

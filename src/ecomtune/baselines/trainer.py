@@ -65,7 +65,7 @@ def train_model(
 
     From the newest whole checkpoint on; after each epoch the loss on ``held_out`` is noted, and decides where
     ``settings.patience`` is set. ``loss`` takes the place of the model's own. Gives the training's record: its losses by step,
-    rows and weights. Raises UserError where the training diverges.
+    rows, tokens without padding, and weights. Raises UserError where the training diverges.
     """
     set_seed(seed)
     if settings.patience and not held_out:
@@ -96,7 +96,11 @@ def train_model(
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())
-    return {"rows": trainer.state.global_step * settings.batch_size, "trained_parameters": parameters, **history(trainer.state)}
+    epochs = trainer.state.global_step // steps  # whole ones: a training stops early at an epoch's end
+    texts = ("input_ids", "labels") if settings.family == "seq2seq" else ("input_ids",)  # else labels are no text
+    tokens = sum(len(row[text]) for row in rows for text in texts)
+    seen = {"rows": epochs * len(rows), "tokens": epochs * tokens, "trained_parameters": parameters}
+    return {**seen, **history(trainer.state)}
 
 
 @torch.no_grad()
