@@ -15,7 +15,7 @@ from ecomtune.sections import Baseline, Dataset, Merge, Model, Score, System, Ta
 
 PARAMS_FILE = Path("params.yaml")
 #: Where more names than these could be meant, the nearest few are told.
-MOST_TOLD, FEW = 12, 3
+MOST_TOLD, FEW = 8, 3
 
 
 class Params(Section):

@@ -141,8 +141,8 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
         )
     known = linear_names(causal)
     if unknown := sorted(set(settings.target_modules) - set(known)):
-        have = f"its linear layers are {', '.join(known)}"
-        raise UserError(f"train.shared.target_modules: the base model has no {unknown[0]!r}; name some of them ({have})")
+        have = f"name some of its linear layers: {', '.join(known)}"
+        raise UserError(f"train.shared.target_modules: the base model has no {unknown[0]!r}; {have}")
     fuse_norms(causal)
     config = LoraConfig(
         task_type="CAUSAL_LM",
