@@ -249,7 +249,7 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("datasets", {"a/b": {}}, "datasets.a/b: a name holds letters, digits, _ and - only; rename it"),
         ("train", None, "train: it is empty; write what belongs to it below it"),
         ("train.shared", None, "train.shared: it is empty; write what belongs to it below it"),
-        ("datasets", None, "datasets: it is empty; write what belongs to it below it, or {} where nothing does"),
+        ("datasets", None, "datasets: it is empty; write what belongs to it below it, or {} for nothing"),
         ("train.adapters.ner_1.tasks", [], "train.adapters.ner_1.tasks: Tuple should have at least 1 item"),
         ("merge.recipes.ner_shards.rank", 8, "merge.recipes.ner_shards: rank goes with method svd, and only with it"),
         ("merge.recipes.tasks.method", "cat", "merge.recipes.tasks: rank goes with method svd, and only with it"),

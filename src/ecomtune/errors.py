@@ -62,19 +62,30 @@ def describe(error: ValidationError, section: type[BaseModel] | None = None) -> 
     """
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     where = ".".join(str(part) for part in first["loc"] if part != "[key]")
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    message = _advice(first["type"], first["loc"], first["input"]) or first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden" and section:
         *way, key = first["loc"]
-        near = nearest(str(key), _keys_at(section, way)) if section else None
-        message = f"unknown key; remove it or correct its spelling{f' to {near}' if near else ''}"
-    elif first["type"] == "missing":
-        message = "this key is missing; add it"
-    elif first["loc"][-1:] == ("[key]",):
-        is_text = isinstance(first["input"], str)
-        message = "a name holds letters, digits, _ and - only; rename it" if is_text else "a name is text; put it in quotes"
-    elif where and first["input"] is None and first["type"] in ("dict_type", "model_type"):
-        message = "it is empty; write what belongs to it below it, or {} where nothing does"
+        if near := nearest(str(key), _keys_at(section, way)):
+            message += f" to {near}"
     return " ".join((f"{where}: {message}" if where else message).split())
+
+
+def _advice(problem: str, place: Sequence[str | int], value: Any) -> str | None:
+    """What to change where pydantic's own message of this type of problem doesn't say it."""
+    match problem:
+        case "extra_forbidden":
+            return "unknown key; remove it or correct its spelling"
+        case "missing":
+            return "this key is missing; add it"
+        case "string_type" if place[-1:] == ("[key]",):
+            return "a name is text; put it in quotes"
+        case "string_pattern_mismatch" if place[-1:] == ("[key]",):
+            return "a name holds letters, digits, _ and - only; rename it"
+        case "model_type" if place and value is None:
+            return "it is empty; write what belongs to it below it"
+        case "dict_type" if place and value is None:
+            return "it is empty; write what belongs to it below it, or {} for nothing"
+    return None
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
