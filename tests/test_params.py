@@ -269,8 +269,8 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
             "ties",
             "merge.recipes.ner_shards: sparsify and consensus don't go with method cat",
         ),
-        ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
-        ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
+        ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families causal, encoder and seq2seq need a model"),
+        ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families causal, encoder and seq2seq need"),
         ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner, or encoder_NAME/ner"),
         ("baselines.encoder_ner.out", "encoders/ner", "baselines.encoder_ner: out must be encoder/ner"),
         ("baselines.encoder_ner.out", "encoder_a/b/ner", "baselines.encoder_ner: out must be encoder/ner"),
@@ -646,6 +646,36 @@ def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: 
 def test_an_encoder_baseline_takes_no_seq2seq_model(tmp_path: Path) -> None:
     told = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
     assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(told)
+
+
+def with_causal(**changes: Any) -> str:
+    """The valid file with all weights of its LLM trained on a task."""
+    values = valid()
+    full = {"family": "causal", "task": "relevance", "out": "causal_full/relevance", "model": "tiny"}
+    values["baselines"]["full"] = {**full, **changes}
+    values["systems"]["full"] = {"kind": "baseline", "reads": "models/baselines/causal_full", "tasks": ["relevance"]}
+    return dump(values)
+
+
+def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
+    params = load_text(tmp_path, with_causal(patience=2))
+    assert model_of(params.systems["full"], "relevance", params) == "models/baselines/causal_full/relevance"
+    told = "baselines.full.model: 'small' is not in models of kind causal (there: tiny); add it there or correct the name"
+    assert refusal(tmp_path, with_causal(model="small")) == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"class_weights": True}, "class_weights go with family encoder; remove the key"),
+        ({"method": "majority"}, "method goes with family floor; remove it"),
+        ({"max_new_tokens": 8}, "max_new_tokens of family causal is that of tasks.relevance; set it there and remove it here"),
+        ({"model": None}, "families causal, encoder and seq2seq need a model, floor has none; add or remove the key"),
+        ({"out": "full/relevance"}, "out must be causal/relevance, or causal_NAME/relevance for another of its kind"),
+    ],
+)
+def test_what_does_not_go_with_a_causal_baseline_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    assert refusal(tmp_path, with_causal(**changes)) == f"baselines.full: {told}"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
     for key, baseline in params.baselines.items():
         yield f"baselines.{key}.task", baseline.task, params.tasks, "tasks"
         if baseline.model is not None:
-            known, kinds = (encoders, "encoder") if baseline.family == "encoder" else (encoders + seq2seq, "encoder or seq2seq")
+            known = {"causal": causal, "encoder": encoders}.get(baseline.family, encoders + seq2seq)
+            kinds = "encoder or seq2seq" if baseline.family == "seq2seq" else baseline.family
             yield f"baselines.{key}.model", baseline.model, known, f"models of kind {kinds}"
     for key, system in params.systems.items():
         if system.kind == "recorded" and (table := _own_table(params, system.tasks[0])):

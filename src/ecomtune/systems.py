@@ -26,10 +26,13 @@ def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
 
 
 def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
-    """The tasks of a system of baselines, a model each."""
+    """The tasks of a system of baselines, a model each; a causal one is asked as LoRA's are, by the same prompts."""
     for key, examples in rows.items():
         model = Path(model_of(params.systems[name], key, params))
         settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
+        if settings.family == "causal":
+            yield from _answer_prompts(params, name, {key: examples})
+            continue
         answers, tokens = baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
         yield Answered(key, examples, answers, tokens)
 

@@ -1,6 +1,7 @@
-"""Conventional models that the LLM is held against: an encoder or seq2seq model of its own per task, and simple floors.
+"""Conventional models that LoRA is held against: an encoder, seq2seq or causal model of its own per task, and simple floors.
 
-``fit`` trains one into a folder, ``answer`` reads that folder and answers; both choose by family and kind of task.
+``fit`` trains one into a folder, ``answer`` reads that folder and answers; both choose by family and kind of task. A causal
+model's folder is answered by prompts instead (ecomtune/systems.py).
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ _MODULES = {
     ("encoder", "label"): "encoder_classifier",
     ("encoder", "tags"): "encoder_tagger",
     ("seq2seq", "text"): "seq2seq",
+    ("causal", "label"): "causal",
+    ("causal", "tags"): "causal",
+    ("causal", "text"): "causal",
     ("floor", "label"): "bag_of_words",
     ("floor", "text"): "lead_sentence",
     ("tfidf", "label"): "bag_of_words",

@@ -88,6 +88,7 @@ def train_model(
         dataloader_pin_memory=False,
         disable_tqdm=False,  # its default follows the log level
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would cut what all rows of a batch share
     trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
     steps = -(-len(rows) // settings.batch_size)
     ends = [steps * (epoch + 1) for epoch in range(settings.epochs)] if held_out else []

@@ -17,12 +17,16 @@ class Baseline(Section):
     ``method`` is a floor's: for labels tfidf (the default) or majority, for tags majority, for texts lead (the default) or
     title.
 
-    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. ``patience`` is the
-    number of epochs in a row that the validation loss may fail to fall before the training stops and takes the best epoch's
-    weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as common ones.
+    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. Family causal trains a
+    causal model on the task's prompts, as LoRA does, so that a row of more than ``max_length`` tokens is refused, and answers
+    are as long as the task says.
+
+    ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops and takes
+    the best epoch's weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as
+    common ones.
     """
 
-    family: Literal["encoder", "seq2seq", "floor"]
+    family: Literal["encoder", "seq2seq", "causal", "floor"]
     method: Literal["tfidf", "majority", "lead", "title"] | None = None
     task: str
     out: RelativePath
@@ -38,15 +42,17 @@ class Baseline(Section):
     @model_validator(mode="after")
     def _options_fit_family(self) -> Baseline:
         if self.patience and self.family == "floor":
-            raise ValueError("patience goes with families encoder and seq2seq, since a floor has no epochs; remove it")
+            raise ValueError("patience goes with families causal, encoder and seq2seq, since a floor has no epochs; remove it")
         if self.class_weights and self.family != "encoder":
             raise ValueError("class_weights go with family encoder; remove the key")
+        if self.family == "causal" and "max_new_tokens" in self.model_fields_set:
+            raise ValueError(f"max_new_tokens of family causal is that of tasks.{self.task}; set it there and remove it here")
         return self
 
     @model_validator(mode="after")
     def _model_fits_family(self) -> Baseline:
         if (self.model is None) != (self.family == "floor"):
-            raise ValueError("families encoder and seq2seq need a model, floor has none; add the key model, or remove it")
+            raise ValueError("families causal, encoder and seq2seq need a model, floor has none; add or remove the key")
         if self.method and self.family != "floor":
             raise ValueError("method goes with family floor; remove it")
         folder, _, task = self.out.partition("/")
