@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune import tasks
+from ecomtune.files import dump_json, write_text
 from ecomtune.params import Params, load
 from ecomtune.records import Example, Prediction, Reference, write_records
 from ecomtune.report.page.content import ROWS
@@ -96,7 +97,9 @@ def write_report() -> Path:
     """The page of CASES, in the current folder."""
     for task, cases in CASES.items():
         write_answers(task, cases())
-    for system in ("single", "mixed"):
+    for system, weights in (("single", 100), ("mixed", 200)):
+        costs = {"parameters": weights, "input_tokens": 9.5, "output_tokens": 2.0}
+        write_text(Path("data/predictions") / system / "costs.json", dump_json(dict.fromkeys(CASES, costs)))
         score(params(), system)
     compare(params(), "")
     return Path("reports/index.html").absolute()

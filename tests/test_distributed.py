@@ -79,7 +79,7 @@ def test_sharding_that_needs_a_gpu_is_refused_without_one(study: Path) -> None:
     done = launch(study, "ecomtune.stages.train", "mixed", ACCELERATE_USE_FSDP="true")
     assert done.returncode == 1
     assert "train: error: FSDP was asked for, and the processes would run without it, since it needs GPUs" in done.stderr
-    assert not (study / OUT).exists()
+    assert not (study / OUT).exists() and list((study / ".scratch/checkpoints").iterdir()) == []
 
 
 def test_processes_that_would_train_apart_are_refused(

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecomtune.errors import UserError
-from ecomtune.records import write_records
+from ecomtune.records import Example, read_records, write_records
 from ecomtune.report.page import SCRIPTS, embed, render
 from ecomtune.report.page.content import CHARACTERS, ITEMS, ROWS, cut
 from ecomtune.stages.compare import main as compare
@@ -152,7 +152,8 @@ def test_answers_to_other_rows_than_the_examples_are_refused(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     write_report()
     before = Path("reports/index.html").read_bytes()
-    write_records(Path("data/examples/ner/test.jsonl"), [])
+    examples = Path("data/examples/ner/test.jsonl")
+    write_records(examples, read_records(examples, Example)[1:])
     told = r"data/predictions/single/ner.jsonl answers other rows than data/examples/ner/test.jsonl holds; run dvc repro"
     with pytest.raises(UserError, match=told):
         compare(params(), "")

@@ -14,12 +14,14 @@ import pytest
 
 from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from tests.chat_server import serving
+from tests.pico import make_gpt2
 from tests.studies import make_study, run_module
 
 KILLS = int(os.environ.get("ECOMTUNE_KILLS", "5"))
 TRAININGS = {
     "adapter": ("train", "mixed", "models/adapters/mixed"),
     "encoder": ("baseline", "encoder", "models/baselines/encoder/relevance"),
+    "gpt2": ("baseline", "gpt2", "models/baselines/causal/relevance"),
     "seq2seq": ("baseline", "seq2seq", "models/baselines/seq2seq/description"),
 }
 
@@ -32,13 +34,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
+        params["models"]["gpt2"] = {**params["models"]["pico"], "folder": ".scratch/pico/gpt2"}
+        causal = {"family": "causal", "out": "causal/relevance", "model": "gpt2", "max_length": 1024}
+        params["baselines"]["gpt2"] = {**params["baselines"]["encoder"], **causal}
         params["tasks"]["description"] = {**params["tasks"]["relevance"], "max_new_tokens": 32}
         seq2seq = {"family": "seq2seq", "task": "description", "out": "seq2seq/description", "max_new_tokens": 32}
         params["baselines"]["seq2seq"] = {**params["baselines"]["encoder"], **seq2seq}
         large = {"kind": "endpoint", "reads": "data/examples", "tasks": ["relevance", "ner"]}
         params["systems"]["large"] = {**large, "endpoint": {"model": "large", "concurrency": 3}}
 
-    return make_study(tmp_path_factory.mktemp("resume"), edit)
+    folder = tmp_path_factory.mktemp("resume")
+    make_gpt2(folder / ".scratch/pico/gpt2")
+    make_study(folder, edit)
+    done = run_module(folder, "ecomtune.stages.pretrained", "gpt2")
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 def kill(home: Path, stage: str, item: str, out: str, **environment: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -91,18 +91,23 @@ def checkpoints_of(decides: Mapping[str, Any]) -> Iterator[Checkpoints]:
     """The checkpoints of the training that ``decides`` (JSON values) describes; removed when the block ends without an error.
 
     Locked meanwhile: a second process of the same training, such as one after a killed dvc whose stage lives on, waits. Of
-    processes that train together, the first one locks and removes for all.
+    processes that train together, the first one locks and removes for all. An error leaves the checkpoints that there are.
     """
     folder = SCRATCH / "checkpoints" / hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(folder, _interval())
     if not is_main_process():
-        yield Checkpoints(folder, _interval())
+        yield checkpoints
         return
     told = "another process runs this very training; waiting until it ends"
     with locked(folder.with_suffix(".lock"), lambda: print(told, flush=True)):
-        folder.mkdir(exist_ok=True)  # the one that was waited for has removed it
-        with writing(folder):
-            yield Checkpoints(folder, _interval())
+        folder.mkdir(exist_ok=True)
+        try:
+            with writing(folder):
+                yield checkpoints
+        except BaseException:
+            with suppress(OSError):  # it holds checkpoints
+                folder.rmdir()
+            raise
         shutil.rmtree(folder)
 
 

@@ -11,22 +11,33 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file ``path`` while the block runs; where another process holds it, call ``waiting`` and wait for its end.
+    """Hold the lock file ``path``; where another process holds it, call ``waiting`` once and wait for its end.
 
-    The file is removed at the end of the block. One that a killed process has left holds nobody up.
+    The file is there only while it is held or waited for. Its holder removes it before others can have it, and whoever gets one
+    that isn't on disk any more takes the next. One that a killed process has left holds nobody up.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = False
-    while not held:
+    waited = False
+    while True:
         with path.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                waiting()
+                if not waited:
+                    waiting()
+                waited = True
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            held = path.exists() and os.path.samestat(os.fstat(lock.fileno()), path.stat())
-            if held:  # else it is the file of the one that was waited for, which has removed it
+            if _is_at(path, lock.fileno()):
                 try:
                     yield
                 finally:
                     path.unlink(missing_ok=True)
+                return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -37,6 +37,7 @@ from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
 TASKS: Final = ("relevance", "description")
+OPTIONS: Final = ("locales",)
 EXAMPLES: Final = "shopping_queries_dataset_examples.parquet"
 PRODUCTS: Final = "shopping_queries_dataset_products.parquet"
 VALIDATION_SHARE: Final = 0.1

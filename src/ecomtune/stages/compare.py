@@ -13,7 +13,7 @@ from ecomtune.files import dump_json, output_folder, write_text
 from ecomtune.lora.adapter import is_plain, load_adapter
 from ecomtune.lora.similarity import compare_adapters
 from ecomtune.params import Params
-from ecomtune.report import losses, pairs, similarity
+from ecomtune.report import costs, losses, pairs, similarity
 from ecomtune.report.answers import Answers, read_answers
 from ecomtune.report.confusion import confused, write_table
 from ecomtune.report.merges import merge_weights, plot_merges
@@ -30,6 +30,7 @@ def main(params: Params, _: str) -> None:
     page = render(content(params, summary, compared, answered))
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
+        costs.plot_costs(summary, folder / "costs.png")
         if trained := losses.records(Path(similarity.ADAPTERS)):
             losses.plot_losses(trained, folder / "losses.png")
         if params.merge.recipes:
@@ -39,13 +40,14 @@ def main(params: Params, _: str) -> None:
         if similarity.measured(helped):
             similarity.plot_transfer(helped, folder / "transfer.png")
         _write_confusion(answered, folder / "confusion")
-    sections = {"pairs": compared, "similarity": alike, "transfer": helped}
+    sections = {"costs": costs.costs_section(summary), "pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
     write_text(Path("reports/index.html"), page)
     for name in summary["left_over"]:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
     console = Console(width=120)
     console.print(table(summary))
+    console.print(costs.costs_table(summary))
     print("\n".join(pairs.sentences(compared, params.score.confidence)))
     if alike["pairs"]:
         console.print(similarity.similarity_table(alike))
