@@ -74,6 +74,29 @@ def test_the_chat_form_has_the_tokens_that_the_tokenizer_itself_gives_it(chat: A
     assert encode_prompt(chat, PROMPT) == tuple(own["input_ids"])
 
 
+FAILING = {
+    "reaches out": "{{ messages.__class__.__mro__[1].__subclasses__() }}",
+    "reads a file": "{% include '/etc/passwd' %}",
+    "no template": "{% for message in messages %}",
+    "refuses": "{{ raise_exception('roles must alternate') }}",
+    "without end": "{% for number in range(10 ** 9) %}x{% endfor %}",
+    "no number": "{{ messages + 1 }}",
+}
+
+
+@pytest.mark.parametrize("template", FAILING)
+def test_a_chat_form_that_fails_or_reaches_out_of_its_sandbox_is_told_in_one_sentence(chat: Any, template: str) -> None:
+    tokenizer = copy.deepcopy(chat)
+    tokenizer.chat_template = FAILING[template]
+    with pytest.raises(UserError, match=r"^the chat template of \S+ can't be used \(.+\); set chat: false under models"):
+        render_prompt(tokenizer, PROMPT)
+
+
+def test_a_prompt_that_looks_like_a_template_is_text_to_the_chat_form(chat: Any) -> None:
+    hostile = "{{ 7 * 7 }} {% for x in y %} {{ messages.__class__ }}"
+    assert hostile in render_prompt(chat, hostile)
+
+
 def test_a_chat_form_gets_no_bos_beside_its_own(chat: Any) -> None:
     assert encode_prompt(starting_with_bos(chat), PROMPT) == encode_prompt(chat, PROMPT)
 

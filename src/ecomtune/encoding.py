@@ -25,11 +25,21 @@ class EncodedExample:
 
 
 def render_prompt(tokenizer: Tokenizer, prompt: str) -> str:
-    """The text that stands before an answer: the model's own chat form where its tokenizer has one, else a plain one."""
-    if getattr(tokenizer, "chat_template", None):
-        message = [{"role": "user", "content": prompt}]
+    """The text that stands before an answer: the model's own chat form where its tokenizer has one, else a plain one.
+
+    Raises UserError where that form can't be filled in, or would reach out of the sandbox that it runs in.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        return f"{prompt}\n"
+    message = [{"role": "user", "content": prompt}]
+    try:
         return str(tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))
-    return f"{prompt}\n"
+    except Exception as error:  # a template raises Jinja's errors and whatever its own calls do
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path} can't be used ({reason}); set chat: false under models, or take "
+            "another model"
+        ) from error
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:
