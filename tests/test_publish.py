@@ -152,7 +152,8 @@ def test_a_name_that_leads_out_of_results_is_refused(project: Path, name: str, p
     file.parent.mkdir(exist_ok=True)
     shutil.copy("params.yaml", file)
     commit(project)
-    assert f"there is no profile {name!r}; name one of: " in refusal(name)
+    told = f"there is no profile {name!r}" if name else "no profile is named"
+    assert f"{told}; name one of: " in refusal(name)
 
 
 def test_a_name_without_a_profile_is_refused(project: Path) -> None:
