@@ -163,7 +163,7 @@ def curve(
     from ecomtune.report.revisions import WORKSPACE, run_at
 
     metric = tasks.load(task).main_metric
-    curves = report.learning_curves(list(report.runs().values()), run_at(WORKSPACE).params, parameter, task)
+    curves = report.learning_curves(list(report.runs().ended.values()), run_at(WORKSPACE).params, parameter, task)
     drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(drawn))
     report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
@@ -178,7 +178,10 @@ def experiments() -> None:
     from ecomtune.report import curve as report
     from ecomtune.report.experiments import table as side_by_side
 
-    Console().print(side_by_side(report.runs()))
+    found = report.runs()
+    if found.others:
+        print(f"left out, since they have failed, are running or are queued: {len(found.others)} ({', '.join(found.others)})")
+    Console().print(side_by_side(found.ended))
 
 
 @app.command()
