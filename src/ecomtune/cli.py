@@ -114,12 +114,12 @@ def table() -> None:
     """Print every system by task, from metrics/."""
     from rich.console import Console
 
-    from ecomtune.freshness import problems
+    from ecomtune.other_parameters import stale_numbers
     from ecomtune.params import load
     from ecomtune.report import summary
 
     found = summary.summarize(load())
-    for problem in problems(Path(), left_over=False)[:1]:
+    for problem in stale_numbers(Path()):
         print(f"these numbers are stale: {problem}")
     Console().print(summary.table(found))
     for file in found["left_over"]:
@@ -134,13 +134,13 @@ def answers(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from ecomtune.freshness import problems
+    from ecomtune.other_parameters import stale_numbers
     from ecomtune.params import load
     from ecomtune.report import questions
     from ecomtune.report.study import read_study
 
     page = questions.page(read_study(load()))
-    for problem in problems(Path(), left_over=False)[:1]:
+    for problem in reversed(stale_numbers(Path())):
         page = f"**These answers are stale:** {problem}\n\n{page}"
     if markdown:
         print(page, end="")
@@ -219,10 +219,12 @@ def predict(
 ) -> None:
     """Answer inputs of your own with a trained system: JSON lines on standard output; without any, standard input is read."""
     from ecomtune import predict as predicting
-    from ecomtune.params import load
+    from ecomtune.other_parameters import note_model
+    from ecomtune.params import load, model_of
 
     params = load()
     asked = predicting.task_of(params, system, task)
+    note_model(Path(), model_of(params.systems[system], task, params))
     inputs = predicting.as_inputs(asked, texts or [], field or [], file)
     for told in predicting.predict(params, system, asked, inputs):
         print(json.dumps(told, ensure_ascii=False))
@@ -237,9 +239,12 @@ def export(
 ) -> None:
     """Write a trained adapter, or the model with it, as plain peft and transformers load it, with a model card."""
     from ecomtune import export as exporting
-    from ecomtune.params import load
+    from ecomtune.other_parameters import note_model
+    from ecomtune.params import load, model_of
 
-    exporting.export(load(), system, task, out, merged)
+    params = load()
+    exporting.export(params, system, task, out, merged)
+    note_model(Path(), model_of(params.systems[system], task, params))
     print(out)
 
 

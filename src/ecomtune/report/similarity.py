@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +29,36 @@ def adapter_names(params: Params) -> list[str]:
 
 
 def similarity_section(names: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The summary's "similarity": every pair's measures overall, and by module as lists in the order of ``modules``.
+    """The summary's "similarity": every pair's measures overall.
 
-    ``pairs`` hold ``first`` and ``second``, names; ``overall``, the measures; and ``modules``, the same by module. A module
-    that neither of two adapters changes is null.
+    ``pairs`` hold ``first`` and ``second``, names; ``overall``, the measures; and ``modules``, the same by module.
     """
-    modules = sorted({module for pair in pairs for module in pair["modules"]})
     return {
         "adapters": list(names),
-        "modules": modules,
         "pairs": [
             {
                 "first": pair["first"],
                 "second": pair["second"],
-                **{measure: _rounded(pair["overall"], measure) for measure in MEASURES},
-                "by_module": {
-                    measure: [_rounded(pair["modules"].get(module), measure) for module in modules] for measure in MEASURES
-                },
+                **{measure: _rounded(pair["overall"][measure]) for measure in MEASURES},
             }
             for pair in pairs
         ],
     }
 
 
-def _rounded(measures: Mapping[str, float] | None, name: str) -> float | None:
-    return None if measures is None else round(measures[name], PLACES) + 0.0  # a small negative one would be -0.0
+def by_module(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """The measures of every pair by module as CSV, a line each; a module that neither of two adapters changes has none."""
+    written = StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(("first", "second", "module", *MEASURES))
+    for pair in pairs:
+        for module, measures in sorted(pair["modules"].items()):
+            table.writerow((pair["first"], pair["second"], module, *(_rounded(measures[measure]) for measure in MEASURES)))
+    return written.getvalue()
+
+
+def _rounded(value: float) -> float:
+    return round(value, PLACES) + 0.0  # a small negative one would be -0.0
 
 
 def transfer_section(params: Params, systems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

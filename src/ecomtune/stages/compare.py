@@ -26,7 +26,8 @@ from ecomtune.stages import run
 
 def main(params: Params, _: str) -> None:
     summary, compared, answered = summarize(params), pairs.compare(params), read_answers(params)
-    alike, helped = _similarity(params), similarity.transfer_section(params, summary["systems"])
+    alike, by_module = _similarity(params)
+    helped = similarity.transfer_section(params, summary["systems"])
     page = render(content(params, summary, compared, answered))
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
@@ -41,6 +42,7 @@ def main(params: Params, _: str) -> None:
         _write_confusion(answered, folder / "confusion")
     sections = {"pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
+    write_text(Path("reports/similarity.csv"), by_module)
     write_text(Path("reports/index.html"), page)
     for name in summary["left_over"]:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
@@ -61,11 +63,12 @@ def _write_confusion(answered: Answers, folder: Path) -> None:
                 write_table(found, folder / key / f"{name}.csv")
 
 
-def _similarity(params: Params) -> dict[str, Any]:
-    """How alike every two adapters of params are, of those that are there."""
+def _similarity(params: Params) -> tuple[dict[str, Any], str]:
+    """How alike every two adapters of params are, of those that are there; in all, and by module as CSV."""
     folders = {name: Path(similarity.ADAPTERS) / name for name in similarity.adapter_names(params)}
     adapters = {name: load_adapter(folder) for name, folder in folders.items() if folder.is_dir() and is_plain(folder)}
-    return similarity.similarity_section(list(adapters), [asdict(pair) for pair in compare_adapters(adapters)])
+    pairs = [asdict(pair) for pair in compare_adapters(adapters)]
+    return similarity.similarity_section(list(adapters), pairs), similarity.by_module(pairs)
 
 
 if __name__ == "__main__":
