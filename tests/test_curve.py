@@ -72,7 +72,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     until = time.monotonic() + 60
     while "Failed" not in queue(folder) and time.monotonic() < until:
         time.sleep(0.2)
-    subprocess.run("dvc exp run -q --queue -S seed=9 -n waits".split(), cwd=folder, check=True, capture_output=True)
+    waits = ["dvc", "exp", "run", "-q", "--queue", "-S", "seed=9", "-n", "waits"]
+    subprocess.run(waits, cwd=folder, check=True, capture_output=True)
     assert "Failed" in queue(folder) and "Queued" in queue(folder)
     return folder
 

@@ -12,7 +12,9 @@ from ecomtune.errors import UserError
 from ecomtune.other_parameters import made_with_others
 from tests.conftest import REPOSITORY
 
-SINGLE = "models/adapters/single/ner"
+SINGLE, MERGED = "models/adapters/single/ner", "models/adapters/merged/tasks"
+ENCODER = "models/baselines/encoder"
+SIZE, OTHER_SIZE = (f"ner: {{dataset: demo_shop, train_size: {size}" for size in (200, 90))
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def edit(repository: Path, old: str, new: str) -> None:
     (repository / "params.yaml").write_text(text.replace(old, new))
 
 
-@pytest.mark.parametrize("out", [SINGLE, "models/adapters/merged/tasks", "models/baselines/encoder/ner", "metrics", "elsewhere"])
+@pytest.mark.parametrize("out", [SINGLE, MERGED, f"{ENCODER}/ner", "metrics", "elsewhere"])
 def test_the_committed_run_is_of_the_committed_parameters(repository: Path, out: str) -> None:
     assert made_with_others(repository, out) is None
 
@@ -45,16 +47,16 @@ def test_another_profile_is_noticed_at_the_adapter_itself(repository: Path) -> N
     ("old", "new", "out", "told"),
     [
         ("rank: 8", "rank: 4", SINGLE, "train@ner of dvc.lock ran with train.shared.rank 8, and params.yaml has 4"),
-        ("rank: 8", "rank: 4", "models/adapters/merged/tasks", "merge@tasks of dvc.lock ran with train.shared.rank 8, and"),
-        ("rank: 8", "rank: 4", "models/baselines/encoder/ner", None),
-        ("ner: {dataset: demo_shop, train_size: 200", "ner: {dataset: demo_shop, train_size: 90", SINGLE, "format@ner of dvc.lock"),
-        ("ner: {dataset: demo_shop, train_size: 200", "ner: {dataset: demo_shop, train_size: 90", "models/adapters/mixed", "format@ner"),
-        ("ner: {dataset: demo_shop, train_size: 200", "ner: {dataset: demo_shop, train_size: 90", "models/baselines/encoder/relevance", None),
-        ("seed: 7}", "seed: 8}", "models/baselines/encoder/ner", "format@ner of dvc.lock ran with datasets.demo_shop.seed 7, and"),
+        ("rank: 8", "rank: 4", MERGED, "merge@tasks of dvc.lock ran with train.shared.rank 8, and"),
+        ("rank: 8", "rank: 4", f"{ENCODER}/ner", None),
+        (SIZE, OTHER_SIZE, SINGLE, "format@ner of dvc.lock"),
+        (SIZE, OTHER_SIZE, "models/adapters/mixed", "format@ner"),
+        (SIZE, OTHER_SIZE, f"{ENCODER}/relevance", None),
+        ("seed: 7}", "seed: 8}", f"{ENCODER}/ner", "format@ner of dvc.lock ran with datasets.demo_shop.seed 7, and"),
         ("bootstrap: 1000", "bootstrap: 200", SINGLE, None),
         ("bootstrap: 1000", "bootstrap: 200", "metrics", "ran with score.bootstrap 1000, and params.yaml has 200"),
     ],
-)  # fmt: skip
+)
 def test_a_changed_parameter_concerns_what_was_made_with_it(
     repository: Path, old: str, new: str, out: str, told: str | None
 ) -> None:
@@ -69,7 +71,7 @@ def test_an_adapter_of_a_stage_that_is_gone_is_told_and_one_left_behind_beside_i
     (repository / "params.yaml").write_text(yaml.safe_dump(values))
     told = f"stage train@ner of dvc.lock wrote {SINGLE}, and params.yaml has no such stage"
     assert made_with_others(repository, SINGLE) == told
-    assert made_with_others(repository, "models/adapters/merged/tasks") is None
+    assert made_with_others(repository, MERGED) is None
 
 
 def test_without_a_lock_nothing_is_known_and_a_broken_one_is_told(repository: Path) -> None:

@@ -12,7 +12,6 @@ from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.report.revisions import Run, leaves
 
-
 #: The most columns of parameters, and of metrics, that are shown: runs of two profiles differ in hundreds of parameters.
 PARAMETERS, METRICS = 6, 8
 
@@ -29,8 +28,9 @@ def table(runs: Mapping[str, Run]) -> Table:
     all_metrics = _that_differ({name: dict(_main_metrics(run)) for name, run in runs.items()})
     parameters, metrics = _most_common(all_parameters, PARAMETERS), _most_common(all_metrics, METRICS)
     left_out = len(all_parameters) - len(parameters), len(all_metrics) - len(metrics)
-    caption = "left out: {} more parameters and {} more metrics in which they differ".format(*left_out) if any(left_out) else None
-    grid = Table(title="Experiments of this commit, where they differ", caption=caption)
+    grid = Table(title="Experiments of this commit, where they differ")
+    if any(left_out):
+        grid.caption = "left out: {} more parameters and {} more metrics in which they differ".format(*left_out)
     grid.add_column("run")
     for column in (*parameters, *metrics):
         grid.add_column(column, justify="right")

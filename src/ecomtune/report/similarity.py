@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,26 @@ def plot_transfer(transfer: Cells, path: Path) -> None:
     rows = measured(transfer)
     largest = max(abs(value) for row in rows.values() for value in row.values() if value is not None)
     plot_heat_maps({"main metric against zero-shot": rows}, path, limit=largest or 1.0)
+
+
+def similarity_in_words(similarity: Mapping[str, Any]) -> str:
+    """The heat maps in words: which two adapters are the most and the least alike by each measure."""
+    pairs = similarity["pairs"]
+    told = [f"Heat maps of every two of {len(similarity['adapters'])} adapters."]
+    for measure, title in MEASURES.items():
+        ordered = sorted(pairs, key=itemgetter(measure))
+        least, most = (f"{pair['first']} and {pair['second']} ({pair[measure]:.2f})" for pair in (ordered[0], ordered[-1]))
+        told.append(f"By {title} {most} are the most alike, {least} the least.")
+    return " ".join(told)
+
+
+def transfer_in_words(transfer: Cells) -> str:
+    """The heat map in words: what each adapter that was measured adds to each task."""
+    told = [
+        f"{adapter}: " + ", ".join(f"{task} {value:+.2f}" for task, value in row.items() if value is not None)
+        for adapter, row in measured(transfer).items()
+    ]
+    return f"A heat map of what each adapter adds to the main metric of each task over zero-shot. {'; '.join(told)}."
 
 
 def similarity_table(similarity: Mapping[str, Any]) -> Table:

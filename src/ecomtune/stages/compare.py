@@ -19,6 +19,7 @@ from ecomtune.report.confusion import confused, write_table
 from ecomtune.report.merges import merge_weights, plot_merges
 from ecomtune.report.page import render
 from ecomtune.report.page.content import content
+from ecomtune.report.page.pictures import Picture, inline
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.summary import summarize, table
 from ecomtune.stages import run
@@ -28,18 +29,25 @@ def main(params: Params, _: str) -> None:
     summary, compared, answered = summarize(params), pairs.compare(params), read_answers(params)
     alike, by_module = _similarity(params)
     helped = similarity.transfer_section(params, summary["systems"])
-    page = render(content(params, summary, compared, answered))
+    shown = content(params, summary, compared, answered)
+    pictures: list[Picture] = []
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
         if trained := losses.records(Path(similarity.ADAPTERS)):
             losses.plot_losses(trained, folder / "losses.png")
+            pictures.append(Picture("How each training's losses went", folder / "losses.png", losses.described(trained)))
         if params.merge.recipes:
             plot_merges(merge_weights(params.merge.recipes), folder / "merges.png")
         if alike["pairs"]:
             similarity.plot_similarity(alike, folder / "similarity.png")
+            text = similarity.similarity_in_words(alike)
+            pictures.append(Picture("How alike every two adapters are", folder / "similarity.png", text))
         if similarity.measured(helped):
             similarity.plot_transfer(helped, folder / "transfer.png")
+            text = similarity.transfer_in_words(helped)
+            pictures.append(Picture("What each adapter adds to each task", folder / "transfer.png", text))
         _write_confusion(answered, folder / "confusion")
+        page = render({**shown, "pictures": inline(pictures)})
     sections = {"pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
     write_text(Path("reports/similarity.csv"), by_module)
