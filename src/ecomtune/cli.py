@@ -98,15 +98,10 @@ def plan(
     teraflops: Annotated[float, typer.Option(min=0, help="peak of the machine that it is planned for; 0: this one's")] = 0,
 ) -> None:
     """Print what a run would download and cost, stage by stage, without running anything."""
-    from rich.console import Console
-
     from ecomtune import plan as planning
     from ecomtune.params import PARAMS_FILE, load
 
-    params = load(_profile_file(name) if name else PARAMS_FILE)
-    operations = teraflops * 1e12 or planning.peak_operations()
-    Console().print(planning.table(planning.steps(params, Path(), operations)))
-    print(f"{planning.ADVICE} Peak: {operations / 1e12:.2f} TFLOP/s.")
+    planning.show(load(_profile_file(name) if name else PARAMS_FILE), Path(), teraflops)
 
 
 @app.command()

@@ -24,6 +24,8 @@ from ecomtune.sections import Dataset
 from ecomtune.text import normalize
 
 TASKS: Final = ("ner",)
+#: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).
+ROW_TOKENS: Final = {"ner": 20}
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
 #: How annotators tag words whose meaning they can't tell.
 OBSCURE: Final = ("B-obscure", "I-obscure")
