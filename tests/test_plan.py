@@ -160,6 +160,14 @@ def test_no_stage_is_cut_in_a_narrow_terminal_and_quick_ones_share_a_row(tmp_pat
     assert len(rows) < len(found) and rows[f"{len(found)} stages"][1].startswith("~ ")
 
 
+def test_the_papers_very_large_llm_is_planned_with_what_it_would_read(tmp_path: Path) -> None:
+    paper = load(REPOSITORY / "profiles" / "paper.yaml")
+    found = steps(paper, tmp_path, 1e11)
+    assert len(found) == 50 and set(paper.systems["large_few_shot"].tasks) == set(paper.tasks)
+    asked = step(found, "predict@large_few_shot")
+    assert asked.downloads.startswith("gpt-4o: ~ ") and f"predict@large_few_shot: {asked.downloads}" in notes(found, Peak(1e12))
+
+
 def test_only_the_signs_that_stand_in_the_table_are_explained(demo: Params, tmp_path: Path) -> None:
     peak = Peak(1e12)
     typical, most = (notes(steps(params, tmp_path, 1e12), peak) for params in (demo, own_table(demo)))
