@@ -13,19 +13,26 @@ from ecomtune.files import SCRATCH, dump_json, write_text
 
 def remembered(decides: Mapping[str, Any], number: int, answer: Callable[[], list[str]]) -> list[str]:
     """The ``number`` raw answers that ``answer`` gives, or gave when all that ``decides`` them (JSON values) was the same."""
-    key = hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()
-    file = SCRATCH / "answers" / f"{key}.json"
-    if (known := _whole(file, number)) is not None:
+    if (known := recall(decides, number)) is not None:
         return known
     answers = answer()
-    write_text(file, dump_json(answers))
+    keep(decides, answers)
     return answers
 
 
-def _whole(file: Path, number: int) -> list[str] | None:
-    """The answers kept in ``file``; None where it isn't there or doesn't hold ``number`` answers whole."""
+def keep(decides: Mapping[str, Any], answers: list[str]) -> None:
+    """Keep the answers that ``decides`` decides."""
+    write_text(_file(decides), dump_json(answers))
+
+
+def _file(decides: Mapping[str, Any]) -> Path:
+    return SCRATCH / "answers" / f"{hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()}.json"
+
+
+def recall(decides: Mapping[str, Any], number: int) -> list[str] | None:
+    """The answers that were kept; None where there are none, or not ``number`` of them whole."""
     try:
-        answers = json.loads(file.read_bytes())
+        answers = json.loads(_file(decides).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     whole = isinstance(answers, list) and len(answers) == number and all(isinstance(answer, str) for answer in answers)

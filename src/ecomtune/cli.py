@@ -216,13 +216,15 @@ def predict(
     from ecomtune import predict as predicting
     from ecomtune.other_parameters import note_model
     from ecomtune.params import load, model_of
+    from ecomtune.runtime import is_main_process
 
     params = load()
     asked = predicting.task_of(params, system, task)
     note_model(Path(), model_of(params.systems[system], task, params))
     inputs = predicting.as_inputs(asked, texts or [], field or [], file)
     for told in predicting.predict(params, system, asked, inputs):
-        print(json.dumps(told, ensure_ascii=False))
+        if is_main_process():
+            print(json.dumps(told, ensure_ascii=False))
 
 
 @app.command()
