@@ -26,7 +26,7 @@ from ecomtune.runtime import prepare
 #: What each stage imports when it runs, so that a forked process needn't.
 HEAVY = {
     "train": ["ecomtune.lora.training"],
-    "baseline": ["ecomtune.baselines.encoder_classifier", "ecomtune.baselines.encoder_tagger", "ecomtune.baselines.seq2seq"],
+    "baseline": [f"ecomtune.baselines.{name}" for name in ("causal", "encoder_classifier", "encoder_tagger", "seq2seq")],
 }
 
 

@@ -15,6 +15,9 @@ from transformers import (
     BertModel,
     DebertaV2Config,
     DebertaV2Model,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPT2Tokenizer,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedTokenizerFast,
@@ -75,6 +78,18 @@ def make_causal(folder: Path) -> Path:
         pad_token_id=tokenizer.pad_token_id,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_gpt2(folder: Path) -> Path:
+    """A random GPT-2 of 2 layers and width 32 with its dropout; its tokenizer has no padding token and no chat form."""
+    pieces = json.loads(causal_tokenizer().backend_tokenizer.to_str())["model"]
+    tokenizer = GPT2Tokenizer(vocab=pieces["vocab"], merges=[tuple(pair) for pair in pieces["merges"]])
+    torch.manual_seed(0)
+    end = tokenizer.eos_token_id
+    sizes = {"n_positions": 1024, "n_embd": 32, "n_layer": 2, "n_head": 4, "initializer_range": 0.2}
+    GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), bos_token_id=end, eos_token_id=end, **sizes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -22,8 +22,8 @@ LAYERS = [
     {"params"},
     {"answer_cache", "checkpoints", "encoding", "mixing", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
-    {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
-    {"systems"},
+    {"lora", "decoding", "baselines", "chat_api", "costs", "report", "pretrained", "freshness", "leftovers", "plan"},
+    {"checks", "systems"},
     {"stages", "export", "other_parameters", "predict", "sweep"},
     {"cli"},
 ]

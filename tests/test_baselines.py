@@ -109,7 +109,7 @@ def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 
 def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:
     """The raw answers and what they mean."""
     task = tasks.load(settings.task)
-    raw = baselines.answer(settings, task, folder, asked, threads=1)
+    raw, _ = baselines.answer(settings, task, folder, asked, threads=1)
     return [(answer, task.parse(answer, each.fields)) for answer, each in zip(raw, asked, strict=True)]
 
 
@@ -458,6 +458,15 @@ def test_training_rows_of_one_label_are_refused(pico: Path, family: str) -> None
     alike = [each for each in examples("relevance") if each.reference == "Exact"]
     with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: its 2 training rows have one label only; raise it$"):
         fit(baseline(family, "relevance"), alike, pico / "fitted")
+
+
+@pytest.mark.parametrize("family", ["encoder", "majority"])
+def test_training_rows_without_a_word_are_refused(pico: Path, family: str) -> None:
+    empty = [each.model_copy(update={"fields": {"words": []}, "reference": []}) for each in examples("ner")]
+    with pytest.raises(UserError, match=r"^tasks\.ner: no training row holds a word.*; correct its data set$"):
+        fit(baseline(family, "ner"), empty, pico / "fitted")
+    fit(baseline(family, "ner"), [*empty[:1], *examples("ner")], pico / "with one")
+    assert len(answer(baseline(family, "ner"), pico / "with one", examples("ner"))) == 8
 
 
 def spoil_weights(folder: Path, value: float) -> None:

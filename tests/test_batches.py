@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ecomtune.encoding import EncodedExample
 from ecomtune.errors import UserError
-from ecomtune.lora.batches import IGNORED, MIN_TOKENS_SAVED, SharedPrefixCollator, plan_batches, plan_of_process
+from ecomtune.lora.batches import MIN_TOKENS_SAVED, SharedPrefixCollator, plan_batches, plan_of_process
+from ecomtune.trainer_callbacks import IGNORED
 
 PAD = 0
 

@@ -48,7 +48,8 @@ def site(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 def ask(prompts: list[str] = PROMPTS, **changes: Any) -> list[str]:
     endpoint = Endpoint.model_validate({"model": "large", "concurrency": 1, **changes})
-    return answer_prompts("mine", "ner", endpoint, prompts, 8)
+    answers, _ = answer_prompts("mine", "ner", endpoint, prompts, 8)
+    return answers
 
 
 def right(prompts: list[str] = PROMPTS) -> list[str]:
@@ -342,9 +343,16 @@ def test_tokens_and_costs_are_printed_and_logged(site: Site, capsys: pytest.Capt
     assert (logged[-1]["system"], logged[-1]["task"], logged[-1]["model"]) == ("mine", "ner", "large")
 
 
+def test_the_tokens_of_every_answer_are_counted_whenever_it_was_paid_for(site: Site) -> None:
+    _, once = answer_prompts("mine", "ner", Endpoint(model="large"), ["one", "two"], 8)
+    assert once is not None and min(once) > 0
+    _, twice = answer_prompts("mine", "ner", Endpoint(model="large"), ["one", "two", "two", "one"], 8)
+    assert twice == (2 * once[0], 2 * once[1])
+
+
 def test_what_the_server_does_not_count_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.counts_tokens = False
-    ask(["one"])
+    assert answer_prompts("mine", "ner", Endpoint(model="large"), ["one"], 8)[1] is None
     assert "in all: 1 (0 tokens in, 0 out, 1 of them not counted by the server)" in capsys.readouterr().out
 
 

@@ -82,6 +82,20 @@ def test_they_are_removed_when_the_training_ends_and_kept_when_it_fails(workplac
         assert checkpoints.newest() is None
 
 
+def test_a_training_that_is_refused_leaves_nothing_and_one_that_fails_its_checkpoints_alone(workplace: Path) -> None:
+    home = Path(".scratch/checkpoints")
+    with pytest.raises(UserError), checkpoints_of({"seed": 1}):
+        raise UserError("the first row is too long; shorten it")
+    assert list(home.iterdir()) == []
+    with pytest.raises(KeyboardInterrupt), checkpoints_of({"seed": 1}) as checkpoints:
+        write(checkpoints, 5)
+        raise KeyboardInterrupt
+    assert list(home.iterdir()) == [checkpoints.folder]
+    with checkpoints_of({"seed": 1}):
+        pass
+    assert list(home.iterdir()) == []
+
+
 def test_another_training_has_other_checkpoints(workplace: Path) -> None:
     with checkpoints_of({"seed": 1}) as one, checkpoints_of({"seed": 2}) as other:
         assert one.folder != other.folder
@@ -115,6 +129,25 @@ def test_a_second_process_of_the_same_training_waits_and_says_so(workplace: Path
         assert process.exitcode == 0
 
 
+def take_turns(rounds: int) -> None:
+    """Enter as often, each time alone: a second process inside ends this one with an error."""
+    for _ in range(rounds):
+        with checkpoints_of({"seed": 1}):
+            Path("inside").touch(exist_ok=False)
+            time.sleep(0.001)
+            Path("inside").unlink()
+
+
+def test_of_many_processes_that_wait_for_a_lock_that_is_removed_each_is_alone(workplace: Path) -> None:
+    processes = [multiprocessing.get_context("fork").Process(target=take_turns, args=(40,)) for _ in range(5)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * 5
+    assert list((workplace / ".scratch/checkpoints").iterdir()) == []
+
+
 def test_a_killed_process_holds_no_lock(workplace: Path) -> None:
     spawn = multiprocessing.get_context("fork")
     entered, leave = spawn.Event(), spawn.Event()
@@ -131,6 +164,7 @@ def test_an_interval_that_is_no_number_is_refused(workplace: Path, monkeypatch: 
     monkeypatch.setenv(INTERVAL, "often")
     with pytest.raises(UserError, match=f"{INTERVAL} is 'often', no number of seconds"), checkpoints_of({}):
         pass
+    assert list(workplace.iterdir()) == []
 
 
 SETTINGS = Training(

@@ -142,9 +142,7 @@ def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
     assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("profile", "stages"), [("demo", 41), ("queryner", 17), ("real", 49), ("one_task", 18), ("paper", 50)]
-)
+@pytest.mark.parametrize(("profile", "stages"), [("demo", 41), ("queryner", 17), ("real", 49), ("one_task", 18), ("paper", 50)])
 def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
     done = ecomtune("plan", profile, "--teraflops", "0.2")
     assert done.exit_code == 0
@@ -175,6 +173,88 @@ def test_check_names_a_column_map_that_does_not_fit_the_task(project: Path) -> N
     values["datasets"]["mine"]["columns"]["reference"] = "label"
     params.write_text(yaml.safe_dump(values), encoding="utf-8")
     assert refusal("check").startswith("error: tasks.relevance.dataset: reader table reads files, and the data set names none")
+
+
+def change(project: Path, place: str, value: object) -> None:
+    """Set a key of params.yaml."""
+    file = project / "params.yaml"
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    *way, key = place.split(".")
+    section = values
+    for part in way:
+        section = section[part]
+    section[key] = value
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PROFILES.split(", "))
+def test_check_accepts_every_profile(project: Path, name: str) -> None:
+    ecomtune("profile", name)
+    assert ecomtune("check").stdout.startswith("params.yaml is valid\n")
+
+
+RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["relevance"]}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("baselines.floor_relevance.method", "lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
+        ("baselines.floor_summarization.method", "tfidf", "baselines.floor_summarization: method tfidf has no model for task"),
+        ("baselines.floor_summarization.method", "title", "baselines.floor_summarization: method title copies a title, and"),
+        ("tasks.ner.labels", "sum", "tasks.ner.labels: sum chooses among labels under constrained decoding; remove the key"),
+        ("tasks.description.labels", "mean", "tasks.description.labels: mean chooses among labels under constrained decoding;"),
+        ("tasks.ner.temperature", 0.5, "tasks.ner.temperature: nothing is drawn under constrained decoding; remove it, or set"),
+        ("tasks.relevance.temperature", 1, "tasks.relevance.temperature: nothing is drawn under constrained decoding; remove"),
+        ("tasks.description.seed", 3, "tasks.description.seed: nothing is drawn at temperature 0; remove it, or set"),
+        ("datasets.demo_shop.columns", {"query": "q"}, "datasets.demo_shop.columns: reader demo_shop has no use for columns;"),
+        ("datasets.demo_shop.locales", ["us"], "datasets.demo_shop.locales: reader demo_shop has no use for locales; remove"),
+        ("systems.in_use", RECORDED, "systems.in_use: data set demo_shop has no answers of that name (there: none); rename or"),
+    ],
+)
+def test_check_refuses_what_a_stage_would_stop_at_or_never_look_at(project: Path, place: str, value: object, told: str) -> None:
+    change(project, place, value)
+    assert refusal("check").startswith(f"error: {told}")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"ner": {"decoding": "free", "temperature": 0.5, "seed": 3}},
+        {"description": {"temperature": 0.5, "seed": 3}},
+        {"relevance": {"labels": "calibrated"}},
+    ],
+)
+def test_check_accepts_ways_to_answer_that_have_an_effect(project: Path, task: dict[str, dict[str, object]]) -> None:
+    for name, settings in task.items():
+        for key, value in settings.items():
+            change(project, f"tasks.{name}.{key}", value)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+
+
+def test_check_knows_the_annotators_of_a_data_set(project: Path) -> None:
+    ecomtune("profile", "queryner")
+    change(project, "systems.annotator_4", {"kind": "recorded", "reads": "data/examples/ner", "tasks": ["ner"]})
+    told = "systems.annotator_4: data set queryner has no answers of that name (there: annotator_1, annotator_2, annotator_3);"
+    assert refusal("check").startswith(f"error: {told}")
+
+
+def test_check_refuses_a_seed_of_data_that_is_not_generated(project: Path) -> None:
+    ecomtune("profile", "queryner")
+    change(project, "datasets.queryner.seed", 7)
+    assert refusal("check") == "error: datasets.queryner.seed: reader queryner has no use for seed; remove the key"
+
+
+def test_profile_without_a_name_lists_the_profiles(project: Path) -> None:
+    assert refusal("profile") == f"error: no profile is named; name one of: {PROFILES}"
+
+
+def test_a_format_without_its_download_says_what_to_run(project: Path) -> None:
+    ecomtune("profile", "queryner")
+    done = stage("ecomtune.stages.format", "ner")
+    told = "format: error: data/raw/queryner/train.txt is missing; run dvc repro download@queryner, and where that"
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(told)
 
 
 def test_a_profile_keeps_parameters_of_the_users_own(project: Path) -> None:
@@ -215,7 +295,7 @@ def test_a_stage_logs_its_time_with_the_hash_of_its_parameters(project: Path) ->
     assert stage("ecomtune.stages.download", "demo_shop").returncode == 0
     (line,) = (project / ".scratch/times.jsonl").read_text().splitlines()
     entry = json.loads(line)
-    assert entry["stage"] == "download@demo_shop" and entry["seconds"] >= 0
+    assert entry["stage"] == "download@demo_shop" and entry["seconds"] >= 0 and 10 < entry["memory_mib"] < 10_000
     assert entry["params"] == sha256_file(project / "params.yaml")
 
 
@@ -272,4 +352,4 @@ def test_what_another_profile_left_behind_is_named_with_the_command_that_removes
     line = "left over from other parameters; before dvc repro, remove with: rm -r 'data/raw/my data' {}"
     assert ecomtune("check").stdout.splitlines()[-1] == line.format("models/pretrained/pico")
     expected = line.replace("'data/raw/my data' {}", "data/examples/relevance 'data/raw/my data' models/pretrained/pico")
-    assert ecomtune("profile", "real").stdout.splitlines()[-1] == expected
+    assert ecomtune("profile", "queryner").stdout.splitlines()[-1] == expected

@@ -29,6 +29,7 @@ from ecomtune.encoding import encode_prompt, encode_text
 from ecomtune.errors import UserError
 from ecomtune.records import Example
 from ecomtune.sections import TaskSettings
+from tests.pico import make_gpt2
 
 Tokens = tuple[int, ...]
 
@@ -311,6 +312,25 @@ def test_texts_end_at_eos_or_at_the_greatest_number_of_tokens(pico: Pico) -> Non
 def test_texts_of_prompts_without_anything_in_common(plain: Pico) -> None:
     found = answer_texts(plain.model, plain.tokenizer, UNLIKE, 24, 3, ignore)
     assert found == [plain.decode(plain.text(prompt, 24)) for prompt in UNLIKE]
+
+
+# GPT-2: learnt positions, a head of keys for each of queries, no padding token.
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Pico:
+    folder = make_gpt2(tmp_path_factory.mktemp("pico") / "gpt2")
+    return Pico(load(folder), AutoTokenizer.from_pretrained(folder))
+
+
+@pytest.mark.parametrize("prompts", [ALIKE, UNLIKE, ALIKE[:1]], ids=["alike", "unlike", "one"])
+def test_gpt2_gives_the_answers_of_plain_forwards(gpt2: Pico, prompts: list[str]) -> None:
+    labels = answer_labels(gpt2.model, gpt2.tokenizer, prompts, TANGLED, 3, ignore)
+    assert labels == [gpt2.label(prompt, TANGLED) for prompt in prompts]
+    texts = answer_texts(gpt2.model, gpt2.tokenizer, prompts, 12, 3, ignore)
+    assert texts == [gpt2.decode(gpt2.text(prompt, 12)) for prompt in prompts]
+    words = WORDS[: len(prompts)]
+    assert tags_of(gpt2, prompts, words) == [gpt2.tags(*pair) for pair in zip(prompts, words, strict=True)]
 
 
 # All three.

@@ -99,7 +99,7 @@ def test_a_system_without_a_causal_model_is_answered_by_the_first_process_alone(
     assert run_module(study, "ecomtune.stages.baseline", "floor_relevance").returncode == 0
     done = launch(study, "ecomtune.stages.predict", "floor")
     assert done.returncode == 0, done.stderr
-    assert [file.name for file in (study / "data/predictions/floor").iterdir()] == ["relevance.jsonl"]
+    assert sorted(file.name for file in (study / "data/predictions/floor").iterdir()) == ["costs.json", "relevance.jsonl"]
 
 
 def test_a_stage_that_does_not_train_an_adapter_is_run_by_the_first_process_alone(study: Path) -> None:
@@ -114,7 +114,7 @@ def test_sharding_that_needs_a_gpu_is_refused_without_one(study: Path) -> None:
     done = launch(study, "ecomtune.stages.train", "mixed", ACCELERATE_USE_FSDP="true")
     assert done.returncode == 1
     assert "train: error: FSDP was asked for, and the processes would run without it, since it needs GPUs" in done.stderr
-    assert not (study / OUT).exists()
+    assert not (study / OUT).exists() and list((study / ".scratch/checkpoints").iterdir()) == []
 
 
 def test_processes_that_would_train_apart_are_refused(

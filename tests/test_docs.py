@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from ecomtune.lora.adapter import load_adapter
+from ecomtune.params import load, model_of
+from ecomtune.report.roles import role_of
 from tests.pico import make_causal
 from tests.scratch_clone import REPOSITORY, commit, make_clone, run
 
@@ -154,7 +156,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (clone / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     done = run(clone, "ecomtune", "check")
     assert done.returncode == 0, done.stderr
-    done = run(clone, "dvc", "repro", "score@guess", "score@asked", "score@merged_equal")
+    done = run(clone, "dvc", "repro", "score@guess", "score@asked", "score@merged_equal", "score@full")
     assert done.returncode == 0, done.stdout + done.stderr
     return clone
 
@@ -197,6 +199,23 @@ def test_the_pages_system_has_answered_and_its_part_is_known(extended: Path) -> 
         "print(role_of(load(), 'merged_equal', 'relevance'), role_of(load(), 'three_shots', 'relevance'))"
     )
     assert run(extended, "python", "-c", code).stdout == "merged_within prompt\n"
+
+
+def test_the_pages_full_fine_tuning_has_trained_every_weight_and_answered(extended: Path) -> None:
+    scores = json.loads((extended / "metrics/full.json").read_text())["relevance"]
+    assert scores["n"] == 12 and scores["invalid"] == 0
+    assert scores["trained_parameters"] == scores["parameters"] > 0 and scores["trained_tokens"] > 0
+
+
+def test_the_papers_gpt2_is_a_baseline_that_the_demo_can_take(tmp_path: Path) -> None:
+    values = yaml.safe_load((REPOSITORY / "profiles/demo.yaml").read_text())
+    for block in blocks("paper.md", "yaml"):
+        merged(values, yaml.safe_load(block))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    params = load(tmp_path / "params.yaml")
+    tasks = params.systems["gpt2"].tasks
+    assert [role_of(params, "gpt2", task) for task in tasks] == ["conventional"] * 2
+    assert all(model_of(params.systems["gpt2"], task, params) == f"models/baselines/causal_gpt2/{task}" for task in tasks)
 
 
 def test_the_project_with_all_of_it_has_its_shape(extended: Path) -> None:

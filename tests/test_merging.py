@@ -534,6 +534,14 @@ def test_the_stage_merges_as_its_recipe_says(recipes: Any) -> None:
     assert json.loads((folder / "recipe.json").read_text()).items() >= recipe.items()
 
 
+def test_a_merge_has_learnt_what_all_its_parts_have(recipes: Any) -> None:
+    for name, tokens in (("1", 70), ("2", 30)):
+        record = {"rows": 4, "tokens": tokens, "trained_parameters": 500}
+        (Path("models/adapters/shards/ner") / name / "training.json").write_text(json.dumps(record))
+    told = json.loads((recipes("noted", method="cat") / "recipe.json").read_text())
+    assert told["tokens"] == 100 and told["trained_parameters"] == 1000
+
+
 def test_a_recipe_without_new_choices_is_written_as_before_them(recipes: Any) -> None:
     assert json.loads((recipes("plain", method="cat") / "recipe.json").read_text()) == {
         "method": "cat",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ecomtune.errors import UserError
-from ecomtune.records import write_records
+from ecomtune.records import Example, read_records, write_records
 from ecomtune.report.page import SCRIPTS, embed, render
 from ecomtune.report.page.content import CHARACTERS, ITEMS, ROWS, cut
 from ecomtune.report.page.pictures import Picture, inline
@@ -105,13 +105,14 @@ def test_the_page_names_no_address_and_takes_no_markup_from_texts(page: str) -> 
 
 
 def test_pictures_of_losses_and_adapters_stand_in_the_page_with_a_text_each(page: str) -> None:
-    losses, alike = embedded(page)["pictures"]
+    costs, losses, alike = embedded(page)["pictures"]
+    assert costs["text"].endswith("than: relevance: single; ner: single; summarization: single, mixed.")
     assert losses["text"] == (
         "The loss by step, a panel for each adapter. mixed: training 2.000 to 1.000 in 2 steps, validation ner 1.250. "
         "single/ner: training 2.000 to 1.000 in 2 steps, validation ner 1.250."
     )
     assert alike["text"].startswith("Heat maps of every two of 2 adapters. By cosine of ΔW single/ner and mixed (")
-    for picture, size in ((losses, 768), (alike, 1200)):
+    for picture, size in ((costs, 1584), (losses, 768), (alike, 1200)):
         kind, _, data = picture["source"].partition(",")
         assert kind == "data:image/png;base64" and picture["title"]
         assert abs(Image.open(io.BytesIO(base64.b64decode(data))).width - size) < 200
@@ -175,7 +176,8 @@ def test_answers_to_other_rows_than_the_examples_are_refused(tmp_path: Path, mon
     monkeypatch.chdir(tmp_path)
     write_report()
     before = Path("reports/index.html").read_bytes()
-    write_records(Path("data/examples/ner/test.jsonl"), [])
+    examples = Path("data/examples/ner/test.jsonl")
+    write_records(examples, read_records(examples, Example)[1:])
     told = r"data/predictions/single/ner.jsonl answers other rows than data/examples/ner/test.jsonl holds; run dvc repro"
     with pytest.raises(UserError, match=told):
         compare(params(), "")

@@ -252,7 +252,8 @@ def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 def test_pictures_are_drawn_have_a_text_and_go_dark_by_night(report: Chrome, scheme: str, bright: bool, width: int) -> None:
     show(report, width, scheme)
     images = report.find_elements(By.CSS_SELECTOR, "#pictures img")
-    assert texts(report, "#pictures h3") == ["How each training's losses went", "How alike every two adapters are"]
+    titles = ["Quality against cost", "How each training's losses went", "How alike every two adapters are"]
+    assert texts(report, "#pictures h3") == titles
     for image in images:
         assert image.get_attribute("alt") and report.execute_script("return arguments[0].naturalWidth", image) > 300
     drawn = Image.open(io.BytesIO(find(report, "#pictures .scroll").screenshot_as_png)).convert("L")

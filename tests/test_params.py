@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecomtune import datasets, fields, sections, tasks
 from ecomtune.errors import UserError
 from ecomtune.files import modules_with
-from ecomtune.params import Params, load, model_of
+from ecomtune.params import Params, load, model_of, outs
 
 ROOT = Path(__file__).resolve().parent.parent
 #: A small file with one item of every kind.
@@ -231,6 +231,25 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("models.small.source", "git", "models.small.source: Input should be 'package', 'hub' or 'folder'"),
         ("train.adapters.ner_1.shard", [0, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
         ("train.adapters.ner_1.shard", [3, 2], "train.adapters.ner_1: shard is [i, n] with 1 <= i <= n"),
+        (
+            "train.adapters.ner_1.shard",
+            [1],
+            "train.adapters.ner_1.shard: must be two numbers [i, n], such as [1, 2] for the first",
+        ),
+        ("train.adapters.ner_1.shard", [1, 2, 3], "train.adapters.ner_1.shard: must be two numbers [i, n], such as [1, 2]"),
+        (
+            "train.adapters.mixed.mix",
+            {"by": "temperature"},
+            "train.adapters.mixed.mix: temperature goes with by: temperature, and only with it; add temperature: 2, say",
+        ),
+        ("train.shared.max_length", 5, "train.shared.max_length: Input should be greater than or equal to 6"),
+        ("baselines.encoder_ner.max_length", 1, "baselines.encoder_ner.max_length: Input should be greater than or equal to 6"),
+        ("systems.few_shot.shots", 1001, "systems.few_shot.shots: Input should be less than or equal to 1000"),
+        ("merge.recipes.ner_shards.weights", {1: 1.0}, "merge.recipes.ner_shards.weights.1: a name is text; put it in quotes"),
+        ("datasets", {"a/b": {}}, "datasets.a/b: a name holds letters, digits, _ and - only; rename it"),
+        ("train", None, "train: it is empty; write what belongs to it below it"),
+        ("train.shared", None, "train.shared: it is empty; write what belongs to it below it"),
+        ("datasets", None, "datasets: it is empty; write what belongs to it below it, or {} for nothing"),
         ("train.adapters.ner_1.tasks", [], "train.adapters.ner_1.tasks: Tuple should have at least 1 item"),
         ("merge.recipes.ner_shards.rank", 8, "merge.recipes.ner_shards: rank goes with method svd, and only with it"),
         ("merge.recipes.tasks.method", "cat", "merge.recipes.tasks: rank goes with method svd, and only with it"),
@@ -250,8 +269,8 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
             "ties",
             "merge.recipes.ner_shards: sparsify and consensus don't go with method cat",
         ),
-        ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families encoder and seq2seq need a model, floor"),
-        ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families encoder and seq2seq need"),
+        ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families causal, encoder and seq2seq need a model"),
+        ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families causal, encoder and seq2seq need"),
         ("baselines.encoder_ner.out", "encoder/tags", "baselines.encoder_ner: out must be encoder/ner, or encoder_NAME/ner"),
         ("baselines.encoder_ner.out", "encoders/ner", "baselines.encoder_ner: out must be encoder/ner"),
         ("baselines.encoder_ner.out", "encoder_a/b/ner", "baselines.encoder_ner: out must be encoder/ner"),
@@ -370,6 +389,44 @@ def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: 
     assert "(there: " in found
 
 
+@pytest.mark.parametrize(
+    ("section", "wrong", "right"),
+    [
+        ("", "modls", "models"),
+        ("train.shared", "lerning_rate", "learning_rate"),
+        ("tasks.ner", "trainsize", "train_size"),
+        ("train.adapters.ner_1", "shards", "shard"),
+        ("datasets.real.files.0", "sha265", "sha256"),
+        ("systems.few_shot", "Shots", "shots"),
+        ("systems.large.endpoint", "temprature", "temperature"),
+        ("merge.recipes.tasks", "weight", "weights"),
+    ],
+)
+def test_the_nearest_known_key_is_named_for_an_unknown_one(tmp_path: Path, section: str, wrong: str, right: str) -> None:
+    sentence = refusal_of(tmp_path, dotted(section, wrong), 1)
+    assert sentence == f"{dotted(section, wrong)}: unknown key; remove it or correct its spelling to {right}"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "right"),
+    [
+        ("datasets.shop.reader", "demoshop", "demo_shop"),
+        ("tasks.ner.dataset", "Shop", "shop"),
+        ("train.adapters.mixed.tasks", ["nre", "relevance"], "ner"),
+        ("systems.mixed.reads", "models/adapters/mixd", "models/adapters/mixed"),
+    ],
+)
+def test_the_nearest_known_name_is_named_for_an_unknown_one(tmp_path: Path, place: str, value: Any, right: str) -> None:
+    assert refusal_of(tmp_path, place, value).endswith(f"add it there or correct the name to {right}")
+
+
+def test_of_many_names_the_nearest_few_are_told(tmp_path: Path) -> None:
+    known = len(outs(load_text(tmp_path, VALID)))
+    told = refusal_of(tmp_path, "systems.mixed.reads", "models/adapters/mix")
+    assert "(there: models/adapters/mixed, " in told and f" and {known - 3} others)" in told
+    assert len(told) < 300
+
+
 @pytest.mark.parametrize("name", ["price", "base"])
 def test_a_task_without_a_module_is_refused_with_those_that_have_one(tmp_path: Path, name: str) -> None:
     values = valid()
@@ -431,7 +488,7 @@ def test_an_adapter_reads_the_folder_of_its_tasks(tmp_path: Path, adapter: str, 
 @pytest.mark.parametrize(
     ("override", "sentence"),
     [
-        ({"rang": 4}, "rang: unknown key; remove it or correct its spelling"),
+        ({"rang": 4}, "rang: unknown key; remove it or correct its spelling to rank"),
         ({"rank": 0}, "rank: Input should be greater than 0"),
         ({"rank": "high"}, "rank: Input should be a valid integer"),
         ({"model": "small"}, "model: all adapters start from train.shared.model; remove it here"),
@@ -508,7 +565,8 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "7", "- seed", "null"])
 def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
-    assert "Input should be a valid dictionary" in refusal(tmp_path, text)
+    told = refusal(tmp_path, text)
+    assert "Input should be a valid dictionary" in told and told.endswith("; write it anew with: ecomtune profile demo")
 
 
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
@@ -550,6 +608,29 @@ def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, sectio
     assert refusal(tmp_path, dump(values)) == f"two items write {out}; give each an out of its own"
 
 
+@pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        ("single/ner/y", "train.adapters.new.out: models/adapters/single/ner/y lies in models/adapters/single/ner, which"),
+        ("shards", "train.adapters.ner_1.out: models/adapters/shards/ner/1 lies in models/adapters/shards, which another"),
+        ("merged", "train.adapters.new.out: models/adapters/merged is where merges are written; name another folder"),
+        ("merged/tasks/x", "train.adapters.new.out: models/adapters/merged is where merges are written; name another"),
+        ("merged/other", "train.adapters.new.out: models/adapters/merged is where merges are written; name another folder"),
+        ("merged/tasks", "two items write models/adapters/merged/tasks; give each an out of its own"),
+    ],
+)
+def test_an_out_inside_another_or_among_the_merges_is_refused(tmp_path: Path, out: str, told: str) -> None:
+    values = valid()
+    values["train"]["adapters"]["new"] = {"out": out, "reads": "data/examples/ner", "tasks": ["ner"]}
+    assert refusal(tmp_path, dump(values)).startswith(told)
+
+
+def test_an_out_beside_one_whose_name_it_begins_with_is_valid(tmp_path: Path) -> None:
+    values = valid()
+    values["train"]["adapters"]["new"] = {"out": "single/ner_2", "reads": "data/examples/ner", "tasks": ["ner"]}
+    assert "models/adapters/single/ner_2" in outs(load_text(tmp_path, dump(values)))
+
+
 @pytest.mark.parametrize("kind", ["encoder", "seq2seq"])
 def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: Path, kind: str) -> None:
     values = valid()
@@ -565,6 +646,36 @@ def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: 
 def test_an_encoder_baseline_takes_no_seq2seq_model(tmp_path: Path) -> None:
     told = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
     assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(told)
+
+
+def with_causal(**changes: Any) -> str:
+    """The valid file with all weights of its LLM trained on a task."""
+    values = valid()
+    full = {"family": "causal", "task": "relevance", "out": "causal_full/relevance", "model": "tiny"}
+    values["baselines"]["full"] = {**full, **changes}
+    values["systems"]["full"] = {"kind": "baseline", "reads": "models/baselines/causal_full", "tasks": ["relevance"]}
+    return dump(values)
+
+
+def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
+    params = load_text(tmp_path, with_causal(patience=2))
+    assert model_of(params.systems["full"], "relevance", params) == "models/baselines/causal_full/relevance"
+    told = "baselines.full.model: 'small' is not in models of kind causal (there: tiny); add it there or correct the name"
+    assert refusal(tmp_path, with_causal(model="small")) == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"class_weights": True}, "class_weights go with family encoder; remove the key"),
+        ({"method": "majority"}, "method goes with family floor; remove it"),
+        ({"max_new_tokens": 8}, "max_new_tokens of family causal is that of tasks.relevance; set it there and remove it here"),
+        ({"model": None}, "families causal, encoder and seq2seq need a model, floor has none; add or remove the key"),
+        ({"out": "full/relevance"}, "out must be causal/relevance, or causal_NAME/relevance for another of its kind"),
+    ],
+)
+def test_what_does_not_go_with_a_causal_baseline_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    assert refusal(tmp_path, with_causal(**changes)) == f"baselines.full: {told}"
 
 
 @pytest.mark.parametrize(

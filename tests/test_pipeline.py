@@ -78,6 +78,7 @@ def test_metrics_are_readable_from_git_alone_and_have_counts_and_intervals(clone
     scores = shown[""]["data"]["metrics/floor.json"]["data"]["relevance"]
     assert scores["n"] == 12 and scores["groups"] >= 2 and scores["invalid"] == 0
     committed = json.loads(run(clone, "git", "show", "HEAD:metrics/floor.json").stdout)["relevance"]
+    assert committed["parameters"] > 0 == committed["input_tokens"]  # those of a bag of words
     low, high = committed["macro_f1_ci"]  # dvc shows no lists
     assert low <= committed["macro_f1"] == scores["macro_f1"] <= high
 
@@ -92,7 +93,7 @@ def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone:
     for pair in summary["similarity"]["pairs"]:
         assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
     assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot
-    pictures = ["losses.png", "merges.png", "similarity.png", "systems.png"]
+    pictures = ["costs.png", "losses.png", "merges.png", "similarity.png", "systems.png"]
     assert sorted(file.name for file in (clone / "plots/compare").glob("*.png")) == pictures
 
 
@@ -327,13 +328,20 @@ def test_what_can_not_be_exported_is_refused(clone: Path, tmp_path: Path, argume
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["folder", "file"])
-def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("folder", "folder is there already and not empty; name another folder with --out"),
+        ("file", "file is a file; name a folder with --out that is empty, or not there yet"),
+        ("file/inside", "file is a file; name a folder with --out that is empty, or not there yet"),
+    ],
+)
+def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("mine")
     (tmp_path / "file").write_text("mine")
     done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / name))
-    assert done.returncode == 1 and done.stderr.startswith(f"error: {tmp_path / name} is there already and not empty; name")
+    assert done.returncode == 1 and done.stderr == f"error: {tmp_path}/{told}\n"
     assert (tmp_path / "folder" / "mine").read_text() == (tmp_path / "file").read_text() == "mine"
 
 
@@ -352,7 +360,7 @@ def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
     assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
     drawn = (clone / "dvc_plots/index.html").read_text()
     tables = [f"plots/compare/confusion/relevance/{system}.csv" for system in ("floor", "merged_shards")]
-    pictures = [f"plots/compare/{name}.png" for name in ("losses", "merges", "similarity", "systems")]
+    pictures = [f"plots/compare/{name}.png" for name in ("costs", "losses", "merges", "similarity", "systems")]
     assert all(name in drawn for name in [*tables, *pictures]) and drawn.count("vegaEmbed(") == len(tables)
     edit(clone, "bootstrap: 100", "bootstrap: 170")
     try:

@@ -15,7 +15,7 @@ from ecomtune import datasets, tasks
 from ecomtune.params import Params, load
 from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, steps, table, tokens_of, weights_in
 from ecomtune.records import Row
-from ecomtune.sections import System
+from ecomtune.sections import Baseline, System
 from tests.conftest import REPOSITORY
 
 
@@ -84,6 +84,21 @@ def test_weights_are_counted_in_their_file_where_it_is(demo: Params, tmp_path: P
     assert weights_in(file) == 22
     small, large = (step(steps(demo, root, 1e11), "train@ner").seconds for root in (tmp_path, tmp_path / "none"))
     assert small is not None and large is not None and small < large
+
+
+def test_a_causal_baseline_reads_whole_prompts_and_keeps_them_in_memory(demo: Params, tmp_path: Path) -> None:
+    folder = tmp_path / "data/examples/ner"
+    folder.mkdir(parents=True)
+    (folder / "report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
+    rows = [json.dumps({"prompt": "same " * 40 + letter * 20, "target": "t" * 59}) for letter in "ab"]
+    (folder / "train.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    values = {"family": "causal", "task": "ner", "out": "causal/ner", "model": "smollm2", "epochs": 3}
+    encoder = demo.baselines["encoder_ner"].model_copy(update={"model": "smollm2", "epochs": 3})
+    baselines = {"causal": Baseline.model_validate(values), "encoder": encoder}
+    found = steps(demo.model_copy(update={"baselines": baselines, "systems": {}}), tmp_path, 1e11)
+    causal, other = step(found, "baseline@causal"), step(found, "baseline@encoder")
+    assert (causal.tokens, other.tokens) == (200 * 3 * (50 + 20), 200 * 3 * 20)
+    assert causal.memory is not None and other.memory is not None and causal.memory > other.memory
 
 
 def test_what_a_model_of_unknown_size_costs_is_unknown(demo: Params, tmp_path: Path) -> None:

@@ -179,7 +179,8 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
         ([], {"given": '{"words": "\\ud800"}'}, "standard input line 1: words holds broken UTF-8; ner needs words"),
         ([], {"given": '{"words": null}'}, "standard input line 1: field words is missing or empty; ner needs words"),
         ([], {"given": b"caf\xe9\n"}, "standard input is no UTF-8 text ('utf-8' codec can't decode byte 0xe9"),
-        (["--file", "gone.txt"], {}, "gone.txt: No such file or directory; make it readable"),
+        (["--file", "gone.txt"], {}, "--file gone.txt names no file; correct it"),
+        (["--file", "data"], {}, "--file data names no file; correct it"),
         (["word " * 3000], {}, "example input 1: its prompt and answer need up to "),
     ],
 )

@@ -70,9 +70,9 @@ def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["train.txt", "dev.txt", "test.txt"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path, name: str) -> None:
     (write(tmp_path) / name).unlink()
-    assert refusal(tmp_path).startswith(f"{tmp_path / name} can't be read as UTF-8 text (")
+    assert refusal(tmp_path).startswith(f"{tmp_path / name} is missing; run dvc repro download@{tmp_path.name}, and where that")
 
 
 def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
@@ -160,11 +160,7 @@ def test_test_rows_alone_have_the_annotators_answers_and_what_is_obscure_is_outs
         ("annotator-2.jsonl", '{"example_id": 9, "labels": [1]}', "line 1 is no object of an example_id and labels; corr"),
         ("annotator-2.jsonl", "[9]", "line 1 is no object of an example_id and labels; corr"),
         ("annotator-2.jsonl", "<html>", "annotator-2.jsonl is an HTML page, not data; "),
-        (
-            "offsets.jsonl",
-            None,
-            "offsets.jsonl can't be opened (No such file or directory); name it under files of its data set",
-        ),
+        ("offsets.jsonl", None, "offsets.jsonl is missing; run dvc repro download@"),
         ("offsets.jsonl", '{"example_id": 9, "labels": ["O"]}', "queryner: test query 2 has other labels in offsets.jsonl or"),
         (
             "offsets.jsonl",

@@ -19,7 +19,7 @@ from ecomtune.report.curve import Curve
 from ecomtune.report.questions import Answer
 from ecomtune.report.roles import adapters_of, role_of
 from ecomtune.report.study import Study
-from ecomtune.sections import Endpoint
+from ecomtune.sections import Baseline, Endpoint, System
 from tests.conftest import REPOSITORY
 
 #: Names that say nothing of what a system is, for those of the demo.
@@ -184,6 +184,37 @@ def test_question_2_takes_the_mixed_adapter_where_there_is_no_single_one() -> No
     assert "dot" not in questions.conventional(study(pairs)).reading
     answer = questions.conventional(study(pairs, without(renamed(), "cyd")))
     assert answer.reading.startswith("dot is significantly better than gus on ner.")
+
+
+def with_causal_baselines() -> Params:
+    """The demo without its small models, but with all weights of its LLM (jay) and of another causal model (kim) trained."""
+    params = without(renamed(), "gus", "hal", "ivy")
+    trained = {"family": "causal", "task": "ner"}
+    baselines = {
+        model: Baseline.model_validate({**trained, "out": f"causal_{model}/ner", "model": model})
+        for model in ("smollm2", "gpt2")
+    }
+    systems = {
+        name: System.model_validate({"kind": "baseline", "reads": f"models/baselines/causal_{model}", "tasks": ["ner"]})
+        for name, model in (("jay", "smollm2"), ("kim", "gpt2"))
+    }
+    return params.model_copy(update={"baselines": baselines, "systems": {**params.systems, **systems}})
+
+
+def test_question_2_takes_causal_models_as_conventional_and_says_which_is_the_llm_itself() -> None:
+    params = with_causal_baselines()
+    assert [role_of(params, name, "ner") for name in ("jay", "kim")] == ["conventional", "conventional"]
+    answer = questions.conventional(study({("ner", "jay", "cyd"): LEVEL, ("ner", "cyd", "kim"): BETTER}, params))
+    assert answer.reading == (
+        "cyd is not significantly different from jay on ner; cyd is significantly better than kim on ner. "
+        "All weights of the same LLM are trained in jay. This is by quality alone: what each costs isn't weighed."
+    )
+
+
+def test_question_3_counts_a_causal_baseline_among_the_fine_tuned_models() -> None:
+    params = without(with_causal_baselines(), "cyd", "dot")
+    answer = questions.prompting(study({("ner", "kim", "bob"): BETTER}, params))
+    assert "bob is significantly worse than kim on ner" in answer.reading
 
 
 def test_question_2_is_not_measured_without_a_baseline() -> None:

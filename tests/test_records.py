@@ -161,6 +161,13 @@ def test_the_predictions_of_one_task_are_read_in_their_order(tmp_path: Path) -> 
     assert [record.id for record in read_task(path, Prediction, "ner")] == ["2", "1"]
 
 
+def test_an_empty_file_of_a_task_is_refused_but_where_it_may_be_empty(tmp_path: Path) -> None:
+    path = predictions_of(tmp_path)
+    with pytest.raises(UserError, match=f"^{path} is empty; delete it and run dvc repro again$"):
+        read_task(path, Prediction, "ner")
+    assert read_task(path, Prediction, "ner", may_be_empty=True) == []
+
+
 @pytest.mark.parametrize(("second", "problem"), [(("1", "ner"), "repeats id 1"), (("2", "relevance"), "is of task relevance")])
 def test_a_doubled_prediction_or_one_of_another_task_is_refused(tmp_path: Path, second: tuple[str, str], problem: str) -> None:
     path = predictions_of(tmp_path, ("1", "ner"), second)

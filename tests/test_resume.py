@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from tests.pico import make_gpt2
 from tests.studies import make_study, run_module
 
 KILLS = int(os.environ.get("ECOMTUNE_KILLS", "5"))
-STAGES = {
-    "train": ("mixed", "models/adapters/mixed"),
-    "baseline": ("encoder", "models/baselines/encoder/relevance"),
-}
+TRAININGS = [
+    ("train", "mixed", "models/adapters/mixed"),
+    ("baseline", "encoder", "models/baselines/encoder/relevance"),
+    ("baseline", "gpt2", "models/baselines/causal/relevance"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -29,13 +31,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
+        params["models"]["gpt2"] = {**params["models"]["pico"], "folder": ".scratch/pico/gpt2"}
+        causal = {"family": "causal", "out": "causal/relevance", "model": "gpt2", "max_length": 1024}
+        params["baselines"]["gpt2"] = {**params["baselines"]["encoder"], **causal}
 
-    return make_study(tmp_path_factory.mktemp("resume"), edit)
+    folder = tmp_path_factory.mktemp("resume")
+    make_gpt2(folder / ".scratch/pico/gpt2")
+    make_study(folder, edit)
+    done = run_module(folder, "ecomtune.stages.pretrained", "gpt2")
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, stage: str) -> None:
-    item, out = STAGES[stage]
+@pytest.mark.parametrize(("stage", "item", "out"), TRAININGS, ids=[item for _, item, _ in TRAININGS])
+def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, stage: str, item: str, out: str) -> None:
     done = run_module(home, "tests.kill_points", stage, item, out, str(KILLS), "11")
     assert done.returncode == 0, done.stderr
     kills = json.loads(done.stdout)

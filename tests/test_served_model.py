@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ecomtune import tasks
 from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.decoding.answering import Weights, answer_task
+from ecomtune.records import Prediction, read_task
 from ecomtune.sections import TaskSettings
 from tests.chat_server import forward, serving
 from tests.conftest import REPOSITORY
@@ -67,6 +72,39 @@ def test_a_run_killed_half_way_pays_a_real_server_only_for_the_rest_and_answers_
     prompts = [example.prompt for example in examples]
     expected = answer_task(tasks.load("relevance"), settings, examples, prompts, Weights(model))
     assert [prediction.answer.strip() for prediction in predicted(workplace)] == expected
+
+
+@pytest.mark.mirror
+def test_fifty_real_queries_are_answered_and_paid_for_once_though_the_run_was_killed_half_way(
+    served: str, model: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = yaml.safe_load((REPOSITORY / "profiles/queryner.yaml").read_text(encoding="utf-8"))
+    params["tasks"]["ner"] |= {"train_size": 200, "validation_size": 20, "test_size": 50, "max_new_tokens": 48}
+    large = {"kind": "endpoint", "reads": "data/examples", "tasks": ["ner"], "shots": 3, "demonstrations": "bm25"}
+    params["systems"] = {"large": {**large, "endpoint": {"model": str(model), "concurrency": 2}}}
+    (workplace / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    for stage, item in (("download", "queryner"), ("format", "ner")):
+        subprocess.run([sys.executable, "-m", f"ecomtune.stages.{stage}", item], check=True)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv(KEY_VARIABLE, "any")
+    with serving() as counting:
+        monkeypatch.setenv(BASE_VARIABLE, counting.base)
+        counting.faults = [forward(served)] * 500
+        killed = start_stage(workplace)
+        while len(counting.requests) < 25 and killed.poll() is None:
+            time.sleep(0.02)
+        os.killpg(killed.pid, signal.SIGKILL)
+        _, err = killed.communicate()
+        kept, asked = len(list(Path(".scratch/endpoint").glob("*.json"))), len(counting.requests)
+        assert 0 < kept <= asked < 50, err
+        again = start_stage(workplace)
+        out, err = again.communicate(timeout=600)
+        assert again.returncode == 0, err
+        assert len(counting.requests) - asked == 50 - kept and f"before: {kept} (" in out
+    answers = read_task(workplace / "data/predictions/large/ner.jsonl", Prediction, "ner")
+    costs = json.loads((workplace / "data/predictions/large/costs.json").read_text())["ner"]
+    assert len(answers) == 50 and all(answer.answer for answer in answers)
+    assert costs["input_tokens"] > 100 and 0 < costs["output_tokens"] <= 48 and "parameters" not in costs
 
 
 def test_a_wrong_model_stops_at_once(served: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ecomtune import tasks
 from ecomtune.encoding import EncodedExample, encode_example
 from ecomtune.lora import prefix_attention
-from ecomtune.lora.batches import IGNORED, SharedPrefixCollator
+from ecomtune.lora.batches import SharedPrefixCollator
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.lora.training import lora_model
 from ecomtune.sections import Training
+from ecomtune.trainer_callbacks import IGNORED
 
 Gradients = dict[str, Tensor]
 

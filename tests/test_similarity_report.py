@@ -125,7 +125,7 @@ def test_the_summary_holds_what_each_adapter_adds_to_the_base(run: Params) -> No
 
 def test_pictures_are_drawn_of_what_there_is_and_the_terminal_tells_it(run: Params, capsys: pytest.CaptureFixture[str]) -> None:
     compare(run, "")
-    pictures = ["merges.png", "similarity.png", "systems.png", "transfer.png"]
+    pictures = ["costs.png", "merges.png", "similarity.png", "systems.png", "transfer.png"]
     assert sorted(file.name for file in Path("plots/compare").glob("*.png")) == pictures
     told = capsys.readouterr().out
     assert "Cosine of the adapters' ΔW" in told and "3 shards/ner/1" in told
@@ -137,7 +137,7 @@ def test_a_study_without_adapters_or_a_zero_shot_system_is_compared(run: Params,
     merge = run.merge.model_copy(update={"recipes": {}})
     systems = {"few_shot": run.systems["few_shot"]}
     compare(run.model_copy(update={"train": train, "merge": merge, "systems": systems}), "")
-    assert [file.name for file in Path("plots/compare").glob("*.png")] == ["systems.png"]
+    assert sorted(file.name for file in Path("plots/compare").glob("*.png")) == ["costs.png", "systems.png"]
     assert summary()["similarity"] == {"adapters": [], "pairs": []} and by_module() == [] and summary()["transfer"] == {}
     assert "Cosine" not in capsys.readouterr().out
 

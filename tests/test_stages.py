@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ from ecomtune.params import Params, load
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.sections import Adapter, System
 from ecomtune.stages import pick
+from ecomtune.stages.baseline import main as baseline
 from ecomtune.stages.predict import main as predict
-from ecomtune.stages.train import training_rows
+from ecomtune.stages.score import main as score
+from ecomtune.stages.train import main as train
+from ecomtune.stages.train import training_rows, validation_rows
 from ecomtune.systems import demonstrations_of
 from tests.scratch_clone import REPOSITORY
 
@@ -70,6 +74,42 @@ def test_demonstrations_are_training_rows(way: str) -> None:
     for shown in found:
         assert len(shown) == 3 and {each.id for each in shown} <= set(ids("ner", *range(ROWS)))
     assert way != "fixed" or [[each.id for each in shown] for shown in found] == [ids("ner", 0, 1, 2)] * 2
+
+
+def test_validation_rows_may_be_missing() -> None:
+    Path("data/examples/ner/validation.jsonl").write_text("")
+    assert validation_rows(adapter("ner")) == []
+
+
+@pytest.mark.parametrize(
+    ("stage", "item", "file"),
+    [
+        (train, "ner", "data/examples/ner/train.jsonl"),
+        (baseline, "encoder_ner", "data/examples/ner/train.jsonl"),
+        (baseline, "floor_relevance", "data/examples/relevance/train.jsonl"),
+        (predict, "merged_shards", "data/examples/ner/test.jsonl"),
+        (score, "merged_shards", "data/predictions/merged_shards/ner.jsonl"),
+    ],
+    ids=["train", "encoder", "floor", "predict", "score"],
+)
+def test_a_stage_that_is_given_an_empty_file_refuses_it_and_leaves_nothing(
+    stage: Callable[[Params, str], None], item: str, file: str
+) -> None:
+    predictions = Path("data/predictions/merged_shards")
+    predictions.mkdir(parents=True)
+    (predictions / "costs.json").write_text("{}")
+    Path(file).write_text("")
+    before = sorted(Path().rglob("*"))
+    with pytest.raises(UserError, match=f"^{file} is empty; delete it and run dvc repro again$"):
+        stage(load(REPOSITORY / "profiles/demo.yaml"), item)
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_demonstrations_from_an_empty_file_are_refused() -> None:
+    Path("data/examples/ner/train.jsonl").write_text("")
+    params = load(REPOSITORY / "profiles/demo.yaml")
+    with pytest.raises(UserError, match=r"^data/examples/ner/train.jsonl is empty; "):
+        demonstrations_of(params, params.systems["few_shot"], "ner", [row("ner", "x", "new")])
 
 
 def test_a_stage_without_an_item_says_which_there_are() -> None:

@@ -14,7 +14,7 @@ import pytest
 from ecomtune import sweep
 from ecomtune.errors import UserError
 from tests.pico import make_causal
-from tests.scratch_clone import commit, make_clone, run
+from tests.scratch_clone import REPOSITORY, commit, make_clone, run
 
 pytestmark = pytest.mark.pipeline
 
@@ -94,6 +94,29 @@ def test_a_value_out_of_range_or_an_unknown_key_is_refused_before_anything_is_qu
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith(f"error: {told}") and done.stderr.count("\n") == 1
     assert states(clone) == before
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (
+            "train.shared.rnak=4",
+            "Could not override 'train.shared.rnak', which params.yaml doesn't hold; correct the key to train.shared.rank, or "
+            "add it with -S +train.shared.rnak=...; nothing was queued",
+        ),
+        (
+            "x.y=1",
+            "Could not override 'x.y', which params.yaml doesn't hold; correct the key, or add it with -S +x.y=...; noth",
+        ),
+        ("+baselines.floor_relevance.method=lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
+        ("+train.shared.patience=-1", "train.shared.patience: Input should be greater than or equal to 0; nothing was queued"),
+    ],
+)
+def test_a_value_that_can_not_work_is_refused_with_what_to_change(workplace: Path, value: str, told: str) -> None:
+    (workplace / "params.yaml").write_bytes((REPOSITORY / "profiles/pico.yaml").read_bytes())
+    with pytest.raises(UserError) as caught:
+        sweep.combinations([value])
+    assert str(caught.value).startswith(f"-S {value}: {told}")
 
 
 @pytest.fixture

@@ -282,6 +282,14 @@ def test_four_bits_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         fit(RELEVANCE[:1], quantization="nf4")
 
 
+@pytest.mark.parametrize("named", [("nope",), ("q_proj", "nope")])
+def test_a_module_that_the_base_model_lacks_is_refused_with_those_it_has(named: tuple[str, ...]) -> None:
+    have = r"down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj"
+    told = rf"^train\.shared\.target_modules: the base model has no 'nope'; name some of its linear layers: {have}$"
+    with pytest.raises(UserError, match=told):
+        fit(RELEVANCE[:1], target_modules=named)
+
+
 def test_a_max_length_beyond_the_context_is_refused() -> None:
     with pytest.raises(UserError, match=r"train\.shared\.max_length 4096 is beyond the model's context of 2048; lower it"):
         fit(RELEVANCE[:1], max_length=4096)

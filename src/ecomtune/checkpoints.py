@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -91,23 +91,56 @@ def checkpoints_of(decides: Mapping[str, Any]) -> Iterator[Checkpoints]:
     """The checkpoints of the training that ``decides`` (JSON values) describes; removed when the block ends without an error.
 
     Locked meanwhile: a second process of the same training, such as one after a killed dvc whose stage lives on, waits. Of
-    processes that train together, the first one locks and removes for all.
+    processes that train together, the first one locks and removes for all. An error leaves the checkpoints that there are.
     """
     folder = SCRATCH / "checkpoints" / hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()
-    folder.mkdir(parents=True, exist_ok=True)
+    checkpoints = Checkpoints(folder, _interval())
     if not is_main_process():
-        yield Checkpoints(folder, _interval())
+        yield checkpoints
         return
-    with folder.with_suffix(".lock").open("w") as lock:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.with_suffix(".lock")):
+        folder.mkdir(exist_ok=True)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("another process runs this very training; waiting until it ends", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        folder.mkdir(exist_ok=True)  # the one that was waited for has removed it
-        with writing(folder):
-            yield Checkpoints(folder, _interval())
+            with writing(folder):
+                yield checkpoints
+        except BaseException:
+            with suppress(OSError):  # it holds checkpoints
+                folder.rmdir()
+            raise
         shutil.rmtree(folder)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock file, which is there only while it is held or waited for.
+
+    Its holder removes it before others can have it, and whoever gets one that isn't on disk any more takes the next.
+    """
+    told = False
+    while True:
+        with path.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not told:
+                    print("another process runs this very training; waiting until it ends", flush=True)
+                told = True
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is_at(path, lock.fileno()):
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _interval() -> float:

@@ -42,7 +42,7 @@ def commands() -> None:
 
 
 @app.command()
-def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")]) -> None:
+def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml")] = "") -> None:
     """Write params.yaml from profiles/NAME.yaml and show what changes."""
     from ecomtune.files import SCRATCH, sha256_file, write_text
     from ecomtune.params import PARAMS_FILE, load
@@ -64,15 +64,11 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
 @app.command()
 def check() -> None:
     """Say whether params.yaml is valid and names files as they are, before any stage runs."""
-    from ecomtune import datasets
-    from ecomtune.datasets.fetch import changed_files
+    from ecomtune import checks
     from ecomtune.params import load
 
     params = load()
-    for problem in changed_files(params)[:1]:
-        raise UserError(problem)
-    for name, settings in params.tasks.items():
-        datasets.check(params.datasets[settings.dataset], name)
+    checks.check(params)
     print("params.yaml is valid")
     _report_left_overs(params)
 
@@ -288,7 +284,7 @@ def _profile_file(name: str) -> Path:
     source = PROFILES / f"{name}.yaml"
     if not re.fullmatch(r"\w[\w-]*", name) or not source.is_file():
         have = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none: run in the repository's root"
-        raise UserError(f"there is no profile {name!r}; name one of: {have}")
+        raise UserError(f"{f'there is no profile {name!r}' if name else 'no profile is named'}; name one of: {have}")
     return source
 
 

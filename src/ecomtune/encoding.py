@@ -46,16 +46,26 @@ def encode_prompt(tokenizer: Tokenizer, prompt: str) -> tuple[int, ...]:
 
 
 def encode_example(
-    tokenizer: Tokenizer, *, identity: str, group: str, prompt: str, target: str, max_length: int
+    tokenizer: Tokenizer,
+    *,
+    identity: str,
+    group: str,
+    prompt: str,
+    target: str,
+    max_length: int,
+    limit: str = "train.shared.max_length",
 ) -> EncodedExample:
-    """Encode one training example. Nothing is ever cut: raises UserError naming the row that is too long or empty."""
+    """Encode one training example. Nothing is ever cut: raises UserError naming the row that is too long or empty.
+
+    ``limit`` is the parameter that holds ``max_length``, as the error names it.
+    """
     target_ids = encode_text(tokenizer, target)
     if not target_ids:
-        raise UserError(f"example {identity}: its target is empty, so there is nothing to learn; remove the row")
+        raise UserError(f"example {identity}: its target is empty, which teaches nothing; take the row out of the data set")
     example = EncodedExample(identity, group, encode_prompt(tokenizer, prompt), (*target_ids, tokenizer.eos_token_id))
     if len(example) > max_length:
         raise UserError(
-            f"example {identity}: {len(example)} tokens are more than train.shared.max_length {max_length}; "
+            f"example {identity}: {len(example)} tokens are more than {limit} {max_length}; "
             "raise it, or take the row out of the data set"
         )
     return example

@@ -25,7 +25,10 @@ def export(params: Params, system: str, task: str, folder: Path, merged: bool) -
     """
     adapter = _adapter_of(params, system, task)
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"{there} is a file; name a folder with --out that is empty, or not there yet")
+    if there == folder and any(folder.iterdir()):
         raise UserError(f"{folder} is there already and not empty; name another folder with --out")
     model = params.models[params.train.shared.model]
     folder.parent.mkdir(parents=True, exist_ok=True)

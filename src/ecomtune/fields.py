@@ -52,6 +52,8 @@ RelativePath = Annotated[str, AfterValidator(_inside_repository)]
 Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
 #: A whole number, not true or "3", which would pass for one.
 Integer = Annotated[int, Strict()]
+#: Fewer tokens than these can't hold a pair of texts, of one token each, with the special tokens around and between them.
+LEAST_LENGTH = 6
 Share = Annotated[float, Field(ge=0, le=1)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**32)]  # NumPy takes no other
 TaskNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_all_different)]

@@ -19,6 +19,8 @@ from ecomtune.errors import UserError, writing
 
 #: Half-written outputs, checkpoints and cached answers; outside every folder that a stage reads, never tracked.
 SCRATCH = Path(".scratch")
+#: The file beside trained weights that says what they learnt from and how their losses went.
+TRAINING_RECORD = "training.json"
 
 
 def dump_json(value: Any) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError, model_validator
 
-from ecomtune.errors import UserError, describe
+from ecomtune.errors import UserError, describe, nearest
 from ecomtune.fields import Name, Section, Seed
 from ecomtune.files import modules_with, read_yaml
-from ecomtune.sections import Baseline, Dataset, Merge, Model, Score, System, TaskSettings, Train
+from ecomtune.sections import Baseline, Dataset, Merge, Model, Score, System, TaskSettings, Train, Training
 
 PARAMS_FILE = Path("params.yaml")
+#: Where more names than these could be meant, the nearest few are told.
+MOST_TOLD, FEW = 8, 3
 
 
 class Params(Section):
@@ -32,11 +35,11 @@ class Params(Section):
     def _fits_together(self) -> Params:
         for where, name, known, section in _references(self):
             if name not in known:
-                have = ", ".join(known) or "none"
-                raise ValueError(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name")
-        written = outs(self)
-        if twice := [out for out in written if written.count(out) > 1]:
-            raise ValueError(f"two items write {twice[0]}; give each an out of its own")
+                near = nearest(name, known)
+                to = f" to {near}" if near else ""
+                have = _told(name, known)
+                raise ValueError(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name{to}")
+        _check_apart(self)
         for key, adapter in self.train.adapters.items():
             where = f"train.adapters.{key}"
             if adapter.shard is not None and not 1 <= adapter.shard[0] <= adapter.shard[1]:
@@ -53,8 +56,30 @@ class Params(Section):
             try:
                 self.train.settings_of(key)
             except ValidationError as error:
-                raise ValueError(f"{where}.settings.{describe(error)}") from error
+                raise ValueError(f"{where}.settings.{describe(error, Training)}") from error
         return self
+
+
+def _told(name: str, known: Collection[str]) -> str:
+    """The known names, or of many the nearest few."""
+    if len(known) <= MOST_TOLD:
+        return ", ".join(known) or "none"
+    near = difflib.get_close_matches(name, known, n=FEW, cutoff=0)
+    return f"{', '.join(near)} and {len(known) - len(near)} others"
+
+
+def _check_apart(params: Params) -> None:
+    """Raises ValueError where two items write the same folder, or one a folder inside another's."""
+    written = outs(params)
+    if twice := [out for out in written if written.count(out) > 1]:
+        raise ValueError(f"two items write {twice[0]}; give each an out of its own")
+    for key, adapter in params.train.adapters.items():
+        own = f"models/adapters/{adapter.out}"
+        place = f"train.adapters.{key}.out"
+        if adapter.out.split("/")[0] == "merged":
+            raise ValueError(f"{place}: models/adapters/merged is where merges are written; name another folder")
+        if around := [out for out in written if own.startswith(f"{out}/")]:
+            raise ValueError(f"{place}: {own} lies in {around[0]}, which another item replaces whole; name a folder beside it")
 
 
 def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str]]:
@@ -82,7 +107,8 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
     for key, baseline in params.baselines.items():
         yield f"baselines.{key}.task", baseline.task, params.tasks, "tasks"
         if baseline.model is not None:
-            known, kinds = (encoders, "encoder") if baseline.family == "encoder" else (encoders + seq2seq, "encoder or seq2seq")
+            known = {"causal": causal, "encoder": encoders}.get(baseline.family, encoders + seq2seq)
+            kinds = "encoder or seq2seq" if baseline.family == "seq2seq" else baseline.family
             yield f"baselines.{key}.model", baseline.model, known, f"models of kind {kinds}"
     for key, system in params.systems.items():
         if system.kind == "recorded" and (table := _own_table(params, system.tasks[0])):
@@ -127,7 +153,10 @@ def load(path: Path = PARAMS_FILE) -> Params:
     """Read and check a parameter file. Raises UserError, one sentence that names the key and what to change."""
     if not path.is_file():
         raise UserError(f"{path} is missing; run in the repository's root, or write it with: ecomtune profile demo")
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: Input should be a valid dictionary of sections; write it anew with: ecomtune profile demo")
     try:
-        return Params.model_validate(read_yaml(path))
+        return Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {describe(error)}") from error
+        raise UserError(f"{path}: {describe(error, Params)}") from error

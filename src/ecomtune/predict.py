@@ -49,8 +49,8 @@ def predict(params: Params, system: str, task: Task, inputs: Sequence[Given]) ->
         raise UserError("there is nothing to answer: the input is empty; give a text, --field NAME=VALUE or --file")
     examples = [_example(task, number, *given) for number, given in enumerate(inputs, start=1)]
     with contextlib.redirect_stdout(sys.stderr):
-        ((_, _, answers),) = systems.answer(params, system, {task.name: examples})
-    return [_told(task, example, answer) for example, answer in zip(examples, answers, strict=True)]
+        (answered,) = systems.answer(params, system, {task.name: examples})
+    return [_told(task, example, answer) for example, answer in zip(examples, answered.answers, strict=True)]
 
 
 def _example(task: Task, number: int, place: str, values: Mapping[str, Any]) -> Example:
@@ -107,6 +107,8 @@ def as_inputs(task: Task, texts: Sequence[str], fields: Sequence[str], file: Pat
     if file is None and sys.stdin.isatty():
         raise UserError("there is nothing to answer; give a text, --field NAME=VALUE, --file, or lines on standard input")
     name = "standard input" if file is None else str(file)
+    if file is not None and (file.is_dir() or not file.exists()):
+        raise UserError(f"--file {file} names no file; correct it")
     content = sys.stdin.buffer.read() if file is None else file.read_bytes()
     try:
         return list(_lines(task, name, content.decode("utf-8-sig")))

@@ -105,9 +105,14 @@ def read_records(path: Path, kind: type[RecordType]) -> list[RecordType]:
 TaskRecord = TypeVar("TaskRecord", Example, Prediction)
 
 
-def read_task(path: Path, kind: type[TaskRecord], task: str) -> list[TaskRecord]:
-    """All examples or predictions of one task. Raises UserError where one is of another task or an id stands twice."""
+def read_task(path: Path, kind: type[TaskRecord], task: str, *, may_be_empty: bool = False) -> list[TaskRecord]:
+    """All examples or predictions of one task.
+
+    Raises UserError where one is of another task, an id stands twice, or there are none: only validation rows may be missing.
+    """
     records = read_records(path, kind)
+    if not records and not may_be_empty:
+        raise UserError(f"{path} is empty; delete it and run dvc repro again")
     seen: set[str] = set()
     for number, record in enumerate(records, start=1):
         wrong = f"is of task {record.task}" if record.task != task else f"repeats id {record.id}" if record.id in seen else ""

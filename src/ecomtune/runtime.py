@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 import warnings
 
 
@@ -33,3 +35,11 @@ def forget_other_processes() -> None:
     """Let libraries work in this process alone, however many were started."""
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "ACCELERATE_USE_FSDP"):
         os.environ.pop(name, None)
+
+
+def peak_memory() -> int:
+    """The most MiB that this process has held so far, those of its GPU included."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # of getrusage: bytes there, KiB elsewhere
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    torch = sys.modules.get("torch")
+    return round(host + (torch.cuda.max_memory_allocated() / 2**20 if torch and torch.cuda.is_initialized() else 0))

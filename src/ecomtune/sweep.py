@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH
+from ecomtune.checks import check_fits
+from ecomtune.errors import UserError, nearest
+from ecomtune.files import SCRATCH, read_yaml
 from ecomtune.params import PARAMS_FILE, Params, load
 
 #: Seconds between two looks at the queue, and looks after which a worker that doesn't come, or one that is gone, is given up.
@@ -41,12 +42,30 @@ def combinations(overrides: Sequence[str]) -> list[list[str]]:
             shutil.copy(PARAMS_FILE, trial)
             try:
                 apply_overrides(trial, values)
-                load(trial)
+                check_fits(load(trial))
             except Exception as error:
                 reason = _first_line(error if isinstance(error, UserError) else error.__cause__ or error)
+                if reason.startswith("Could not override"):
+                    reason += f", which params.yaml doesn't hold; {_correction(values)}"
                 what = f"-S {' -S '.join(values)}: {reason.removeprefix(f'{trial}: ')}"
                 raise UserError(f"{what}; nothing was queued") from error
     return found
+
+
+def _correction(values: Sequence[str]) -> str:
+    """What to write in place of the override whose key the file doesn't hold."""
+    there = list(_keys(read_yaml(PARAMS_FILE)))
+    wrong = next((key for value in values if (key := value.partition("=")[0]).lstrip("+~") not in there), "key")
+    near = nearest(wrong, there)
+    return f"correct the key{f' to {near}' if near else ''}, or add it with -S +{wrong}=..."
+
+
+def _keys(values: Mapping[Any, Any], before: str = "") -> Iterator[str]:
+    """The dotted names of all keys."""
+    for key, value in values.items():
+        yield f"{before}{key}"
+        if isinstance(value, dict):
+            yield from _keys(value, f"{before}{key}.")
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ecomtune import baselines, tasks
+from ecomtune.costs import Answered, count_tokens
 from ecomtune.decoding.demonstrations import Shown, demonstrations_for
 from ecomtune.params import Params, model_of
 from ecomtune.records import Example, read_task
 from ecomtune.runtime import prepare
 from ecomtune.sections import System
 
-#: A task, its examples, and the raw answer to each.
-Answered = tuple[str, list[Example], list[str]]
 #: The examples to answer, by task.
 Rows = Mapping[str, list[Example]]
 
@@ -27,11 +26,15 @@ def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
 
 
 def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
-    """The tasks of a system of baselines, a model each."""
+    """The tasks of a system of baselines, a model each; a causal one is asked as LoRA's are, by the same prompts."""
     for key, examples in rows.items():
         model = Path(model_of(params.systems[name], key, params))
         settings = next(each for each in params.baselines.values() if Path("models/baselines") / each.out == model)
-        yield key, examples, baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
+        if settings.family == "causal":
+            yield from _answer_prompts(params, name, {key: examples})
+            continue
+        answers, tokens = baselines.answer(settings, tasks.load(key), model, examples, params.train.shared.threads)
+        yield Answered(key, examples, answers, tokens)
 
 
 def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
@@ -46,7 +49,9 @@ def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]
         if weights is None or model not in (weights.base, weights.adapter):
             weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
         shown = fitted(task, settings, examples, _shown(params, system, key, examples), weights)
-        yield key, examples, answer_task(task, settings, examples, _prompts(params, key, examples, shown), weights, shown)
+        prompts = _prompts(params, key, examples, shown)
+        answers = answer_task(task, settings, examples, prompts, weights, shown)
+        yield Answered(key, examples, answers, count_tokens(weights.tokenizer, prompts, answers))
 
 
 def _answer_endpoint(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
@@ -59,7 +64,8 @@ def _answer_endpoint(params: Params, name: str, rows: Rows) -> Iterator[Answered
     assert system.endpoint is not None  # its kind needs one
     for key, examples in rows.items():
         prompts = _prompts(params, key, examples, _shown(params, system, key, examples))
-        yield key, examples, answer_prompts(name, key, system.endpoint, prompts, params.tasks[key].max_new_tokens)
+        answers, tokens = answer_prompts(name, key, system.endpoint, prompts, params.tasks[key].max_new_tokens)
+        yield Answered(key, examples, answers, tokens)
 
 
 def demonstrations_of(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[list[Example]]:

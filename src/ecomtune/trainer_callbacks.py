@@ -25,6 +25,8 @@ T = TypeVar("T")
 #: Loss of each task's validation rows, by the task's name.
 Losses = dict[str, float]
 VALIDATION = "validation"
+#: The label of a token that no loss is computed for (PyTorch's default ignore_index).
+IGNORED = -100
 
 
 class KeepCheckpoints(TrainerCallback):

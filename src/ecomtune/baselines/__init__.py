@@ -1,6 +1,7 @@
-"""Conventional models that the LLM is held against: an encoder or seq2seq model of its own per task, and simple floors.
+"""Conventional models that LoRA is held against: an encoder, seq2seq or causal model of its own per task, and simple floors.
 
-``fit`` trains one into a folder, ``answer`` reads that folder and answers; both choose by family and kind of task.
+``fit`` trains one into a folder, ``answer`` reads that folder and answers; both choose by family and kind of task. A causal
+model's folder is answered by prompts instead (ecomtune/systems.py).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ecomtune.answer_cache import remembered
+from ecomtune.baselines import token_counts
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
@@ -25,6 +27,9 @@ _MODULES = {
     ("encoder", "label"): "encoder_classifier",
     ("encoder", "tags"): "encoder_tagger",
     ("seq2seq", "text"): "seq2seq",
+    ("causal", "label"): "causal",
+    ("causal", "tags"): "causal",
+    ("causal", "text"): "causal",
     ("floor", "label"): "bag_of_words",
     ("floor", "text"): "lead_sentence",
     ("tfidf", "label"): "bag_of_words",
@@ -35,13 +40,19 @@ _MODULES = {
 }
 
 
-def _module(settings: Baseline, task: Task) -> ModuleType:
-    name = _MODULES.get((settings.method or settings.family, task.decoder))
+def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str:
+    """The module that fits and answers. Raises UserError, naming ``where``, where the task has none such."""
+    way, chosen = ("method", settings.method) if settings.method else ("family", settings.family)
+    name = _MODULES.get((chosen, task.decoder))
     if name is None:
-        way = "method" if settings.method else "family"
-        chosen = settings.method or settings.family
-        raise UserError(f"baselines: {way} {chosen} has no model for task {task.name}; choose another {way}")
-    return importlib.import_module(f"ecomtune.baselines.{name}")
+        raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose another {way}")
+    if chosen == "title" and "title" not in task.required_fields:
+        raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
+    return name
+
+
+def _module(settings: Baseline, task: Task) -> ModuleType:
+    return importlib.import_module(f"ecomtune.baselines.{module_name(settings, task)}")
 
 
 def fit(
@@ -60,8 +71,13 @@ def fit(
     _module(settings, task).fit(settings, task, train, validation, folder, seed, checkpoints)
 
 
-def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int) -> list[str]:
-    """The raw answer to each example; from scratch where the same model and code have answered the same examples before."""
+def answer(
+    settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int
+) -> tuple[list[str], tuple[int, int]]:
+    """The raw answer to each example, and the tokens read and written for all of them.
+
+    From scratch where the same model and code have answered the same examples before.
+    """
 
     def ask() -> list[str]:
         if settings.model is not None:
@@ -84,4 +100,5 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
         "task": task.name,
         "threads": threads,
     }
-    return remembered(decides, len(examples), ask)
+    answers = remembered(decides, len(examples), ask)
+    return answers, token_counts.count(settings, task, folder, examples, answers)

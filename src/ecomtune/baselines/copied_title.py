@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.checkpoints import Checkpoints
-from ecomtune.errors import UserError
 from ecomtune.files import dump_json, write_text
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -22,9 +21,7 @@ def fit(
     seed: int,
     checkpoints: Checkpoints,
 ) -> None:
-    """Nothing to learn. Raises UserError for a task whose rows have no title."""
-    if "title" not in task.required_fields:
-        raise UserError(f"baselines: method title copies a title, and rows of task {task.name} have none; choose method lead")
+    """Nothing to learn; the folder says which field is copied."""
     write_text(folder / "title.json", dump_json({"field": "title"}))
 
 

@@ -8,17 +8,9 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
+from ecomtune.baselines.encoder_head import train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
-from ecomtune.baselines.trainer import (
-    Encoded,
-    batches,
-    class_weights,
-    load_trained,
-    load_with_head,
-    save,
-    train_model,
-    weighted_loss,
-)
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -45,12 +37,8 @@ def fit(
         targets = [labels.index(str(example.reference)) for example in known]
         return [{**each, "labels": target} for each, target in zip(encoded, targets, strict=True)]
 
-    rows, held_out = rows_of(train), rows_of(validation)
-    weights = class_weights([row["labels"] for row in rows], len(labels))
-    loss = weighted_loss(weights) if settings.class_weights else None
-    collate = DataCollatorWithPadding(tokenizer)
-    record = train_model(model, rows, held_out, collate, settings, seed, checkpoints, loss)
-    save(tokenizer, model, record, folder)
+    rows, held_out, collate = rows_of(train), rows_of(validation), DataCollatorWithPadding(tokenizer)
+    train_head(tokenizer, model, rows, held_out, collate, settings, seed, checkpoints, folder)
 
 
 @torch.inference_mode()

@@ -11,21 +11,13 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
-from ecomtune.baselines.trainer import (
-    IGNORED,
-    Encoded,
-    batches,
-    class_weights,
-    load_trained,
-    load_with_head,
-    save,
-    train_model,
-    weighted_loss,
-)
+from ecomtune.baselines.encoder_head import train_head
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
+from ecomtune.trainer_callbacks import IGNORED
 
 
 def fit(
@@ -53,12 +45,8 @@ def fit(
                 rows.append({**encoded, "labels": labels})
         return rows
 
-    rows, held_out = rows_of(train), rows_of(validation)
-    weights = class_weights([tag for row in rows for tag in row["labels"] if tag != IGNORED], len(tags))
-    loss = weighted_loss(weights) if settings.class_weights else None
-    collate = DataCollatorForTokenClassification(tokenizer)
-    record = train_model(model, rows, held_out, collate, settings, seed, checkpoints, loss)
-    save(tokenizer, model, record, folder)
+    rows, held_out, collate = rows_of(train), rows_of(validation), DataCollatorForTokenClassification(tokenizer)
+    train_head(tokenizer, model, rows, held_out, collate, settings, seed, checkpoints, folder)
 
 
 @torch.inference_mode()

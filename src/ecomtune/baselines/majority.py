@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.checkpoints import Checkpoints
-from ecomtune.errors import reading
+from ecomtune.errors import UserError, reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -23,7 +23,7 @@ def fit(
     seed: int,
     checkpoints: Checkpoints,
 ) -> None:
-    """Count the labels, or the tags of each word, case aside."""
+    """Count the labels, or the tags of each word, case aside. Raises UserError where there is no word."""
     if task.decoder == "label":
         write_text(folder / "majority.json", dump_json({"label": _most(Counter(str(each.reference) for each in train))}))
         return
@@ -32,6 +32,8 @@ def fit(
         for word, tag in zip(texts_of(example.fields, "words"), example.reference, strict=True):
             words.setdefault(word.lower(), Counter())[tag] += 1
     of_all = Counter(tag for example in train for tag in example.reference)
+    if not of_all:
+        raise UserError(f"tasks.{task.name}: no training row holds a word; correct its data set")
     known = {"tag": _most(of_all), "words": {word: _most(tags) for word, tags in words.items()}}
     write_text(folder / "majority.json", dump_json(known))
 

@@ -14,16 +14,12 @@ from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArgume
 
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError, reading
-from ecomtune.files import dump_json, write_text
+from ecomtune.files import TRAINING_RECORD, dump_json, write_text
 from ecomtune.sections import Baseline
-from ecomtune.trainer_callbacks import Validation, history, train
+from ecomtune.trainer_callbacks import IGNORED, Validation, history, train
 
 Encoded = dict[str, Any]
 Loss = Callable[..., Tensor]
-#: The file beside a model's weights that says how its losses went.
-RECORD = "training.json"
-#: The label of a token that no loss is computed for (PyTorch's default ignore_index).
-IGNORED = -100
 
 
 def model_folder(settings: Baseline) -> Path:
@@ -69,7 +65,7 @@ def train_model(
 
     From the newest whole checkpoint on; after each epoch the loss on ``held_out`` is noted, and decides where
     ``settings.patience`` is set. ``loss`` takes the place of the model's own. Gives the training's record: its losses by step,
-    rows and weights. Raises UserError where the training diverges.
+    rows, tokens without padding, and weights. Raises UserError where the training diverges.
     """
     set_seed(seed)
     if settings.patience and not held_out:
@@ -92,6 +88,7 @@ def train_model(
         dataloader_pin_memory=False,
         disable_tqdm=False,  # its default follows the log level
     )
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would cut what all rows of a batch share
     trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
     steps = -(-len(rows) // settings.batch_size)
     ends = [steps * (epoch + 1) for epoch in range(settings.epochs)] if held_out else []
@@ -100,7 +97,11 @@ def train_model(
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())
-    return {"rows": trainer.state.global_step * settings.batch_size, "trained_parameters": parameters, **history(trainer.state)}
+    epochs = trainer.state.global_step // steps  # whole ones: a training stops early at an epoch's end
+    texts = ("input_ids", "labels") if settings.family == "seq2seq" else ("input_ids",)  # else labels are no text
+    tokens = sum(len(row[text]) for row in rows for text in texts)
+    seen = {"rows": epochs * len(rows), "tokens": epochs * tokens, "trained_parameters": parameters}
+    return {**seen, **history(trainer.state)}
 
 
 @torch.no_grad()
@@ -138,7 +139,7 @@ def save(tokenizer: Any, model: PreTrainedModel, record: dict[str, Any], folder:
     """Write a trained model, its tokenizer and its training's record."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_text(folder / RECORD, dump_json(record))
+    write_text(folder / TRAINING_RECORD, dump_json(record))
 
 
 def batches(rows: Sequence[Any], size: int = 32) -> Iterator[Sequence[Any]]:

@@ -20,8 +20,12 @@ from ecomtune.sections import Endpoint
 COSTS = SCRATCH / "costs.jsonl"
 
 
-def answer_prompts(system: str, task: str, endpoint: Endpoint, prompts: Sequence[str], max_tokens: int) -> list[str]:
-    """The raw answer to each prompt, in their order; prints and logs what they cost. Equal prompts are asked once.
+def answer_prompts(
+    system: str, task: str, endpoint: Endpoint, prompts: Sequence[str], max_tokens: int
+) -> tuple[list[str], tuple[int, int] | None]:
+    """The raw answer to each prompt, in their order, and the tokens of all of them, None where the server doesn't count.
+
+    Prints and logs what they cost. Equal prompts are asked once.
 
     What was paid for before is taken from scratch; where that is all, no key is needed. Raises UserError where the endpoint
     isn't named, refuses or keeps failing: what was paid for by then is kept.
@@ -48,7 +52,11 @@ def answer_prompts(system: str, task: str, endpoint: Endpoint, prompts: Sequence
     finally:
         _report(system, task, endpoint, list(before.values()), list(now.values()))
     answers = {**before, **now}
-    return [answers[question].answer for question in questions]
+    given = [answers[question] for question in questions]
+    counted = [(each.input_tokens, each.output_tokens) for each in given]
+    known = [(read, written) for read, written in counted if read is not None and written is not None]
+    tokens = (sum(read for read, _ in known), sum(written for _, written in known)) if len(known) == len(given) else None
+    return [each.answer for each in given], tokens
 
 
 async def _ask_all(

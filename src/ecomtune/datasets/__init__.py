@@ -4,8 +4,9 @@ A reader module names the tasks it serves (``TASKS``) and yields their rows (``r
 Rejected, so that none is lost, while a broken file raises UserError. ``ROW_TOKENS`` may give, by task, the tokens of a typical
 row, for plans that are made before the data are there. One that makes its data itself has
 ``generate(target, seed)`` too; one for large data has ``parts(raw, task, dataset)``, each of which is given to ``rows`` as
-its last argument, so that parts can be read side by side. Its docstring is the data card: source, licence, size, columns,
-known faults.
+its last argument, so that parts can be read side by side. ``OPTIONS`` are those of locales and columns that it reads, and
+``answerers(dataset)`` gives the names of others whose answers its rows hold. Its docstring is the data card: source, licence,
+size, columns, known faults.
 """
 
 from __future__ import annotations
@@ -43,6 +44,25 @@ def check(dataset: Dataset, task: str) -> None:
             f"tasks.{task}.dataset: reader {dataset.reader} reads files, and the data set names none; `ecomtune pin FILE` "
             "prints an entry to put there"
         )
+
+
+def check_keys(name: str, dataset: Dataset) -> None:
+    """Raises UserError where the data set has a key that its reader has no use for, or lacks the files that it reads."""
+    module = load(dataset.reader)
+    makes = hasattr(module, "generate")
+    used = {*getattr(module, "OPTIONS", ()), "seed" if makes else "files"}
+    for key in ("files", "seed", "locales", "columns"):
+        if getattr(dataset, key) and key not in used:
+            why = "makes its data itself" if key == "files" else f"has no use for {key}"
+            raise UserError(f"datasets.{name}.{key}: reader {dataset.reader} {why}; remove the key")
+    if not makes and not dataset.files:
+        raise UserError(f"datasets.{name}: reader {dataset.reader} reads files, and none is named; add the key files")
+
+
+def answerers(dataset: Dataset) -> list[str]:
+    """The names of others whose answers the data set's rows hold: systems of kind recorded."""
+    module = load(dataset.reader)
+    return list(module.answerers(dataset)) if hasattr(module, "answerers") else []
 
 
 def _serving(dataset: Dataset, task: str) -> ModuleType:

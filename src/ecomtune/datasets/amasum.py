@@ -31,6 +31,7 @@ from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
 TASKS: Final = ("summarization",)
+OPTIONS: Final = ("columns",)
 PARTS: Final = ("verdict", "pros", "cons")
 REVIEWS: Final = 4
 SPLITS: Final = {

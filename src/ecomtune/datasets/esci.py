@@ -37,6 +37,7 @@ from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
 TASKS: Final = ("relevance", "description")
+OPTIONS: Final = ("locales",)
 #: Tokens of a typical row's own, fields and target, as in its small part (esci_small).
 ROW_TOKENS: Final = {"relevance": 50, "description": 570}
 EXAMPLES: Final = "shopping_queries_dataset_examples.parquet"

@@ -14,10 +14,11 @@ they call obscure, which is no type of the released data, is read as O.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from ecomtune.datasets.raw_files import MEND, check_file, json_object
+from ecomtune.datasets.raw_files import MEND, check_file, json_object, missing
 from ecomtune.errors import UserError
 from ecomtune.records import Reference, Row
 from ecomtune.sections import Dataset
@@ -27,6 +28,8 @@ TASKS: Final = ("ner",)
 #: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).
 ROW_TOKENS: Final = {"ner": 20}
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
+#: The files of annotators' own labels.
+ANNOTATORS: Final = "annotator-*.jsonl"
 #: How annotators tag words whose meaning they can't tell.
 OBSCURE: Final = ("B-obscure", "I-obscure")
 #: Gold labels of a test query, and each annotator's.
@@ -49,6 +52,17 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
             )
 
 
+def answerers(dataset: Dataset) -> list[str]:
+    """annotator_1 and so on, where the data set has their files."""
+    names = [Path(file.path).name for file in dataset.files if fnmatch(file.path, ANNOTATORS)]
+    return sorted(_annotator(name) for name in names)
+
+
+def _annotator(file: str) -> str:
+    """The name of the annotator whose labels a file holds."""
+    return file.removesuffix(".jsonl").replace("-", "_")
+
+
 def _answers_to(number: int, gold: list[str], annotated: Sequence[Annotated]) -> dict[str, Reference]:
     """The annotators' tags of the test query of that number. Raises UserError where theirs is another query."""
     offsets, answers = annotated[number - 1] if number <= len(annotated) else ([], {})
@@ -65,13 +79,13 @@ def read_annotators(raw: Path) -> list[Annotated]:
 
     Raises UserError where a file is no JSON lines of that shape, or lacks a test query.
     """
-    files = sorted(raw.glob("annotator-*.jsonl"))
+    files = sorted(raw.glob(ANNOTATORS))
     given = {file: dict(_labelled(file)) for file in files}
     found = []
     for example, gold in _labelled(raw / "offsets.jsonl") if files else ():
         if missing := [file for file in files if example not in given[file]]:
             raise UserError(f"{missing[0]} has no labels for example {example}; download it again (dvc repro download)")
-        found.append((gold, {file.stem.replace("-", "_"): given[file][example] for file in files}))
+        found.append((gold, {_annotator(file.name): given[file][example] for file in files}))
     return found
 
 
@@ -113,7 +127,10 @@ def read_conll(path: Path) -> Iterator[tuple[list[str], list[str]]]:
                     tags.append(parts[1])
                 else:
                     raise UserError(f"{path} line {number}: expected a word, a tab and a tag; download the file again")
-    except (FileNotFoundError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} can't be read as UTF-8 text ({error}); download it again (dvc repro download)") from error
+    except FileNotFoundError as error:
+        raise missing(path) from error
+    except UnicodeDecodeError as error:
+        again = f"download it again (dvc repro download@{path.parent.name})"
+        raise UserError(f"{path} can't be read as UTF-8 text ({error}); {again}") from error
     if words:
         yield words, tags

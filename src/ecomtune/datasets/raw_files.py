@@ -27,12 +27,20 @@ def check_file(path: Path) -> None:
     """Raises UserError where the file is missing, empty, or a page or pointer in place of the data."""
     try:
         start = _beginning(path)
+    except FileNotFoundError as error:
+        raise missing(path) from error
     except OSError as error:
         raise UserError(f"{path} can't be opened ({error.strerror}); name it under files of its data set, or {MEND}") from error
     if not start:
         raise UserError(f"{path} is empty; {MEND}")
     if what := stranger(path):
         raise UserError(f"{path} is {what}, not data; {MEND}")
+
+
+def missing(path: Path) -> UserError:
+    """The error of a file that isn't there; its folder has the data set's name."""
+    download = f"dvc repro download@{path.parent.name}"
+    return UserError(f"{path} is missing; run {download}, and where that doesn't bring it, name it under files of its data set")
 
 
 def stranger(path: Path) -> str | None:

@@ -38,6 +38,7 @@ from ecomtune.sections import Dataset
 from ecomtune.text import normalize
 
 TASKS: Final = ("relevance", "ner", "summarization", "description")
+OPTIONS: Final = ("columns",)
 #: The fields of each task, first the one that groups rows where no column does.
 FIELDS: Final = {
     "relevance": ("query", "title", "brand", "color"),
@@ -56,7 +57,7 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
     columns = column_map(task, dataset.columns)
     paths = sorted(path for path in raw.iterdir() if path.suffix.lower() in READERS) if raw.is_dir() else []
     if not paths:
-        raise UserError(f"{raw} holds no .csv, .jsonl or .parquet file; name one under files of its data set")
+        raise UserError(f"{raw} holds no .csv, .jsonl or .parquet file; name one under files of its data set and run dvc repro")
     seen: set[str] = set()
     for path in paths:
         for number, record in read_table(path, set(columns.values())):
@@ -70,6 +71,11 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
                 yield row
             except ValueError as error:
                 yield Rejected(source=source, reason=str(error))
+
+
+def answerers(dataset: Dataset) -> list[str]:
+    """The NAME of each column answer_NAME."""
+    return [name.removeprefix(ANSWER) for name in dataset.columns if name.startswith(ANSWER)]
 
 
 def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:

@@ -38,7 +38,8 @@ class SharedPrefix:
         else:
             config = model.config
             width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-            nothing = torch.empty(config.num_key_value_heads, 0, width, dtype=model.dtype, device=model.device)
+            heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads  # GPT-2 groups none
+            nothing = torch.empty(heads, 0, width, dtype=model.dtype, device=model.device)
             self.layers = [(nothing, nothing)] * config.num_hidden_layers
 
 

@@ -11,9 +11,8 @@ import torch
 
 from ecomtune.encoding import EncodedExample, common_prefix_length
 from ecomtune.errors import UserError
+from ecomtune.trainer_callbacks import IGNORED
 
-#: A label that no loss is computed for (PyTorch's default ignore_index).
-IGNORED = -100
 #: Sorting by length happens inside chunks of this many batches, so that an epoch's order stays random.
 CHUNK_BATCHES = 8
 #: A prefix that saves fewer tokens than this costs more in its own forward pass than it saves.

@@ -15,9 +15,9 @@ from peft import PeftModelForCausalLM
 from torch import Tensor
 from transformers.modeling_outputs import CausalLMOutput
 
-from ecomtune.lora.batches import IGNORED
 from ecomtune.lora.head_loss import head_loss
 from ecomtune.lora.prefix_attention import Layout
+from ecomtune.trainer_callbacks import IGNORED
 
 
 class SharedPrefixLora(PeftModelForCausalLM):

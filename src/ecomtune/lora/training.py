@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
+from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
     AutoModelForCausalLM,
@@ -23,11 +24,12 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.pytorch_utils import Conv1D
 
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.encoding import EncodedExample, Tokenizer, context_of, encode_example
 from ecomtune.errors import UserError, reading
-from ecomtune.files import SCRATCH, dump_json, read_json, write_text
+from ecomtune.files import SCRATCH, TRAINING_RECORD, dump_json, read_json, write_text
 from ecomtune.lora import prefix_attention
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, write_config
 from ecomtune.lora.batches import SharedPrefixCollator, plan_batches, plan_of_process
@@ -38,9 +40,6 @@ from ecomtune.records import Example
 from ecomtune.runtime import world_size
 from ecomtune.sections import Training
 from ecomtune.trainer_callbacks import Validation, history, train
-
-#: The file beside an adapter's weights that says what it learnt from and how its losses went.
-RECORD = "training.json"
 
 
 @dataclass(frozen=True)
@@ -134,13 +133,17 @@ def validation_losses(
 def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
     """The weights of ``base`` with a fresh adapter on every linear layer but the head (the paper's choice).
 
-    Raises UserError where they are missing or broken, or can't be quantized here.
+    Raises UserError where they are missing or broken, lack a layer that is named, or can't be quantized here.
     """
     options = {"quantization_config": four_bits()} if settings.quantization == "nf4" else {}
     with reading(base):
         causal = AutoModelForCausalLM.from_pretrained(
             base, dtype=torch.float32, attn_implementation=prefix_attention.NAME, **options
         )
+    known = linear_names(causal)
+    if unknown := sorted(set(settings.target_modules) - set(known)):
+        have = f"name some of its linear layers: {', '.join(known)}"
+        raise UserError(f"train.shared.target_modules: the base model has no {unknown[0]!r}; {have}")
     fuse_norms(causal)
     config = LoraConfig(
         task_type="CAUSAL_LM",
@@ -154,6 +157,12 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
     )
     config._register_custom_module({torch.nn.Linear: FusedLoraLinear})
     return SharedPrefixLora(causal, config)
+
+
+def linear_names(model: nn.Module) -> list[str]:
+    """The names that linear layers have in their blocks, such as q_proj, sorted."""
+    layers = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    return sorted({name.rpartition(".")[2] for name in layers})
 
 
 def four_bits() -> BitsAndBytesConfig:
@@ -228,4 +237,4 @@ def save_trained(trained: Trained, folder: Path) -> None:
         trained.model.save_pretrained(scratch)
         (folder / WEIGHTS).write_bytes((Path(scratch) / WEIGHTS).read_bytes())
         write_config(read_json(Path(scratch) / CONFIG), folder)
-    write_text(folder / RECORD, dump_json(trained.record))
+    write_text(folder / TRAINING_RECORD, dump_json(trained.record))

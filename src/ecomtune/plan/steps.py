@@ -120,8 +120,12 @@ def _baselines(study: _Study) -> Iterator[Step]:
             yield Step(f"baseline@{name}", rows=rows, seconds=LIGHT_START)
             continue
         weights, row = study.weights(baseline.model), study.row(baseline.task)
-        tokens = min(row.own, baseline.max_length) * rows * baseline.epochs
-        memory = None if weights is None else 4.0 * BYTES * weights  # weights, gradients and AdamW's two moments
+        # a causal model reads the whole prompt of each row; the others read its fields alone, and keep little of them
+        prompted = baseline.family == "causal"
+        each = min(row.own + row.prefix if prompted else row.own, baseline.max_length)
+        tokens = each * rows * baseline.epochs
+        kept = KEPT_BYTES * (weights or 0) ** 0.5 * baseline.batch_size * each if prompted else 0.0
+        memory = None if weights is None else 4.0 * BYTES * weights + kept  # weights, gradients and AdamW's two moments
         seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
         learnt = rows * baseline.epochs
         yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, basis=row.basis)

@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib import pyplot
 
-from ecomtune.files import read_json
+from ecomtune.files import TRAINING_RECORD, read_json
 from ecomtune.report.plots import save
 
 COLUMNS = 4
@@ -16,7 +16,7 @@ COLUMNS = 4
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
     """The training record of every adapter below ``folder`` that has one, by the adapter's path there."""
-    files = sorted(folder.rglob("training.json"))
+    files = sorted(folder.rglob(TRAINING_RECORD))
     return {file.parent.relative_to(folder).as_posix(): read_json(file) for file in files}
 
 

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write_text
 from ecomtune.params import PARAMS_FILE, Params, load
-from ecomtune.report import questions
+from ecomtune.report import costs, questions
 from ecomtune.report.pairs import Pairs, sentences
 from ecomtune.report.study import LOCK, SUMMARY, read_study
 from ecomtune.report.summary import interval
@@ -73,7 +74,11 @@ def _git(*arguments: str) -> list[str]:
     return done.stdout.splitlines() if done.returncode == 0 else []
 
 
-def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs: Pairs, times: dict[str, float | None]) -> str:
+#: Seconds and MiB at the most of each stage; None where they weren't noted.
+Times = Mapping[str, tuple[float | None, int | None]]
+
+
+def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs: Pairs, times: Times) -> str:
     """The Markdown page of a run."""
     hashes = [
         f"| {dataset} | {file.path} | {file.bytes:,} | {file.sha256} |"
@@ -95,6 +100,7 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
             "",
             *_paired(sentences(pairs, summary["confidence"])),
+            *_costs(summary),
             "What the run says of the study's six questions: [ANSWERS.md](ANSWERS.md).",
             "",
             "| task | data set | train | validation | test (at most) |",
@@ -105,12 +111,19 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             "|---|---|---|---|",
             *hashes,
             "",
-            "| stage | seconds |",
-            "|---|---|",
-            *(f"| {stage} | {'not timed' if seconds is None else f'{seconds:.0f}'} |" for stage, seconds in times.items()),
+            "| stage | seconds | memory at the most, MiB |",
+            "|---|---|---|",
+            *(
+                f"| {stage} | {_noted(seconds, 'not timed')} | {_noted(memory, '–')} |"
+                for stage, (seconds, memory) in times.items()
+            ),
             "",
         ]
     )
+
+
+def _noted(value: float | None, missing: str) -> str:
+    return missing if value is None else f"{value:,.0f}"
 
 
 def _paired(lines: list[str]) -> list[str]:
@@ -121,6 +134,29 @@ def _paired(lines: list[str]) -> list[str]:
         "corrected by Holm for all pairs of the task (all of them stand in summary.json):"
     )
     return [explained, "", *(f"- {line}" for line in lines), ""]
+
+
+def _costs(summary: dict[str, Any]) -> list[str]:
+    """What an answer of each system takes, and who is unbeaten."""
+    tasks = list(summary["main_metric"])
+    rows = []
+    for name, cells in summary["systems"].items():
+        own = {task: cell["costs"] for task, cell in cells.items()}
+        learnt = [costs.total(own, key) for key in ("trained_parameters", "trained_tokens")]
+        rows.append("| " + " | ".join([name, *learnt, *(costs.text(own.get(task)) for task in tasks)]) + " |")
+    best = [f"- {task}: {', '.join(costs.unbeaten(summary, task))}" for task in tasks]
+    return [
+        "What an answer takes: floating-point operations (two for each weight and token), and tokens read + written:",
+        "",
+        "| system | weights trained | on tokens | " + " | ".join(tasks) + " |",
+        "|---" * (len(tasks) + 3) + "|",
+        *rows,
+        "",
+        "No other system is at least as good for no more (of those whose operations are known):",
+        "",
+        *best,
+        "",
+    ]
 
 
 def markdown(summary: dict[str, Any]) -> list[str]:
@@ -141,22 +177,22 @@ def _cell(cell: dict[str, Any] | None) -> str:
     return f"{cell['value']:.3f} ({cell['ci'][0]:.3f}–{cell['ci'][1]:.3f}), n {cell['n']}, invalid {cell['invalid']}"
 
 
-def _times(stages: list[str]) -> dict[str, float | None]:
-    """Seconds of each stage's last run under this params.yaml, from the log that the stages keep in scratch."""
-    times: dict[str, float | None] = dict.fromkeys(stages)
+def _times(stages: list[str]) -> Times:
+    """Seconds and memory of each stage's last run under this params.yaml, from the log that the stages keep in scratch."""
+    times: dict[str, tuple[float | None, int | None]] = dict.fromkeys(stages, (None, None))
     current = sha256_file(PARAMS_FILE)
     for line in TIMES.read_text(encoding="utf-8").splitlines() if TIMES.is_file() else []:
         try:
             entry = json.loads(line)
             if entry["stage"] in times and entry.get("params") == current:
-                times[entry["stage"]] = float(entry["seconds"])
+                times[entry["stage"]] = float(entry["seconds"]), entry.get("memory_mib")
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{TIMES} has a line that is no stage's time; remove the line: {line}") from error
     return times
 
 
-def _total(times: dict[str, float | None]) -> str:
-    timed = [seconds for seconds in times.values() if seconds is not None]
+def _total(times: Times) -> str:
+    timed = [seconds for seconds, _ in times.values() if seconds is not None]
     text = f"Time: {sum(timed):.0f} seconds inside {len(timed)} stages on {_machine()}."
     if missing := len(times) - len(timed):
         text += f" Left out: {missing} stages that are not timed, since they did not run here with these parameters."

@@ -10,7 +10,7 @@ from typing import Any
 from ecomtune import datasets
 from ecomtune.params import Params
 from ecomtune.report.comparisons import HEADER, Comparison, compare, figures, in_words, value_of
-from ecomtune.report.roles import adapters_of
+from ecomtune.report.roles import adapters_of, trains_the_llm
 from ecomtune.report.study import Study
 
 #: The summary's measures of two adapters (principal angles between what ΔW writes and reads), and what it says of their help.
@@ -97,10 +97,12 @@ def samples(study: Study) -> Answer:
 
 
 def conventional(study: Study) -> Answer:
-    """The tuned LLM against small models and floors."""
+    """The tuned LLM against models of which all weights are trained, its own base among them, and floors."""
     found = compare(study, study.tuned, lambda task: study.scored(task, "conventional", "floor"))
     reading = f"{in_words(found, 'no task has both a tuned LLM and a baseline')}."
     if found:
+        whole = sorted({each.theirs for each in found if trains_the_llm(study.params, each.theirs, each.task)})
+        reading += f" All weights of the same LLM are trained in {', '.join(whole)}." if whole else ""
         reading += " This is by quality alone: what each costs isn't weighed."
     question = "Is an instruction-tuned LLM a good choice against conventional models?"
     return Answer(question, reading, HEADER, figures(study, found))

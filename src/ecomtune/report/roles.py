@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ecomtune.params import Params, model_of
+from ecomtune.sections import Baseline
 
 
 def role_of(params: Params, system: str, task: str) -> str:
@@ -10,14 +11,12 @@ def role_of(params: Params, system: str, task: str) -> str:
 
     ``prompt`` and ``endpoint`` ask a model as it is; ``single``, ``shard`` and ``mixed`` have one adapter, trained on the task
     alone, on a part of its rows, or on several tasks; ``merged_within`` and ``merged_between`` join adapters of the task, or of
-    several tasks; ``transfer`` has adapters of other tasks alone. Baselines are a ``floor`` or ``conventional``, and
-    ``recorded`` answers come from elsewhere.
+    several tasks; ``transfer`` has adapters of other tasks alone. Baselines are a ``floor`` or ``conventional``, as is one that
+    trains all weights of the LLM itself, and ``recorded`` answers come from elsewhere.
     """
     settings = params.systems[system]
     if settings.kind == "baseline":
-        folder = model_of(settings, task, params)
-        family = next(each.family for each in params.baselines.values() if f"models/baselines/{each.out}" == folder)
-        return "floor" if family == "floor" else "conventional"
+        return "floor" if _baseline_of(params, system, task).family == "floor" else "conventional"
     if settings.kind != "adapter":
         return settings.kind
     adapters = [params.train.adapters[name] for name in adapters_of(params, system, task)]
@@ -29,6 +28,16 @@ def role_of(params: Params, system: str, task: str) -> str:
     if len(learnt) > 1:
         return "mixed"
     return "single" if adapters[0].shard is None else "shard"
+
+
+def trains_the_llm(params: Params, system: str, task: str) -> bool:
+    """Whether a system answers a task by the model that adapters start from, with all of its weights trained."""
+    return params.systems[system].kind == "baseline" and _baseline_of(params, system, task).model == params.train.shared.model
+
+
+def _baseline_of(params: Params, system: str, task: str) -> Baseline:
+    folder = model_of(params.systems[system], task, params)
+    return next(each for each in params.baselines.values() if f"models/baselines/{each.out}" == folder)
 
 
 def adapters_of(params: Params, system: str, task: str) -> list[str]:

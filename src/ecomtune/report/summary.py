@@ -12,6 +12,9 @@ from ecomtune.errors import UserError
 from ecomtune.files import read_json
 from ecomtune.params import Params
 
+#: What an answer costs (see ecomtune.costs), as far as it is known.
+COSTS = ("parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens")
+
 
 def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]:
     """Main metric, interval and counts of every system and task that params name, and the files that they don't.
@@ -46,6 +49,7 @@ def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
         "value": float(scores[metric]),
         "ci": [float(low), float(high)],
         **{name: int(scores[name]) for name in ("n", "groups", "invalid")},
+        "costs": {name: scores[name] for name in COSTS if name in scores},
     }
 
 

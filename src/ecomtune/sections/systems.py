@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ecomtune.fields import Integer, RelativePath, Section, TaskNames
+from ecomtune.fields import LEAST_LENGTH, Integer, RelativePath, Section, TaskNames
 
 
 class Baseline(Section):
@@ -17,12 +17,16 @@ class Baseline(Section):
     ``method`` is a floor's: for labels tfidf (the default) or majority, for tags majority, for texts lead (the default) or
     title.
 
-    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. ``patience`` is the
-    number of epochs in a row that the validation loss may fail to fall before the training stops and takes the best epoch's
-    weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as common ones.
+    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. Family causal trains a
+    causal model on the task's prompts, as LoRA does, so that a row of more than ``max_length`` tokens is refused, and answers
+    are as long as the task says.
+
+    ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops and takes
+    the best epoch's weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as
+    common ones.
     """
 
-    family: Literal["encoder", "seq2seq", "floor"]
+    family: Literal["encoder", "seq2seq", "causal", "floor"]
     method: Literal["tfidf", "majority", "lead", "title"] | None = None
     task: str
     out: RelativePath
@@ -30,7 +34,7 @@ class Baseline(Section):
     learning_rate: float = Field(default=5e-4, gt=0, le=1)
     epochs: Integer = Field(default=5, gt=0)
     batch_size: Integer = Field(default=16, gt=0)
-    max_length: Integer = Field(default=256, gt=0)
+    max_length: Integer = Field(default=256, ge=LEAST_LENGTH)
     max_new_tokens: Integer = Field(default=96, gt=0)
     patience: Integer = Field(default=0, ge=0)
     class_weights: bool = False
@@ -38,15 +42,17 @@ class Baseline(Section):
     @model_validator(mode="after")
     def _options_fit_family(self) -> Baseline:
         if self.patience and self.family == "floor":
-            raise ValueError("patience goes with families encoder and seq2seq, since a floor has no epochs")
+            raise ValueError("patience goes with families causal, encoder and seq2seq, since a floor has no epochs; remove it")
         if self.class_weights and self.family != "encoder":
             raise ValueError("class_weights go with family encoder; remove the key")
+        if self.family == "causal" and "max_new_tokens" in self.model_fields_set:
+            raise ValueError(f"max_new_tokens of family causal is that of tasks.{self.task}; set it there and remove it here")
         return self
 
     @model_validator(mode="after")
     def _model_fits_family(self) -> Baseline:
         if (self.model is None) != (self.family == "floor"):
-            raise ValueError("families encoder and seq2seq need a model, floor has none")
+            raise ValueError("families causal, encoder and seq2seq need a model, floor has none; add or remove the key")
         if self.method and self.family != "floor":
             raise ValueError("method goes with family floor; remove it")
         folder, _, task = self.out.partition("/")
@@ -88,7 +94,7 @@ class System(Section):
     kind: Literal["prompt", "endpoint", "adapter", "baseline", "recorded"]
     reads: RelativePath
     tasks: TaskNames
-    shots: Integer = Field(default=0, ge=0)
+    shots: Integer = Field(default=0, ge=0, le=1000)
     demonstrations: Literal["fixed", "random", "bm25", "nearest"] = "fixed"
     encoder: str | None = None
     endpoint: Endpoint | None = None
@@ -96,15 +102,15 @@ class System(Section):
     @model_validator(mode="after")
     def _fits_kind(self) -> System:
         if self.shots and self.kind not in ("prompt", "endpoint"):
-            raise ValueError("shots go with kind prompt or endpoint")
+            raise ValueError("shots go with kind prompt or endpoint; remove the key")
         if self.demonstrations != "fixed" and not self.shots:
             raise ValueError(f"demonstrations {self.demonstrations} need shots, the number of them; add shots")
         if (self.encoder is None) == (self.demonstrations == "nearest"):
-            raise ValueError("encoder goes with demonstrations nearest, and only with them")
+            raise ValueError("encoder goes with demonstrations nearest, and only with them; add it, or remove it")
         if (self.endpoint is None) == (self.kind == "endpoint"):
-            raise ValueError("the key endpoint goes with kind endpoint, and only with it")
+            raise ValueError("the key endpoint goes with kind endpoint, and only with it; add it, or remove it")
         if self.kind == "endpoint" and self.reads != "data/examples":
-            raise ValueError("a system of kind endpoint has no model here, and reads data/examples")
+            raise ValueError("a system of kind endpoint has no model here, and reads data/examples; correct reads")
         if self.kind == "recorded" and (self.reads, *self.tasks[1:]) != (f"data/examples/{self.tasks[0]}",):
             raise ValueError("a system of kind recorded has one task, and reads data/examples/TASK; correct tasks or reads")
         models = {"prompt": "models/pretrained", "adapter": "models/adapters", "baseline": "models/baselines"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import comb
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, TaskNames
+from ecomtune.fields import LEAST_LENGTH, Integer, Name, RelativePath, Section, Seed, TaskNames
 
 #: Merges that a search for weights may try: each takes about as long as reading the validation rows.
 MOST_SEARCHED = 1000
@@ -31,7 +31,7 @@ class Training(Section):
     batch_size: Integer = Field(gt=0)
     accumulation: Integer = Field(default=1, gt=0)
     token_budget: Integer = Field(gt=0)
-    max_length: Integer = Field(gt=0)
+    max_length: Integer = Field(ge=LEAST_LENGTH)
     warmup: float = Field(default=0.03, ge=0, lt=1)
     schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "cosine"
     weight_decay: float = Field(default=0.0, ge=0)
@@ -60,11 +60,13 @@ class Mix(Section):
     @model_validator(mode="after")
     def _keys_fit(self) -> Mix:
         if (self.temperature is not None) != (self.by == "temperature"):
-            raise ValueError("temperature goes with by: temperature, and only with it")
+            advice = "add temperature: 2, say" if self.temperature is None else "remove it"
+            raise ValueError(f"temperature goes with by: temperature, and only with it; {advice}")
         if bool(self.weights) != (self.by == "weights"):
-            raise ValueError("weights go with by: weights, and only with it")
+            advice = "remove them" if self.weights else "add one for each task"
+            raise ValueError(f"weights go with by: weights, and only with it; {advice}")
         if self.by == "weights" and not any(self.weights.values()):
-            raise ValueError("weights must not all be 0")
+            raise ValueError("weights must not all be 0; raise one")
         return self
 
 
@@ -82,6 +84,13 @@ class Adapter(Section):
     limit: dict[str, Annotated[Integer, Field(gt=0)]] = {}
     mix: Mix | None = None
     settings: dict[str, Any] = {}
+
+    @field_validator("shard", mode="before")
+    @classmethod
+    def _two_numbers(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) != 2:
+            raise ValueError("must be two numbers [i, n], such as [1, 2] for the first of two parts")
+        return value
 
 
 class Train(Section):
@@ -130,7 +139,7 @@ class Recipe(Section):
             advice = "add one" if self.method == "svd" else "remove it"
             raise ValueError(f"rank goes with method svd, and only with it; {advice}")
         if not any(self.weights.values()):
-            raise ValueError("weights must not all be 0")
+            raise ValueError("weights must not all be 0; change one")
         if self.search and min(self.weights.values()) < 0:
             raise ValueError("search looks for weights that are not negative; give none that is")
         number = comb(self.search.steps + len(self.weights) - 1, len(self.weights) - 1) if self.search else 0

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
 from ecomtune.params import PARAMS_FILE, Params, load
-from ecomtune.runtime import forget_other_processes, is_main_process
+from ecomtune.runtime import forget_other_processes, is_main_process, peak_memory
 
 Item = TypeVar("Item")
 
@@ -67,10 +67,11 @@ def sentence(error: UserError | OSError) -> str:
 
 
 def _log_time(stage: str, seconds: float, params: str) -> None:
-    """Note in scratch how long a stage took under which params.yaml: in an output, times would make no two runs the same."""
+    """Note in scratch how long a stage took, and what memory, under which params.yaml; in an output, no two runs were alike."""
     SCRATCH.mkdir(exist_ok=True)
+    noted = {"memory_mib": peak_memory(), "params": params, "seconds": round(seconds, 1), "stage": stage}
     with (SCRATCH / "times.jsonl").open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"params": params, "seconds": round(seconds, 1), "stage": stage}) + "\n")
+        log.write(json.dumps(noted) + "\n")
 
 
 def pick(section: Mapping[str, Item], name: str, where: str) -> Item:

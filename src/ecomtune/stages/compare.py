@@ -13,7 +13,7 @@ from ecomtune.files import dump_json, output_folder, write_text
 from ecomtune.lora.adapter import is_plain, load_adapter
 from ecomtune.lora.similarity import compare_adapters
 from ecomtune.params import Params
-from ecomtune.report import losses, pairs, similarity
+from ecomtune.report import costs, losses, pairs, similarity
 from ecomtune.report.answers import Answers, read_answers
 from ecomtune.report.confusion import confused, write_table
 from ecomtune.report.merges import merge_weights, plot_merges
@@ -33,6 +33,8 @@ def main(params: Params, _: str) -> None:
     pictures: list[Picture] = []
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
+        costs.plot_costs(summary, folder / "costs.png")
+        pictures.append(Picture("Quality against cost", folder / "costs.png", costs.in_words(summary)))
         if trained := losses.records(Path(similarity.ADAPTERS)):
             losses.plot_losses(trained, folder / "losses.png")
             pictures.append(Picture("How each training's losses went", folder / "losses.png", losses.described(trained)))
@@ -48,7 +50,7 @@ def main(params: Params, _: str) -> None:
             pictures.append(Picture("What each adapter adds to each task", folder / "transfer.png", text))
         _write_confusion(answered, folder / "confusion")
         page = render({**shown, "pictures": inline(pictures)})
-    sections = {"pairs": compared, "similarity": alike, "transfer": helped}
+    sections = {"costs": costs.costs_section(summary), "pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
     write_text(Path("reports/similarity.csv"), by_module)
     write_text(Path("reports/index.html"), page)
@@ -56,6 +58,7 @@ def main(params: Params, _: str) -> None:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
     console = Console(width=120)
     console.print(table(summary))
+    console.print(costs.costs_table(summary))
     print("\n".join(pairs.sentences(compared, params.score.confidence)))
     if alike["pairs"]:
         console.print(similarity.similarity_table(alike))

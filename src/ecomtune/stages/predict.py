@@ -7,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecomtune import systems, tasks
+from ecomtune.costs import Answered, costs_of
 from ecomtune.errors import UserError
-from ecomtune.files import output_folder
-from ecomtune.params import Params
+from ecomtune.files import dump_json, output_folder, write_text
+from ecomtune.params import Params, model_of
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.runtime import forget_other_processes, is_main_process
 from ecomtune.stages import pick, run
-from ecomtune.systems import Answered, Rows
+from ecomtune.systems import Rows
 from ecomtune.tasks.base import Task
 from ecomtune.text import whole
 
@@ -33,8 +34,13 @@ def main(params: Params, name: str) -> None:
         deque(answer(params, name, rows), maxlen=0)
         return
     with output_folder(Path("data/predictions") / name) as folder:
-        for key, examples, answers in answer(params, name, rows):
-            write_records(folder / f"{key}.jsonl", _predictions(name, tasks.load(key), examples, answers))
+        costs = {}
+        for found in answer(params, name, rows):
+            predictions = _predictions(name, tasks.load(found.task), found.examples, found.answers)
+            write_records(folder / f"{found.task}.jsonl", predictions)
+            model = None if system.kind in ("endpoint", "recorded") else Path(model_of(system, found.task, params))
+            costs[found.task] = costs_of(model, found)
+        write_text(folder / "costs.json", dump_json(costs))
 
 
 def _answer_recorded(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
@@ -50,7 +56,7 @@ def _answer_recorded(params: Params, name: str, rows: Rows) -> Iterator[Answered
         )
     if missing:
         print(f"{name}: {missing} of {len(examples)} test rows have no answer, and count as wrong")
-    yield key, examples, [_in_words(task, example, example.answers.get(name, "")) for example in examples]
+    yield Answered(key, examples, [_in_words(task, example, example.answers.get(name, "")) for example in examples])
 
 
 def _in_words(task: Task, example: Example, meaning: Reference) -> str:

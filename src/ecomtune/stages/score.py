@@ -1,11 +1,11 @@
-"""score@S: one system's metrics on all its tasks, into metrics/S.json (in git, so that pull requests show them)."""
+"""score@S: one system's metrics and costs on all its tasks, into metrics/S.json (in git, so that pull requests show them)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ecomtune import metrics, tasks
-from ecomtune.files import dump_json, write_text
+from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.params import Params
 from ecomtune.records import Prediction, read_task
 from ecomtune.stages import pick, run
@@ -13,9 +13,11 @@ from ecomtune.stages import pick, run
 
 def main(params: Params, name: str) -> None:
     scores = {}
+    folder = Path("data/predictions") / name
+    costs = read_json(folder / "costs.json")
     for key in pick(params.systems, name, "systems").tasks:
-        predictions = read_task(Path("data/predictions") / name / f"{key}.jsonl", Prediction, key)
-        scores[key] = metrics.load(tasks.load(key).metric).score(
+        predictions = read_task(folder / f"{key}.jsonl", Prediction, key)
+        values = metrics.load(tasks.load(key).metric).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],
             [prediction.group for prediction in predictions],
@@ -23,6 +25,7 @@ def main(params: Params, name: str) -> None:
             confidence=params.score.confidence,
             seed=params.seed,
         )
+        scores[key] = {**values, **costs[key]}
     write_text(Path("metrics") / f"{name}.json", dump_json(scores))
 
 

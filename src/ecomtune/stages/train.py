@@ -45,7 +45,8 @@ def validation_rows(adapter: Adapter) -> list[Example]:
 
 
 def _rows(task: str, split: str) -> list[Example]:
-    return read_task(Path("data/examples") / task / f"{split}.jsonl", Example, task)
+    path = Path("data/examples") / task / f"{split}.jsonl"
+    return read_task(path, Example, task, may_be_empty=split == "validation")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""What a system's answers to a task cost, in figures that are the same on every machine: weights and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from ecomtune.encoding import Tokenizer, encode_prompt, encode_text
+from ecomtune.errors import reading
+from ecomtune.files import TRAINING_RECORD, read_json
+from ecomtune.records import Example
+
+#: Tokens that a system read and wrote for all rows of a task; None where nobody counted them.
+Tokens = tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A task, its examples, the raw answer to each, and the tokens that all of them took."""
+
+    task: str
+    examples: list[Example]
+    answers: list[str]
+    tokens: Tokens = None
+
+
+def count_tokens(tokenizer: Tokenizer, prompts: Sequence[str], answers: Sequence[str]) -> Tokens:
+    """Tokens of whole prompts and of answers: what each answer takes alone, however much of a prefix the batch shares."""
+    read = sum(len(encode_prompt(tokenizer, prompt)) for prompt in prompts)
+    return read, sum(len(encode_text(tokenizer, answer)) for answer in answers)
+
+
+def count_weights(folder: Path) -> int:
+    """The numbers in all safetensors files of a model's folder, 0 where it has none. Raises UserError for a broken one."""
+    total = 0
+    for file in sorted(folder.glob("*.safetensors")):
+        with reading(file), safe_open(file, framework="numpy") as weights:
+            total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 (no mapping)
+    return total
+
+
+def costs_of(model: Path | None, answered: Answered) -> dict[str, Any]:
+    """What is known of the costs of a task's answers by the model in a folder (None: a model elsewhere, or people).
+
+    ``parameters``: weights that an answer runs through; an adapter adds none, since it is added into its base's.
+    ``trained_parameters``, ``trained_tokens``: the weights that were trained, and the tokens they saw in all epochs; of a
+    merge the sums over its parts. ``input_tokens``, ``output_tokens``: the mean of a row.
+    """
+    costs: dict[str, Any] = {}
+    if model is not None:
+        costs |= {"parameters": count_weights(_base_of(model)), **_learnt(model)}
+    if answered.tokens is not None:
+        read, written = (round(tokens / len(answered.examples), 1) for tokens in answered.tokens)
+        costs |= {"input_tokens": read, "output_tokens": written}
+    return costs
+
+
+def _base_of(model: Path) -> Path:
+    """The folder of the weights that compute: an adapter's base, else the model itself."""
+    config = model / "adapter_config.json"
+    return Path(read_json(config)["base_model_name_or_path"]) if config.is_file() else model
+
+
+def _learnt(model: Path) -> dict[str, int]:
+    """What training noted beside the weights, or merging of its parts; nothing is learnt of weights taken as they are."""
+    notes = [model / name for name in (TRAINING_RECORD, "recipe.json") if (model / name).is_file()]
+    nothing = {"trained_parameters": 0, "tokens": 0} if model.parent.name == "pretrained" else {}
+    noted: dict[str, int] = read_json(notes[0]) if notes else nothing
+    return {to: noted[key] for to, key in (("trained_parameters",) * 2, ("trained_tokens", "tokens")) if key in noted}

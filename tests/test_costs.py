@@ -1,0 +1,132 @@
+"""An answer costs what the models count, and a system is called unbeaten only where none is better for less."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from ecomtune import costs, tasks
+from ecomtune.baselines import token_counts
+from ecomtune.baselines.inputs import input_pair, input_text
+from ecomtune.errors import UserError
+from ecomtune.report.costs import compute, costs_section, plot_costs, total, unbeaten
+from ecomtune.sections import Baseline
+from tests.test_baselines import baseline, examples
+
+KNOWN = {"parameters": 1000, "trained_parameters": 10, "trained_tokens": 500, "input_tokens": 8.0, "output_tokens": 2.0}
+
+
+@pytest.mark.parametrize("max_length", [256, 6], ids=["whole", "cut"])
+@pytest.mark.parametrize(
+    ("family", "task"), [("encoder", "relevance"), ("encoder", "ner"), ("seq2seq", "summarization"), ("seq2seq", "description")]
+)
+def test_a_baselines_tokens_are_those_that_its_model_reads_and_writes(
+    pico_encoder: Path, family: str, task: str, max_length: int
+) -> None:
+    settings = baseline(family, task, max_length=max_length)
+    tokenizer, asked = AutoTokenizer.from_pretrained(pico_encoder), examples(task)
+    cut: dict[str, Any] = {"truncation": True, "max_length": max_length}
+    if family == "seq2seq":
+        read = [tokenizer(input_text(each, tasks.load(task)), **cut) for each in asked]
+    elif task == "ner":
+        read = [tokenizer(each.fields["words"], is_split_into_words=True, **cut) for each in asked]
+    else:
+        read = [tokenizer(*input_pair(each, tasks.load(task)), **cut) for each in asked]
+    answers = ["running shoes for men"] * len(asked)
+    written = sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in answers)
+    counted = token_counts.count(settings, tasks.load(task), pico_encoder, asked, answers)
+    assert counted == (sum(len(each["input_ids"]) for each in read), written if family == "seq2seq" else 0)
+    assert counted[0] > 8
+
+
+def test_a_floor_reads_no_tokens(tmp_path: Path) -> None:
+    settings = Baseline.model_validate({"family": "floor", "task": "relevance", "out": "floor/relevance"})
+    assert token_counts.count(settings, tasks.load("relevance"), tmp_path, examples("relevance"), ["Exact"] * 8) == (0, 0)
+
+
+def test_a_broken_tokenizer_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"tokenizer\.json is missing or broken"):
+        token_counts.count(baseline("encoder", "ner"), tasks.load("ner"), tmp_path, examples("ner"), ["O"] * 8)
+
+
+def test_weights_are_counted_from_the_files_of_the_model_that_computes(pico_causal: Path, workplace: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    weights = sum(weight.numel() for weight in AutoModelForCausalLM.from_pretrained(pico_causal).parameters())
+    assert costs.count_weights(pico_causal) == weights
+    adapter = workplace / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(pico_causal)}))
+    (adapter / "training.json").write_text(json.dumps({"tokens": 70, "trained_parameters": 5, "rows": 3}))
+    answered = costs.Answered("ner", examples("ner"), ["O"] * 8, tokens=(100, 20))
+    told = {"parameters": weights, "trained_parameters": 5, "trained_tokens": 70, "input_tokens": 12.5, "output_tokens": 2.5}
+    assert costs.costs_of(adapter, answered) == told
+
+
+def test_weights_taken_as_they_are_have_learnt_nothing(workplace: Path) -> None:
+    (workplace / "pretrained/pico").mkdir(parents=True)
+    answered = costs.Answered("ner", examples("ner"), ["O"] * 8)
+    told = {"parameters": 0, "trained_parameters": 0, "trained_tokens": 0}
+    assert costs.costs_of(workplace / "pretrained/pico", answered) == told
+
+
+def test_what_nobody_counted_is_left_out(workplace: Path) -> None:
+    answered = costs.Answered("ner", examples("ner"), ["O"] * 8)
+    assert costs.costs_of(None, answered) == {}
+    (workplace / "merged").mkdir()
+    (workplace / "merged/recipe.json").write_text(json.dumps({"method": "cat"}))  # of parts that don't say what they learnt
+    assert costs.costs_of(workplace / "merged", answered) == {"parameters": 0}
+
+
+def test_an_answer_takes_two_operations_for_each_weight_and_token() -> None:
+    assert compute(KNOWN) == 2 * 1000 * 10
+    for key in ("parameters", "input_tokens", "output_tokens"):
+        assert compute({name: value for name, value in KNOWN.items() if name != key}) is None
+
+
+Points = dict[str, tuple[int, int]]
+
+
+def summary_of(points: Points) -> dict[str, Any]:
+    """Systems of one task by their tokens and quality in percent."""
+    systems = {
+        name: {"ner": {"value": quality / 100, "ci": [0.0, 1.0], "costs": {**KNOWN, "input_tokens": float(tokens)}}}
+        for name, (tokens, quality) in points.items()
+    }
+    return {"main_metric": {"ner": "f1"}, "systems": systems}
+
+
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1))
+def test_unbeaten_are_exactly_the_systems_that_none_beats(points: Points) -> None:
+    def beats(other: str, name: str) -> bool:
+        (less, better), (tokens, quality) = points[other], points[name]
+        return less <= tokens and better >= quality and (less, better) != (tokens, quality)
+
+    found = unbeaten(summary_of(points), "ner")
+    assert set(found) == {name for name in points if not any(beats(other, name) for other in points)}
+    assert [points[name][0] for name in found] == sorted(points[name][0] for name in found)
+
+
+def test_a_model_that_answers_several_tasks_is_counted_once() -> None:
+    one = {"trained_parameters": 5, "trained_tokens": 70}
+    assert total({"ner": one, "relevance": one}, "trained_tokens") == "70"
+    assert total({"ner": one, "relevance": {**one, "trained_tokens": 80}}, "trained_tokens") == "150"
+    assert total({"ner": {}}, "trained_tokens") == "–"
+
+
+def test_a_system_of_unknown_cost_takes_no_part(tmp_path: Path) -> None:
+    summary = summary_of({"small": (5, 40), "large": (50, 60), "poor": (60, 30)})
+    summary["systems"]["people"] = {"ner": {"value": 0.9, "ci": [0.8, 1.0], "costs": {}}}
+    section = costs_section(summary)["ner"]
+    assert section["unbeaten"] == ["small", "large"]
+    assert section["compute"]["people"] is None and section["compute"]["small"] == 2 * 1000 * 7
+    for name in ("first", "second"):
+        plot_costs(summary, tmp_path / f"{name}.png")
+    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
