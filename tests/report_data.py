@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from ecomtune import tasks
 from ecomtune.files import dump_json, write_text
+from ecomtune.lora.adapter import Adapter, Factors, save_adapter
 from ecomtune.params import Params, load
 from ecomtune.records import Example, Prediction, Reference, write_records
 from ecomtune.report.page.content import ROWS
@@ -23,6 +26,9 @@ HOSTILE = (
 RELEVANCE = ROWS + 3
 LABELS = ("Exact", "Substitute", "Complement", "Irrelevant")
 GOLD_TAGS = ["B-creator", "B-modifier", "B-core_product_type", "I-core_product_type", "O"]
+
+#: How a training went.
+RECORD = {"loss": [[1, 2.0], [2, 1.0]], "steps": 2, "validation": [{"step": 2, "ner": 1.25}]}
 
 #: A row's fields, its gold, and the raw answers of systems single and mixed.
 Case = tuple[Fields, Reference, str, str]
@@ -93,6 +99,13 @@ def write_answers(task: str, cases: Sequence[Case]) -> None:
         write_records(Path("data/predictions") / system / f"{task}.jsonl", found)
 
 
+def adapter_of(seed: int) -> Adapter:
+    """An adapter of one layer with random factors."""
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal((2, 8), dtype=np.float32), rng.standard_normal((8, 2), dtype=np.float32)
+    return Adapter({"base_model.model.up_proj": Factors(a=a, b=b)}, {"r": 2, "lora_alpha": 2, "peft_type": "LORA"})
+
+
 def write_report() -> Path:
     """The page of CASES, in the current folder."""
     for task, cases in CASES.items():
@@ -101,5 +114,8 @@ def write_report() -> Path:
         costs = {"parameters": weights, "input_tokens": 9.5, "output_tokens": 2.0}
         write_text(Path("data/predictions") / system / "costs.json", dump_json(dict.fromkeys(CASES, costs)))
         score(params(), system)
+    for adapter in ("single/ner", "mixed"):
+        write_text(Path(f"models/adapters/{adapter}/training.json"), dump_json(RECORD))
+        save_adapter(adapter_of(len(adapter)), Path("models/adapters") / adapter)
     compare(params(), "")
     return Path("reports/index.html").absolute()

@@ -24,7 +24,7 @@ LAYERS = [
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "chat_api", "costs", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"checks", "systems"},
-    {"stages", "export", "predict", "sweep"},
+    {"stages", "export", "other_parameters", "predict", "sweep"},
     {"cli"},
 ]
 #: Modules that a stage finds by name: by the item's parameters, or any of a folder.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,8 @@ stages:
 SCORE = """
 import json, sys, yaml
 params = yaml.safe_load(open("params.yaml"))
+if params["tasks"]["ner"]["train_size"] < 0:
+    sys.exit("there are no such rows")
 value = 0.7 if sys.argv[1] == "annotator" else (params["tasks"]["ner"]["train_size"] + params["seed"]) / 1000
 scores = {"ner": {"f1": value, "f1_ci": [value - 0.02, value + 0.02], "n": 5}}
 json.dump(scores, open(f"metrics/{sys.argv[1]}.json", "w"))
@@ -43,7 +46,7 @@ json.dump(scores, open(f"metrics/{sys.argv[1]}.json", "w"))
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A committed run at 100 rows, experiments at 200 and 400, and one of another seed."""
+    """A committed run at 100 rows, experiments at 200 and 400, and one of another seed; one more fails, and one waits."""
     folder = tmp_path_factory.mktemp("swept")
     (folder / "metrics").mkdir()
     (folder / ".gitignore").write_text("/.scratch/\n/plots/\n")
@@ -62,9 +65,22 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "dvc exp run -q -S tasks.ner.train_size=200",
         "dvc exp run -q -S tasks.ner.train_size=300 -S seed=8",
         "git restore .",
+        "dvc exp run -q --queue -S tasks.ner.train_size=-1 -n fails",
+        "dvc queue start",
     ):
         subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    until = time.monotonic() + 60
+    while "Failed" not in queue(folder) and time.monotonic() < until:
+        time.sleep(0.2)
+    waits = ["dvc", "exp", "run", "-q", "--queue", "-S", "seed=9", "-n", "waits"]
+    subprocess.run(waits, cwd=folder, check=True, capture_output=True)
+    assert "Failed" in queue(folder) and "Queued" in queue(folder)
     return folder
+
+
+def queue(folder: Path) -> str:
+    """dvc's table of queued experiments."""
+    return subprocess.run(["dvc", "queue", "status"], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 @pytest.fixture
@@ -96,6 +112,14 @@ def test_a_curve_has_a_point_for_each_run_that_differs_in_the_parameter_alone(pr
         ["200", "0.207 0.19–0.23", "0.700 0.68–0.72"],
         ["400", "0.407 0.39–0.43", "0.700 0.68–0.72"],
     ]
+
+
+def test_experiments_that_have_not_ended_are_counted_and_have_no_row(project: Path) -> None:
+    done = CliRunner().invoke(app, ["experiments"], env={"COLUMNS": "200"})
+    first, *rows = done.stdout.splitlines()
+    assert first == "left out, since they have failed, are running or are queued: 2 (fails, waits)"
+    assert not any(name in row for row in rows for name in ("fails", "waits", "-1 "))
+    assert sum(row.startswith("│") for row in rows) == 4
 
 
 def test_what_has_not_been_run_is_no_point(project: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import socket
@@ -11,10 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, Trainer, TrainingArguments
 
 from ecomtune.errors import UserError
+from ecomtune.files import sha256_folder
+from ecomtune.params import load
+from ecomtune.stages import predict
 from ecomtune.trainer_callbacks import check_processes
 from tests.studies import make_study, run_module
 
@@ -65,6 +70,36 @@ def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Pa
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-4) for name in weights[1])
     assert list((study / ".scratch/checkpoints").glob("*/")) == []
     assert sum("train@mixed" in line for line in (study / ".scratch/times.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("labels", "decoding"), [("calibrated", "constrained"), ("greedy", "free")])
+def test_two_processes_answer_as_one_does_half_of_the_batches_each(
+    study: Path, monkeypatch: pytest.MonkeyPatch, labels: str, decoding: str
+) -> None:
+    monkeypatch.chdir(study)
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["tasks"]["relevance"].update(labels=labels, batch_size=5)
+    params["tasks"]["ner"].update(decoding=decoding, batch_size=5, max_new_tokens=12)
+    params["systems"]["zero"] = {"kind": "prompt", "reads": "models/pretrained/pico", "tasks": ["relevance", "ner"]}
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    predict.main(load(), "zero")
+    alone = shutil.move("data/predictions/zero", study / f"alone_{labels}")
+    shutil.rmtree(".scratch/answers")
+    done = launch(study, "tests.answering_together", "zero")
+    assert done.returncode == 0, done.stderr
+    assert sha256_folder(Path("data/predictions/zero")) == sha256_folder(Path(alone))
+    first, second = (ast.literal_eval(Path(f"rows.{rank}").read_text()) for rank in (0, 1))
+    for mine, others in zip(first, second, strict=True):
+        assert sorted(mine + others) == list(range(len(mine + others))) and (mine or others)
+    assert first[0] and second[0] and first[-1] and second[-1]
+    assert len(list(Path(".scratch/answers").iterdir())) == 2  # kept by the first process, for both tasks
+
+
+def test_a_system_without_a_causal_model_is_answered_by_the_first_process_alone(study: Path) -> None:
+    assert run_module(study, "ecomtune.stages.baseline", "floor_relevance").returncode == 0
+    done = launch(study, "ecomtune.stages.predict", "floor")
+    assert done.returncode == 0, done.stderr
+    assert sorted(file.name for file in (study / "data/predictions/floor").iterdir()) == ["costs.json", "relevance.jsonl"]
 
 
 def test_a_stage_that_does_not_train_an_adapter_is_run_by_the_first_process_alone(study: Path) -> None:

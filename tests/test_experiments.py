@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from ecomtune.errors import UserError
-from ecomtune.report.experiments import table
+from ecomtune.report.experiments import METRICS, PARAMETERS, table
 from ecomtune.report.revisions import Run
 
 
@@ -18,7 +18,7 @@ def run(rank: int, f1: float | None, **more: object) -> Run:
 
 def shown(runs: dict[str, Run]) -> list[list[str]]:
     """The cells of the printed table, row by row."""
-    console = Console(width=200, record=True, file=None)
+    console = Console(width=400, record=True, file=None)
     with console.capture() as captured:
         console.print(table(runs))
     rows = [line for line in captured.get().splitlines() if line[:1] in "┃│"]
@@ -37,6 +37,18 @@ def test_only_columns_that_differ_are_shown() -> None:
 def test_what_a_run_lacks_is_a_dash() -> None:
     rows = shown({"base": run(8, 0.5), "other": run(8, None, extra=[1, 2])})
     assert rows == [["run", "extra", "single ner"], ["base", "–", "0.500"], ["other", "[1, 2]", "–"]]
+
+
+def test_of_many_columns_those_stay_that_most_runs_have_and_the_rest_is_counted() -> None:
+    other = {f"of_another_profile_{number}": number for number in range(300)}
+    runs = {"base": run(8, 0.5), "more": run(4, 0.25), "another": run(2, 0.75, **other)}
+    scores = {f"system_{number}": {"ner": {"f1": 0.125}} for number in range(20)}
+    runs["another"] = Run(runs["another"].params, {**runs["another"].metrics, **scores})
+    rows = shown(runs)
+    assert "train.shared.rank" in rows[0] and "single ner" in rows[0] and len(rows[0]) == 1 + PARAMETERS + METRICS
+    assert rows[2][rows[0].index("train.shared.rank")] == "4"
+    assert table(runs).caption == "left out: 295 more parameters and 13 more metrics in which they differ"
+    assert table({"base": run(8, 0.5), "other": run(4, 0.5)}).caption is None
 
 
 def test_without_experiments_there_is_one_sentence() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -13,11 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from ecomtune.errors import UserError
 from ecomtune.records import Example, read_records, write_records
 from ecomtune.report.page import SCRIPTS, embed, render
 from ecomtune.report.page.content import CHARACTERS, ITEMS, ROWS, cut
+from ecomtune.report.page.pictures import Picture, inline
 from ecomtune.stages.compare import main as compare
 from tests.report_data import HOSTILE, RELEVANCE, params, relevance, write_answers, write_report
 from tests.scratch_clone import REPOSITORY
@@ -85,6 +88,7 @@ def test_the_policy_admits_this_script_and_style_and_nothing_else(page: str) -> 
         "default-src 'none'",
         f"script-src 'sha256-{hashes[0]}'",
         f"style-src 'sha256-{hashes[1]}'",
+        "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
         "require-trusted-types-for 'script'",
@@ -98,6 +102,26 @@ def test_the_page_names_no_address_and_takes_no_markup_from_texts(page: str) -> 
     code = "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "template.html", *SCRIPTS))
     assert not re.search(r"https?:|//[a-z]|url\(|@import|src=|href=\"[^#]", re.sub(r"// .*", "", code))
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|\bstyle=|\bon[a-z]+=", code)
+
+
+def test_pictures_of_losses_and_adapters_stand_in_the_page_with_a_text_each(page: str) -> None:
+    costs, losses, alike = embedded(page)["pictures"]
+    assert costs["text"].endswith("than: relevance: single; ner: single; summarization: single, mixed.")
+    assert losses["text"] == (
+        "The loss by step, a panel for each adapter. mixed: training 2.000 to 1.000 in 2 steps, validation ner 1.250. "
+        "single/ner: training 2.000 to 1.000 in 2 steps, validation ner 1.250."
+    )
+    assert alike["text"].startswith("Heat maps of every two of 2 adapters. By cosine of ΔW single/ner and mixed (")
+    for picture, size in ((costs, 1584), (losses, 768), (alike, 1200)):
+        kind, _, data = picture["source"].partition(",")
+        assert kind == "data:image/png;base64" and picture["title"]
+        assert abs(Image.open(io.BytesIO(base64.b64decode(data))).width - size) < 200
+
+
+def test_a_picture_may_be_svg(tmp_path: Path) -> None:
+    (tmp_path / "costs.svg").write_text("<svg/>")
+    (made,) = inline([Picture("Costs", tmp_path / "costs.svg", "In words")])
+    assert made == {"title": "Costs", "text": "In words", "source": "data:image/svg+xml;base64,PHN2Zy8+"}
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

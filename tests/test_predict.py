@@ -127,6 +127,20 @@ def test_only_json_lines_go_to_standard_output_and_progress_to_the_other(project
     assert json.loads(line)["words"] == ["red", "shoes"] and "ner" in done.stderr and "100%" in done.stderr
 
 
+def test_a_model_of_other_parameters_answers_and_says_so(project: Path) -> None:
+    """By a lock as dvc writes it, of a run with the weights pinned otherwise."""
+    shutil.copy(REPOSITORY / "dvc.yaml", "dvc.yaml")
+    now = yaml.safe_load(Path("params.yaml").read_text())["models"]["pico"]
+    for licence, told in ((now["licence"], False), ("other", True)):
+        params = {"params.yaml": {"models.pico": {**now, "licence": licence}}}
+        stage = {"cmd": "python", "params": params, "outs": [{"path": "models/pretrained/pico", "md5": "0"}]}
+        Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"pretrained@pico": stage}}))
+        done = ask("red shoes")
+        note = "note: models/pretrained/pico isn't that of params.yaml: stage pretrained@pico of dvc.lock ran with"
+        assert done.exit_code == 0 and done.stderr.startswith(f"{note} models.pico.licence other, and") == told
+        assert len(done.stdout.splitlines()) == 1
+
+
 def test_other_writing_systems_stay_readable(project: Path) -> None:
     assert '["靴", "é"]' in ask("靴 é").stdout
 

@@ -277,7 +277,10 @@ def test_the_table_says_below_it_that_another_profiles_numbers_are_stale(project
     assert ecomtune("profile", "sure").exit_code == 0
     done = ecomtune("table")
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[0].startswith("these numbers are stale: dvc.lock is stale (stage score@")
+    first, second, *_ = done.stdout.splitlines()
+    assert first.startswith("these numbers are stale: dvc.lock is stale (stage score@")
+    cause = "of dvc.lock ran with score.confidence 0.95, and params.yaml has 0.999"
+    assert second.startswith("these numbers are stale: stage score@") and second.endswith(cause)
 
 
 def test_the_table_is_not_stale_for_what_another_profile_left_behind(project: Path) -> None:

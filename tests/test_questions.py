@@ -339,6 +339,8 @@ def test_the_page_has_six_questions_and_says_that_the_demo_is_made_up() -> None:
 def test_a_page_of_published_data_says_nothing_of_made_up_rows() -> None:
     page = questions.page(study(params=renamed("real")))
     assert "made-up" not in page.lower() and page.splitlines()[2].startswith("Values are those of the test rows")
+    assert "corrected by Holm for all pairs" in page
+    assert "The intervals, those of differences too, aren't corrected for how many there are: each holds by itself." in page
 
 
 #: Stages of the real names: single's scores grow with the training size, the others' are always the same.

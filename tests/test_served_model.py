@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
@@ -26,6 +23,7 @@ from tests.chat_server import forward, serving
 from tests.conftest import REPOSITORY
 from tests.endpoint_stage import lay_out, predicted, start_stage
 from tests.pico import CHAT_TEMPLATE
+from tests.served import transformers_serve
 
 pytestmark = pytest.mark.weights
 SMOLLM2 = REPOSITORY / "models/pretrained/smollm2"
@@ -45,28 +43,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of a server of that model on this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("served") / "log"
-    command = [sys.executable, "-c", "from transformers.cli.transformers import main; main()", "serve", str(model)]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--device", "cpu"]
-    with log.open("w") as file:
-        server = subprocess.Popen(command, stdout=file, stderr=file, start_new_session=True)
-    try:
-        until = time.monotonic() + 240
-        while time.monotonic() < until and server.poll() is None:
-            with suppress(httpx.HTTPError):
-                if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
-                    break
-            time.sleep(0.2)
-        else:
-            pytest.fail(f"the server isn't up:\n{log.read_text()[-2000:]}")
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        server.wait(timeout=60)
+    with transformers_serve(model, tmp_path_factory.mktemp("served") / "log") as base:
+        yield base
 
 
 def test_a_run_killed_half_way_pays_a_real_server_only_for_the_rest_and_answers_as_the_weights_do(

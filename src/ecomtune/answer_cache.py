@@ -13,24 +13,31 @@ from ecomtune.text import whole
 
 
 def remembered(decides: Mapping[str, Any], number: int, answer: Callable[[], list[str]]) -> list[str]:
-    """The ``number`` raw answers that ``answer`` gives, or gave when all that ``decides`` them (JSON values) was the same.
-
-    Half a character (a lone surrogate), which no file can hold, is kept as a question mark.
-    """
-    key = hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()
-    file = SCRATCH / "answers" / f"{key}.json"
-    if (known := _whole(file, number)) is not None:
+    """The ``number`` raw answers that ``answer`` gives, or gave when all that ``decides`` them (JSON values) was the same."""
+    if (known := recall(decides, number)) is not None:
         return known
-    answers = [whole(each) for each in answer()]
-    write_text(file, dump_json(answers))
-    return answers
+    return keep(decides, answer())
 
 
-def _whole(file: Path, number: int) -> list[str] | None:
-    """The answers kept in ``file``; None where it isn't there or doesn't hold ``number`` answers whole."""
+def keep(decides: Mapping[str, Any], answers: list[str]) -> list[str]:
+    """Keep the answers that ``decides`` decides, and give them as they are kept.
+
+    Half a character (a lone surrogate), which no file can hold, becomes a question mark.
+    """
+    kept = [whole(answer) for answer in answers]
+    write_text(_file(decides), dump_json(kept))
+    return kept
+
+
+def _file(decides: Mapping[str, Any]) -> Path:
+    return SCRATCH / "answers" / f"{hashlib.sha256(dump_json(dict(decides)).encode()).hexdigest()}.json"
+
+
+def recall(decides: Mapping[str, Any], number: int) -> list[str] | None:
+    """The answers that were kept; None where there are none, or not ``number`` of them whole."""
     try:
-        answers = json.loads(file.read_bytes())
+        answers = json.loads(_file(decides).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-    whole = isinstance(answers, list) and len(answers) == number and all(isinstance(answer, str) for answer in answers)
-    return answers if whole else None
+    complete = isinstance(answers, list) and len(answers) == number and all(isinstance(answer, str) for answer in answers)
+    return answers if complete else None

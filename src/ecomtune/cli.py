@@ -94,15 +94,10 @@ def plan(
     teraflops: Annotated[float, typer.Option(min=0, help="peak of the machine that it is planned for; 0: this one's")] = 0,
 ) -> None:
     """Print what a run would download and cost, stage by stage, without running anything."""
-    from rich.console import Console
-
     from ecomtune import plan as planning
     from ecomtune.params import PARAMS_FILE, load
 
-    params = load(_profile_file(name) if name else PARAMS_FILE)
-    operations = teraflops * 1e12 or planning.peak_operations()
-    Console().print(planning.table(planning.steps(params, Path(), operations)))
-    print(f"{planning.ADVICE} Peak: {operations / 1e12:.2f} TFLOP/s.")
+    planning.show(load(_profile_file(name) if name else PARAMS_FILE), Path(), teraflops)
 
 
 @app.command()
@@ -110,12 +105,12 @@ def table() -> None:
     """Print every system by task, from metrics/."""
     from rich.console import Console
 
-    from ecomtune.freshness import problems
+    from ecomtune.other_parameters import stale_numbers
     from ecomtune.params import load
     from ecomtune.report import summary
 
     found = summary.summarize(load())
-    for problem in problems(Path(), left_over=False)[:1]:
+    for problem in stale_numbers(Path()):
         print(f"these numbers are stale: {problem}")
     Console().print(summary.table(found))
     for file in found["left_over"]:
@@ -130,13 +125,13 @@ def answers(
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from ecomtune.freshness import problems
+    from ecomtune.other_parameters import stale_numbers
     from ecomtune.params import load
     from ecomtune.report import questions
     from ecomtune.report.study import read_study
 
     page = questions.page(read_study(load()))
-    for problem in problems(Path(), left_over=False)[:1]:
+    for problem in reversed(stale_numbers(Path())):
         page = f"**These answers are stale:** {problem}\n\n{page}"
     if markdown:
         print(page, end="")
@@ -159,7 +154,7 @@ def curve(
     from ecomtune.report.revisions import WORKSPACE, run_at
 
     metric = tasks.load(task).main_metric
-    curves = report.learning_curves(list(report.runs().values()), run_at(WORKSPACE).params, parameter, task)
+    curves = report.learning_curves(list(report.runs().ended.values()), run_at(WORKSPACE).params, parameter, task)
     drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(drawn))
     report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
@@ -174,7 +169,10 @@ def experiments() -> None:
     from ecomtune.report import curve as report
     from ecomtune.report.experiments import table as side_by_side
 
-    Console().print(side_by_side(report.runs()))
+    found = report.runs()
+    if found.others:
+        print(f"left out, since they have failed, are running or are queued: {len(found.others)} ({', '.join(found.others)})")
+    Console().print(side_by_side(found.ended))
 
 
 @app.command()
@@ -212,13 +210,17 @@ def predict(
 ) -> None:
     """Answer inputs of your own with a trained system: JSON lines on standard output; without any, standard input is read."""
     from ecomtune import predict as predicting
-    from ecomtune.params import load
+    from ecomtune.other_parameters import note_model
+    from ecomtune.params import load, model_of
+    from ecomtune.runtime import is_main_process
 
     params = load()
     asked = predicting.task_of(params, system, task)
+    note_model(Path(), model_of(params.systems[system], task, params))
     inputs = predicting.as_inputs(asked, texts or [], field or [], file)
     for told in predicting.predict(params, system, asked, inputs):
-        print(json.dumps(told, ensure_ascii=False))
+        if is_main_process():
+            print(json.dumps(told, ensure_ascii=False))
 
 
 @app.command()
@@ -230,9 +232,12 @@ def export(
 ) -> None:
     """Write a trained adapter, or the model with it, as plain peft and transformers load it, with a model card."""
     from ecomtune import export as exporting
-    from ecomtune.params import load
+    from ecomtune.other_parameters import note_model
+    from ecomtune.params import load, model_of
 
-    exporting.export(load(), system, task, out, merged)
+    params = load()
+    exporting.export(params, system, task, out, merged)
+    note_model(Path(), model_of(params.systems[system], task, params))
     print(out)
 
 

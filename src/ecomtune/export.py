@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import yaml
 from safetensors import safe_open
@@ -78,7 +79,15 @@ def _write_merged(adapter: Path, folder: Path, threads: int) -> None:
 
     base = base_of(adapter)
     load_model(base, adapter).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    tokenizer.chat_template = tokenizer.chat_template or plain_chat(tokenizer)
+    tokenizer.save_pretrained(folder)
+
+
+def plain_chat(tokenizer: Any) -> str:
+    """A chat template by which a server, which takes only chats, asks in the plain form that the model was tuned in."""
+    first = tokenizer.bos_token if tokenizer("\n")["input_ids"][0] == tokenizer.bos_token_id else ""
+    return f"{first}{{% for message in messages %}}{{{{ message['content'] }}}}\n{{% endfor %}}"
 
 
 def card(params: Params, system: str, task: str, merged: bool) -> str:
@@ -100,6 +109,7 @@ def card(params: Params, system: str, task: str, merged: bool) -> str:
             f"- Base: {source} ({model.licence})",
             *(f"- Data: {_data(params, name)}" for name in sorted(data)),
             f"- Adapter: {_made(params, model_of(params.systems[system], task, params))}",
+            *(["- Serve: `transformers serve .`, which takes this task's prompts as chat messages"] if merged else []),
             f"- Command: `dvc repro`, then `ecomtune export {system} {task}{' --merged' if merged else ''}`",
             "",
             "```python",

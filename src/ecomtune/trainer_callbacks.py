@@ -1,10 +1,11 @@
-"""What every training adds to transformers' Trainer: whole checkpoints, losses on validation rows, and a bar with the loss."""
+"""What every training adds to transformers' Trainer: whole checkpoints, losses on validation rows, and the loss as it falls."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -119,15 +120,56 @@ class LossBar(ProgressCallback):
             self.training_bar.set_postfix(loss=f"{logs['loss']:.3f}", refresh=False)
 
 
-def train(trainer: Trainer, checkpoints: Checkpoints, validation: Validation) -> None:
+class LiveLosses(TrainerCallback):
+    """Writes each loss as it comes into ``folder``, in dvclive's form: plots/metrics/train/loss.tsv, and metrics.json.
+
+    A resumed training writes the losses before it anew, so that none is there twice.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        from dvclive import Live  # here: only a training needs it, and it opens the repository
+
+        # neither an experiment nor a dvc.yaml of its own: these would make the checkout another
+        self.live = Live(dir=str(self.folder), save_dvc_exp=False, dvcyaml=None)
+        for entry in state.log_history:
+            self._write(entry)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.log_history and VALIDATION in state.log_history[-1]:  # noted at this step, whose own loss is logged later
+            self._write(state.log_history[-1])
+
+    def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self._write(state.log_history[-1])
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        losses = {f"validation/{task}": loss for task, loss in entry.get(VALIDATION, {}).items()}
+        losses |= {"train/loss": entry["loss"]} if "loss" in entry else {}
+        self.live.step = entry["step"]
+        for name, loss in losses.items():
+            self.live.log_metric(name, loss)
+        self.live.make_summary()
+
+
+def can_show_live() -> bool:
+    """Whether dvclive is installed, and this folder DVC's: in another one it would make one."""
+    return importlib.util.find_spec("dvclive") is not None and Path(".dvc").is_dir()
+
+
+def train(trainer: Trainer, checkpoints: Checkpoints, validation: Validation, live: Path | None = None) -> None:
     """Run a trainer from the newest whole checkpoint on; its model then has the weights that ``validation`` chooses.
 
     The trainer must log every step: a loss over several steps would come out differently after a checkpoint between them.
+    ``live`` is a folder for the losses as they come, where dvclive is there to write them.
     """
     check_processes(trainer)
     trainer.remove_callback(ProgressCallback)
     for callback in (LossBar(), validation, KeepCheckpoints(checkpoints)):  # a stop is decided before a checkpoint
         trainer.add_callback(callback)
+    if live is not None and is_main_process() and can_show_live():
+        trainer.add_callback(LiveLosses(live))
     newest = _of_main(checkpoints.newest() if is_main_process() else None)
     if newest is not None and is_main_process():
         print(f"resumed from step {newest.name.partition('-')[2]}", flush=True)

@@ -1,7 +1,8 @@
 """The data sets: one module each, found by its name.
 
 A reader module names the tasks it serves (``TASKS``) and yields their rows (``rows(raw, task, dataset)``): a broken row as
-Rejected, so that none is lost, while a broken file raises UserError. One that makes its data itself has
+Rejected, so that none is lost, while a broken file raises UserError. ``ROW_TOKENS`` may give, by task, the tokens of a typical
+row, for plans that are made before the data are there. One that makes its data itself has
 ``generate(target, seed)`` too; one for large data has ``parts(raw, task, dataset)``, each of which is given to ``rows`` as
 its last argument, so that parts can be read side by side. ``OPTIONS`` are those of locales and columns that it reads, and
 ``answerers(dataset)`` gives the names of others whose answers its rows hold. Its docstring is the data card: source, licence,

@@ -38,6 +38,8 @@ from ecomtune.sections import Dataset
 
 TASKS: Final = ("relevance", "description")
 OPTIONS: Final = ("locales",)
+#: Tokens of a typical row's own, fields and target, as in its small part (esci_small).
+ROW_TOKENS: Final = {"relevance": 50, "description": 570}
 EXAMPLES: Final = "shopping_queries_dataset_examples.parquet"
 PRODUCTS: Final = "shopping_queries_dataset_products.parquet"
 VALIDATION_SHARE: Final = 0.1

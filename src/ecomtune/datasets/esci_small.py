@@ -32,6 +32,8 @@ from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
 TASKS: Final = ("relevance", "description")
+#: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).
+ROW_TOKENS: Final = {"relevance": 50, "description": 570}
 JUDGEMENTS: Final = "esci_us_judgments.json"
 PRODUCTS: Final = "esci_us_ecommerce_shrunk.ndjson.zip"
 TEXTS: Final = ("asin", "title", "description", "bullet_points", "brand", "color")

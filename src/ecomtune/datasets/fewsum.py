@@ -24,6 +24,8 @@ from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
 TASKS: Final = ("summarization",)
+#: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).
+ROW_TOKENS: Final = {"summarization": 680}
 SPLITS: Final = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
 REVIEWS: Final = tuple(f"rev{number}" for number in range(1, 9))
 SUMMARIES: Final = tuple(f"summ{number}" for number in range(1, 4))

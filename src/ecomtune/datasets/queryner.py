@@ -25,6 +25,8 @@ from ecomtune.sections import Dataset
 from ecomtune.text import normalize
 
 TASKS: Final = ("ner",)
+#: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).
+ROW_TOKENS: Final = {"ner": 20}
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
 #: The files of annotators' own labels.
 ANNOTATORS: Final = "annotator-*.jsonl"

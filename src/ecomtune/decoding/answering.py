@@ -13,15 +13,17 @@ from rich.progress import Progress
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from ecomtune.answer_cache import remembered
+from ecomtune.answer_cache import keep, recall
 from ecomtune.decoding import row_attention
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.demonstrations import Shown
 from ecomtune.decoding.labels import answer_likeliest
+from ecomtune.decoding.processes import join, of_main
 from ecomtune.encoding import Tokenizer, context_of, encode_prompt, encode_text
 from ecomtune.errors import UserError, reading
 from ecomtune.files import read_json, sha256_file, sha256_folder
 from ecomtune.records import Example
+from ecomtune.runtime import is_main_process, world_size
 from ecomtune.sections import TaskSettings
 from ecomtune.tasks.base import Task, texts_of
 
@@ -110,19 +112,26 @@ def answer_task(
 ) -> list[str]:
     """Raw answers, from scratch where the same weights have answered the same prompts by the same code before.
 
+    Several processes answer together, a part of the batches each; every one of them gets all answers, and the first keeps them.
     ``shown`` are the demonstrations that each prompt holds already, if any do: calibrated labels need them once more.
     """
     nothing = dict.fromkeys(task.required_fields, "N/A")
     empty = [task.prompt(nothing, settings.prompt, each) for each in shown or [()] * len(prompts)]
 
+    join()
+    decides = _decides(task, settings, examples, [*prompts, *empty], weights)
+
     def answer() -> list[str]:
         model, tokenizer = weights.model, weights.tokenizer
         _check_context(weights, task, settings, examples, prompts)
-        with Progress() as bar:
-            rows = bar.add_task(task.name, total=len(prompts))
+        with Progress(disable=not is_main_process()) as bar:
+            rows = bar.add_task(task.name, total=-(-len(prompts) // world_size()))
             return _decode(model, tokenizer, task, settings, examples, prompts, empty, lambda done: bar.advance(rows, done))
 
-    return remembered(_decides(task, settings, examples, [*prompts, *empty], weights), len(prompts), answer)
+    if (known := of_main(lambda: recall(decides, len(prompts)))) is not None:
+        return known
+    answers = answer()
+    return keep(decides, answers) if is_main_process() else answers
 
 
 def fitted(
@@ -149,7 +158,8 @@ def fitted(
                 "shots to 0, or take the row out of the data set"
             )
         fitting.append(kept)
-    if cut := sum(len(kept) < len(each) for kept, each in zip(fitting, shown, strict=True)):
+    cut = sum(len(kept) < len(each) for kept, each in zip(fitting, shown, strict=True))
+    if cut and is_main_process():
         print(
             f"{task.name}: {cut} of {len(examples)} test rows show fewer demonstrations than the system's shots: no more fit "
             f"the model's context of {weights.context} tokens"

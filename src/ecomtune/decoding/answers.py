@@ -1,4 +1,4 @@
-"""The three ways to answer: one label of a closed set, one tag a word, free text."""
+"""The three ways to answer: one label of a closed set, one tag a word, free text; each by all processes together."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ecomtune.decoding.processes import own, whole
 from ecomtune.decoding.session import Session, SharedPrefix, Tokens
 from ecomtune.encoding import Tokenizer, encode_prompt, encode_text
 
@@ -23,13 +24,14 @@ def answer_labels(
     encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     prefix = SharedPrefix(model, encoded)
     answers = [""] * len(prompts)
-    for rows in batches([len(prompt) for prompt in encoded], batch_size):
+    mine = own(batches([len(prompt) for prompt in encoded], batch_size))
+    for rows in mine:
         session = started(model, prefix, [encoded[row] for row in rows], more=max(map(len, options)))
         chosen, _ = session.choose([list(options)] * len(rows))
         for row, option in zip(rows, chosen, strict=True):
             answers[row] = options[tuple(option)]
         progress(len(rows))
-    return answers
+    return whole(answers, mine)
 
 
 def answer_tags(
@@ -53,7 +55,8 @@ def answer_tags(
     newline = encode_text(tokenizer, "\n")
     answers: list[list[str]] = [[] for _ in prompts]
     costs = [1000 * len(words) + len(prompt) for words, prompt in zip(queries, encoded, strict=True)]
-    for rows in batches(costs, batch_size):
+    mine = own(batches(costs, batch_size))
+    for rows in mine:
         words = {row: [encode_text(tokenizer, word) for word in queries[row]] for row in rows}
         more = max(sum(len(word) + 3 for word in words[row]) for row in rows)
         session = started(model, prefix, [(*encoded[row], *words[row][0]) for row in rows], more)
@@ -71,7 +74,7 @@ def answer_tags(
             if active:
                 following = [words[row][len(answers[row])] for row in active]
                 session.feed([(*unread[p], *newline, *word) for p, word in zip(going, following, strict=True)])
-    return answers
+    return whole(answers, mine)
 
 
 def _all_choices(choices: Callable[[str | None], Sequence[str]]) -> list[str]:
@@ -100,7 +103,8 @@ def answer_texts(
     encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     prefix = SharedPrefix(model, encoded)
     answers: list[list[int]] = [[] for _ in prompts]
-    for rows in batches([len(prompt) for prompt in encoded], batch_size):
+    mine = own(batches([len(prompt) for prompt in encoded], batch_size))
+    for rows in mine:
         session = started(model, prefix, [encoded[row] for row in rows], max_new_tokens)
         active = list(rows)
         while active:
@@ -118,7 +122,7 @@ def answer_texts(
             active = [active[place] for place in going]
             if active:
                 session.feed([(answers[row][-1],) for row in active])
-    return [tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in answers]
+    return [tokenizer.decode(tokens, skip_special_tokens=True).strip() for tokens in whole(answers, mine)]
 
 
 def next_tokens(logits: Tensor, temperature: float, streams: Sequence[torch.Generator]) -> list[int]:

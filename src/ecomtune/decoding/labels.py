@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ecomtune.decoding.answers import Progress, batches, started
+from ecomtune.decoding.processes import own, whole
 from ecomtune.decoding.session import SharedPrefix
 from ecomtune.encoding import Tokenizer, encode_prompt, encode_text
 
@@ -50,7 +51,8 @@ def label_scores(
     longest = max(map(len, options))
     prefix = SharedPrefix(model, encoded)
     scores = torch.zeros(len(prompts), len(labels))
-    for rows in batches([len(prompt) for prompt in encoded], batch_size):
+    mine = own(batches([len(prompt) for prompt in encoded], batch_size))
+    for rows in mine:
         session = started(model, prefix, [encoded[row] for row in rows], longest)
         found = session.logits().log_softmax(dim=-1)[:, [option[0] for option in options]]
         if longest > 1:
@@ -63,4 +65,4 @@ def label_scores(
                 found = found.cpu() + torch.where(counts, gained, 0.0).view(len(rows), len(options))
         scores[rows] = found.cpu()
         progress(len(rows))
-    return scores
+    return torch.tensor(whole(scores.tolist(), mine)).view(len(prompts), len(labels))

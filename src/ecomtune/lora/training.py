@@ -57,12 +57,13 @@ def train_adapter(
     settings: Training,
     seed: int,
     checkpoints: Checkpoints,
+    live: Path | None = None,
 ) -> Trained:
     """Train an adapter of the weights in ``base`` on ``examples``, from the newest whole checkpoint on.
 
     After each epoch the loss on ``validation`` is noted by task; where ``settings.patience`` is set, it decides when to stop
-    and which epoch's weights to take. Raises UserError naming the row where an example is too long or empty, and where the
-    training diverges.
+    and which epoch's weights to take. ``live`` is a folder for the losses as they come. Raises UserError naming the row where
+    an example is too long or empty, and where the training diverges.
     """
     set_seed(seed)
     if not examples:
@@ -92,7 +93,7 @@ def train_adapter(
     ends = [-(-batches // each_step) for batches in accumulate(map(len, epochs))]
     batches = [[held_out[row] for row in rows] for rows in plan_batches(held_out, epoch=0, **limits)]
     losses = partial(validation_losses, model, collate, batches)
-    train(trainer, checkpoints, Validation(losses, ends if batches else [], settings.patience, checkpoints.folder))
+    train(trainer, checkpoints, Validation(losses, ends if batches else [], settings.patience, checkpoints.folder), live)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     if not all(weight.isfinite().all() for weight in trained):
         raise UserError("the training has diverged: its weights are not finite numbers; lower train.shared.learning_rate")

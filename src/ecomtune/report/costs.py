@@ -84,6 +84,13 @@ def text(costs: Mapping[str, float] | None) -> str:
     return f"{operations:.1e}, {costs['input_tokens']:.0f} + {costs['output_tokens']:.0f}"
 
 
+def in_words(summary: Mapping[str, Any]) -> str:
+    """The picture of costs in words: by task the systems that no other beats, the cheapest first."""
+    best = {task: ", ".join(unbeaten(summary, task)) or "none is known" for task in summary["main_metric"]}
+    told = "; ".join(f"{task}: {names}" for task, names in best.items())
+    return f"The main metric of each task against the operations of an answer. No other is better for less than: {told}."
+
+
 def plot_costs(summary: Mapping[str, Any], path: Path) -> None:
     """One panel a task: quality with its interval against compute; a line joins the systems that no other beats."""
     tasks = list(summary["main_metric"])

@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ from ecomtune.report.revisions import WORKSPACE, Run, run_at
 Curve = dict[float, dict[str, Any]]
 
 
-def runs() -> dict[str, Run]:
-    """The runs of the current commit and of its experiments that have ended, by their names.
+@dataclass(frozen=True)
+class Runs:
+    """The runs of the current commit and of its experiments that have ended, and the names of the other experiments."""
+
+    ended: dict[str, Run]
+    others: list[str]
+
+
+def runs() -> Runs:
+    """The current commit's runs by name, and its experiments that have failed, are running, or are still queued.
 
     The working tree is none: its metrics may be older than its parameters, and what ``dvc exp run`` leaves there is an
     experiment. Raises UserError where DVC can't tell, as outside a git repository, or a run's files are broken.
@@ -30,14 +39,19 @@ def runs() -> dict[str, Run]:
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise UserError(f"dvc exp show failed ({reason}); run it in the repository's root to see more")
-    return {name: run_at(revision) for name, revision in _revisions(json.loads(done.stdout))}
+    found = list(_revisions(json.loads(done.stdout)))
+    ended = {name: run_at(revision) for name, revision, has_ended in found if has_ended}
+    return Runs(ended, sorted(name for name, _, has_ended in found if not has_ended))
 
 
-def _revisions(shown: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def _revisions(shown: list[dict[str, Any]]) -> Iterator[tuple[str, str, bool]]:
+    """Every run's name and commit, and whether it has ended: dvc gives the others' parameters beside the commit's metrics."""
     for commit in shown:
-        for run in (commit, *(run for experiment in commit.get("experiments") or [] for run in experiment["revs"])):
-            if run["rev"] != WORKSPACE and isinstance(run.get("data"), dict):  # others have failed, or are still queued
-                yield run.get("name") or run["rev"][:7], run["rev"]
+        experiments = [(each.get("executor") or {}, run) for each in commit.get("experiments") or [] for run in each["revs"]]
+        for executor, run in ({}, commit), *experiments:
+            if run["rev"] != WORKSPACE:
+                ended = executor.get("state", "success") == "success" and isinstance(run.get("data"), dict)
+                yield run.get("name") or run["rev"][:7], run["rev"], ended
 
 
 def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: str, task: str) -> dict[str, Curve]:

@@ -12,17 +12,25 @@ from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.report.revisions import Run, leaves
 
+#: The most columns of parameters, and of metrics, that are shown: runs of two profiles differ in hundreds of parameters.
+PARAMETERS, METRICS = 6, 8
+
 
 def table(runs: Mapping[str, Run]) -> Table:
     """One row a run, one column a parameter or main metric that isn't the same in all; the best of a metric in bold.
 
+    Of more columns than PARAMETERS and METRICS those stay that most runs have, and the caption says how many are left out.
     Raises UserError where there is one run only.
     """
     if len(runs) < 2:
         raise UserError("this commit has no experiments that have ended; run some: ecomtune sweep -S train.shared.rank=4,8")
-    parameters = _that_differ({name: dict(leaves(run.params)) for name, run in runs.items()})
-    metrics = _that_differ({name: dict(_main_metrics(run)) for name, run in runs.items()})
+    all_parameters = _that_differ({name: dict(leaves(run.params)) for name, run in runs.items()})
+    all_metrics = _that_differ({name: dict(_main_metrics(run)) for name, run in runs.items()})
+    parameters, metrics = _most_common(all_parameters, PARAMETERS), _most_common(all_metrics, METRICS)
+    left_out = len(all_parameters) - len(parameters), len(all_metrics) - len(metrics)
     grid = Table(title="Experiments of this commit, where they differ")
+    if any(left_out):
+        grid.caption = "left out: {} more parameters and {} more metrics in which they differ".format(*left_out)
     grid.add_column("run")
     for column in (*parameters, *metrics):
         grid.add_column(column, justify="right")
@@ -38,6 +46,13 @@ def _that_differ(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, 
     columns = sorted({column for values in found.values() for column in values})
     by_column = {column: {name: values.get(column) for name, values in found.items()} for column in columns}
     return {column: values for column, values in by_column.items() if len(set(map(json.dumps, values.values()))) > 1}
+
+
+def _most_common(columns: dict[str, dict[str, Any]], most: int) -> dict[str, dict[str, Any]]:
+    """Of more than ``most`` columns those of which the fewest runs lack a value, in their order."""
+    lacking = {column: list(values.values()).count(None) for column, values in columns.items()}
+    kept = sorted(columns, key=lambda column: lacking[column])[:most]
+    return {column: values for column, values in columns.items() if column in kept}
 
 
 def _main_metrics(run: Run) -> Iterator[tuple[str, float]]:

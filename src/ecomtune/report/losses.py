@@ -20,6 +20,18 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.parent.relative_to(folder).as_posix(): read_json(file) for file in files}
 
 
+def described(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The picture in words: from where to where the loss of each adapter's training went, and its last validation losses."""
+    return " ".join(["The loss by step, a panel for each adapter.", *(_described(*each) for each in found.items())])
+
+
+def _described(name: str, record: Mapping[str, Any]) -> str:
+    (_, first), (_, last) = record["loss"][0], record["loss"][-1]
+    noted = record["validation"][-1] if record["validation"] else {}
+    ends = "".join(f", validation {task} {loss:.3f}" for task, loss in sorted(noted.items()) if task != "step")
+    return f"{name}: training {first:.3f} to {last:.3f} in {record['steps']} steps{ends}."
+
+
 def plot_losses(found: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """One panel an adapter: the loss of its training steps, and after each epoch that of each task's validation rows."""
     rows = -(-len(found) // COLUMNS)

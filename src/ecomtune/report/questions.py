@@ -62,8 +62,9 @@ def _premises(study: Study) -> list[str]:
         *([warning, ""] if made_up else []),
         f"Values are those of the test rows, with {100 * level:g}% intervals over groups. A difference is paired on the same "
         "rows; it is significant where p, by exchanging the answers of random groups and corrected by Holm for all pairs of "
-        f"systems of the task, is below {1 - level:.2g}. What isn't significant may differ all the same: these rows don't show "
-        f"it. Every system was run once, with seed {params.seed}: what another seed would give isn't measured.",
+        f"systems of the task, is below {1 - level:.2g}. The intervals, those of differences too, aren't "
+        "corrected for how many there are: each holds by itself. What isn't significant may differ all the same: these rows "
+        f"don't show it. Every system was run once, with seed {params.seed}: what another seed would give isn't measured.",
     ]
 
 

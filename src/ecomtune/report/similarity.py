@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,31 +30,36 @@ def adapter_names(params: Params) -> list[str]:
 
 
 def similarity_section(names: Sequence[str], pairs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The summary's "similarity": every pair's measures overall, and by module as lists in the order of ``modules``.
+    """The summary's "similarity": every pair's measures overall.
 
-    ``pairs`` hold ``first`` and ``second``, names; ``overall``, the measures; and ``modules``, the same by module. A module
-    that neither of two adapters changes is null.
+    ``pairs`` hold ``first`` and ``second``, names; ``overall``, the measures; and ``modules``, the same by module.
     """
-    modules = sorted({module for pair in pairs for module in pair["modules"]})
     return {
         "adapters": list(names),
-        "modules": modules,
         "pairs": [
             {
                 "first": pair["first"],
                 "second": pair["second"],
-                **{measure: _rounded(pair["overall"], measure) for measure in MEASURES},
-                "by_module": {
-                    measure: [_rounded(pair["modules"].get(module), measure) for module in modules] for measure in MEASURES
-                },
+                **{measure: _rounded(pair["overall"][measure]) for measure in MEASURES},
             }
             for pair in pairs
         ],
     }
 
 
-def _rounded(measures: Mapping[str, float] | None, name: str) -> float | None:
-    return None if measures is None else round(measures[name], PLACES) + 0.0  # a small negative one would be -0.0
+def by_module(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """The measures of every pair by module as CSV, a line each; a module that neither of two adapters changes has none."""
+    written = StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(("first", "second", "module", *MEASURES))
+    for pair in pairs:
+        for module, measures in sorted(pair["modules"].items()):
+            table.writerow((pair["first"], pair["second"], module, *(_rounded(measures[measure]) for measure in MEASURES)))
+    return written.getvalue()
+
+
+def _rounded(value: float) -> float:
+    return round(value, PLACES) + 0.0  # a small negative one would be -0.0
 
 
 def transfer_section(params: Params, systems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -105,6 +113,26 @@ def plot_transfer(transfer: Cells, path: Path) -> None:
     rows = measured(transfer)
     largest = max(abs(value) for row in rows.values() for value in row.values() if value is not None)
     plot_heat_maps({"main metric against zero-shot": rows}, path, limit=largest or 1.0)
+
+
+def similarity_in_words(similarity: Mapping[str, Any]) -> str:
+    """The heat maps in words: which two adapters are the most and the least alike by each measure."""
+    pairs = similarity["pairs"]
+    told = [f"Heat maps of every two of {len(similarity['adapters'])} adapters."]
+    for measure, title in MEASURES.items():
+        ordered = sorted(pairs, key=itemgetter(measure))
+        least, most = (f"{pair['first']} and {pair['second']} ({pair[measure]:.2f})" for pair in (ordered[0], ordered[-1]))
+        told.append(f"By {title} {most} are the most alike, {least} the least.")
+    return " ".join(told)
+
+
+def transfer_in_words(transfer: Cells) -> str:
+    """The heat map in words: what each adapter that was measured adds to each task."""
+    told = [
+        f"{adapter}: " + ", ".join(f"{task} {value:+.2f}" for task, value in row.items() if value is not None)
+        for adapter, row in measured(transfer).items()
+    ]
+    return f"A heat map of what each adapter adds to the main metric of each task over zero-shot. {'; '.join(told)}."
 
 
 def similarity_table(similarity: Mapping[str, Any]) -> Table:

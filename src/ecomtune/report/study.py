@@ -59,7 +59,7 @@ def _curves(study: Study) -> dict[str, dict[str, curve.Curve]]:
     tasks = [task for task in study.params.tasks if study.tuned(task)]
     found: dict[str, dict[str, curve.Curve]] = {}
     try:
-        runs = list(curve.runs().values()) if tasks else []
+        runs = list(curve.runs().ended.values()) if tasks else []
     except UserError:  # not in a git repository
         return found
     current = run_at(WORKSPACE).params

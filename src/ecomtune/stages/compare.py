@@ -19,6 +19,7 @@ from ecomtune.report.confusion import confused, write_table
 from ecomtune.report.merges import merge_weights, plot_merges
 from ecomtune.report.page import render
 from ecomtune.report.page.content import content
+from ecomtune.report.page.pictures import Picture, inline
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.summary import summarize, table
 from ecomtune.stages import run
@@ -26,22 +27,32 @@ from ecomtune.stages import run
 
 def main(params: Params, _: str) -> None:
     summary, compared, answered = summarize(params), pairs.compare(params), read_answers(params)
-    alike, helped = _similarity(params), similarity.transfer_section(params, summary["systems"])
-    page = render(content(params, summary, compared, answered))
+    alike, by_module = _similarity(params)
+    helped = similarity.transfer_section(params, summary["systems"])
+    shown = content(params, summary, compared, answered)
+    pictures: list[Picture] = []
     with output_folder(Path("plots/compare")) as folder:
         plot_systems(summary, folder / "systems.png")
         costs.plot_costs(summary, folder / "costs.png")
+        pictures.append(Picture("Quality against cost", folder / "costs.png", costs.in_words(summary)))
         if trained := losses.records(Path(similarity.ADAPTERS)):
             losses.plot_losses(trained, folder / "losses.png")
+            pictures.append(Picture("How each training's losses went", folder / "losses.png", losses.described(trained)))
         if params.merge.recipes:
             plot_merges(merge_weights(params.merge.recipes), folder / "merges.png")
         if alike["pairs"]:
             similarity.plot_similarity(alike, folder / "similarity.png")
+            text = similarity.similarity_in_words(alike)
+            pictures.append(Picture("How alike every two adapters are", folder / "similarity.png", text))
         if similarity.measured(helped):
             similarity.plot_transfer(helped, folder / "transfer.png")
+            text = similarity.transfer_in_words(helped)
+            pictures.append(Picture("What each adapter adds to each task", folder / "transfer.png", text))
         _write_confusion(answered, folder / "confusion")
+        page = render({**shown, "pictures": inline(pictures)})
     sections = {"costs": costs.costs_section(summary), "pairs": compared, "similarity": alike, "transfer": helped}
     write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
+    write_text(Path("reports/similarity.csv"), by_module)
     write_text(Path("reports/index.html"), page)
     for name in summary["left_over"]:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
@@ -63,11 +74,12 @@ def _write_confusion(answered: Answers, folder: Path) -> None:
                 write_table(found, folder / key / f"{name}.csv")
 
 
-def _similarity(params: Params) -> dict[str, Any]:
-    """How alike every two adapters of params are, of those that are there."""
+def _similarity(params: Params) -> tuple[dict[str, Any], str]:
+    """How alike every two adapters of params are, of those that are there; in all, and by module as CSV."""
     folders = {name: Path(similarity.ADAPTERS) / name for name in similarity.adapter_names(params)}
     adapters = {name: load_adapter(folder) for name, folder in folders.items() if folder.is_dir() and is_plain(folder)}
-    return similarity.similarity_section(list(adapters), [asdict(pair) for pair in compare_adapters(adapters)])
+    pairs = [asdict(pair) for pair in compare_adapters(adapters)]
+    return similarity.similarity_section(list(adapters), pairs), similarity.by_module(pairs)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,16 +12,27 @@ from ecomtune.errors import UserError
 from ecomtune.files import dump_json, output_folder, write_text
 from ecomtune.params import Params, model_of
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
+from ecomtune.runtime import forget_other_processes, is_main_process
 from ecomtune.stages import pick, run
 from ecomtune.systems import Rows
 from ecomtune.tasks.base import Task
 from ecomtune.text import whole
 
+#: Kinds of systems that several processes answer together; any other is answered by the first of them alone.
+TOGETHER = ("adapter", "prompt")
+
 
 def main(params: Params, name: str) -> None:
     system = pick(params.systems, name, "systems")
+    if system.kind not in TOGETHER:
+        if not is_main_process():
+            return
+        forget_other_processes()
     rows = {key: read_task(Path("data/examples") / key / "test.jsonl", Example, key) for key in system.tasks}
     answer = _answer_recorded if system.kind == "recorded" else systems.answer
+    if not is_main_process():  # the first one writes what all have answered
+        deque(answer(params, name, rows), maxlen=0)
+        return
     with output_folder(Path("data/predictions") / name) as folder:
         costs = {}
         for found in answer(params, name, rows):
@@ -75,4 +87,4 @@ def _predictions(system: str, task: Task, examples: Sequence[Example], answers: 
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, distributed=True)

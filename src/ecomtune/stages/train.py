@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune.checkpoints import checkpoints_of, decides
-from ecomtune.files import output_folder
+from ecomtune.files import SCRATCH, output_folder
 from ecomtune.mixing import mix_rows
 from ecomtune.params import Params
 from ecomtune.records import Example, read_task
@@ -24,7 +24,7 @@ def main(params: Params, name: str) -> None:
 
     code = ("lora/*.py", "encoding.py")
     with checkpoints_of(decides(code, base, settings, params.seed, settings.threads, rows, validation)) as checkpoints:
-        trained = train_adapter(rows, validation, base, settings, params.seed, checkpoints)
+        trained = train_adapter(rows, validation, base, settings, params.seed, checkpoints, live=SCRATCH / "live" / name)
         if is_main_process():
             with output_folder(Path("models/adapters") / adapter.out) as folder:
                 save_trained(trained, folder)

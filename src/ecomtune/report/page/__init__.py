@@ -20,13 +20,15 @@ _ESCAPED = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
 def render(content: Mapping[str, Any]) -> str:
     """The page of ``content``, JSON values that its script shows as text and never as markup.
 
-    Its policy lets a browser run this one script and style, by their hashes, and load nothing at all.
+    Its policy lets a browser run this one script and style, by their hashes, show pictures that stand in the page itself,
+    and load nothing at all.
     """
     style, script = _read("page.css"), "\n".join(_read(name) for name in SCRIPTS)
     policy = [
         "default-src 'none'",
         f"script-src {hash_of(script)}",
         f"style-src {hash_of(style)}",
+        "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
         "require-trusted-types-for 'script'",  # text that would be read as markup is refused

@@ -235,4 +235,5 @@ drawDifferences();
 drawIntervals();
 drawConfusion();
 drawMerges();
+drawPictures();
 drawExamples();

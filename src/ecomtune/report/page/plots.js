@@ -1,4 +1,4 @@
-// plots: intervals, confusion matrices, merge weights
+// plots: intervals, confusion matrices, merge weights, and pictures that were drawn before
 
 function drawIntervals() {
   for (const task of data.tasks) {
@@ -88,4 +88,13 @@ function drawMerges() {
   });
   const table = scrolled(make("table", "heat", make("thead", "", head), make("tbody", "", ...body)));
   byId("merges").append(make("div", "panel", make("h3", "", "With which weight each merge takes each adapter"), table));
+}
+
+function drawPictures() {
+  for (const { title, text, source } of data.pictures ?? []) {
+    const image = make("img", "");
+    image.alt = text;
+    image.src = source;
+    byId("pictures").append(make("figure", "panel", make("figcaption", "", make("h3", "", title)), scrolled(image)));
+  }
 }

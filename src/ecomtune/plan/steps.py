@@ -1,51 +1,36 @@
-"""What a parameter file would cost, told before anything runs: downloads, tokens, memory, time.
+"""Every stage of a parameter file with what it would bring and cost.
 
-Estimates, not promises: tokens are counted on examples that are there, else taken as the most that params allow; a token
-costs 2 operations a weight forward and as many for the gradient of its input (Kaplan et al. 2020, section 2.1), weights that
-are trained 2 more.
+A token costs 2 operations a weight forward and as many for the gradient of its input (Kaplan et al. 2020, section 2.1), weights
+that are trained 2 more.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from time import perf_counter
 
-import numpy as np
-from rich.table import Table
-
-from ecomtune.encoding import common_prefix_length
-from ecomtune.files import read_json
 from ecomtune.mixing import row_counts
 from ecomtune.params import Params, model_of
+from ecomtune.plan.tokens import MARKS, Basis, RowTokens, row_tokens, weakest, weights_in
 from ecomtune.sections import Endpoint, Model, System
 
 #: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
 SHARE_OF_PEAK = 0.4
 #: What a process that imports torch and transformers costs before its work, and any other.
 HEAVY_START, LIGHT_START = 8.0, 1.0
-#: Rows by which the tokens of a row are estimated.
-SAMPLE = 200
 #: Bytes of a weight in fp32 and in 4-bit NormalFloat with its constants (arXiv 2305.14314).
 BYTES, QUANTIZED_BYTES = 4, 0.52
 #: Bytes that training keeps of each token of a batch, in fp32, over the root of the number of weights: 2.1 to 2.9 MB were
 #: measured with SmolLM2-135M, and depth times width grows about as that root.
 KEPT_BYTES = 215
-ADVICE = (
-    "≤: the most that max_length allows, since no examples lie in data/: dvc repro format makes them for a better estimate. "
-    "unknown: a model's size is neither in models/ nor in params.yaml."
-)
 
 
 @dataclass(frozen=True)
 class Step:
     """One stage: what it brings, how many tokens it computes, its peak memory in bytes, its seconds; None where unknown.
 
-    ``counted`` says whether the tokens were counted on examples, or are the most that there can be.
+    ``basis`` says how the tokens are known.
     """
 
     stage: str
@@ -54,24 +39,12 @@ class Step:
     tokens: int | None = None
     memory: float | None = None
     seconds: float | None = None
-    counted: bool = True
+    basis: Basis = "counted"
 
 
 def steps(params: Params, root: Path, operations: float) -> list[Step]:
     """Every stage in dvc's order on a machine that does ``operations`` multiplications and additions a second at its peak."""
     return list(_steps(_Study(params, root, operations * SHARE_OF_PEAK)))
-
-
-def peak_operations(seconds: float = 0.5) -> float:
-    """Operations a second of the best of repeated matrix products in fp32 by NumPy on this machine's processors."""
-    side = 1024
-    left = right = np.ones((side, side), dtype=np.float32)
-    best, until = 0.0, perf_counter() + seconds
-    while perf_counter() < until:
-        started = perf_counter()
-        left @ right
-        best = max(best, 2 * side**3 / (perf_counter() - started))
-    return best
 
 
 @dataclass(frozen=True)
@@ -86,49 +59,11 @@ class _Study:
         return weights_in(file) if file.is_file() else self.params.models[model].parameters
 
     def row(self, task: str) -> RowTokens:
-        """Tokens of a row's prompt and target: counted on examples that are there, else as many as may be trained on."""
-        report = self.root / "data/examples" / task / "report.json"
-        settings, shared = self.params.tasks[task], self.params.train.shared
-        if report.is_file() and read_json(report).get("dataset") == settings.dataset:
-            return tokens_of(self.root / "data/examples" / task / "train.jsonl", self.root, shared.model)
-        return RowTokens(0, shared.max_length, counted=False)
+        """Tokens of a row's prompt and target."""
+        return row_tokens(self.params, task, self.root)
 
     def seconds(self, operations: float | None, start: float = HEAVY_START) -> float | None:
         return None if operations is None else start + operations / self.speed
-
-
-@lru_cache
-def weights_in(file: Path) -> int:
-    """The number of weights in a safetensors file, by its header."""
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return sum(int(np.prod(tensor["shape"], dtype=np.int64)) for name, tensor in header.items() if name != "__metadata__")
-
-
-@dataclass(frozen=True)
-class RowTokens:
-    """Tokens that all rows of a task share at their beginning, and those that a row has of its own, in the mean."""
-
-    prefix: int
-    own: int
-    counted: bool = True
-
-
-@lru_cache
-def tokens_of(examples: Path, root: Path, model: str) -> RowTokens:
-    """Tokens of the first examples of a file; four characters count as one where no tokenizer is there."""
-    with examples.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in islice(file, SAMPLE)]
-    texts = [f"{row['prompt']}\n{row['target']}" for row in rows]
-    tokenizer = root / "models/pretrained" / model / "tokenizer.json"
-    if tokenizer.is_file():
-        from tokenizers import Tokenizer
-
-        pieces: list[Sequence[int]] = [each.ids for each in Tokenizer.from_file(str(tokenizer)).encode_batch(texts)]
-    else:
-        pieces = [list(text.encode("utf-32-le")[::16]) for text in texts]
-    prefix = common_prefix_length(pieces)
-    return RowTokens(prefix, sum(map(len, pieces)) // max(len(pieces), 1) - prefix)
 
 
 def _steps(study: _Study) -> Iterator[Step]:
@@ -174,8 +109,8 @@ def _trainings(study: _Study) -> Iterator[Step]:
         of_weights, of_tokens = (QUANTIZED_BYTES, KEPT_BYTES / 2) if quantized else (BYTES, KEPT_BYTES)
         memory = None if weights is None else of_weights * weights + of_tokens * weights**0.5 * batch
         seconds = study.seconds(None if weights is None else 4.0 * weights * tokens)
-        counted = all(row.counted for row in of_rows.values())
-        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, counted=counted)
+        basis = weakest(row.basis for row in of_rows.values())
+        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, basis=basis)
 
 
 def _baselines(study: _Study) -> Iterator[Step]:
@@ -193,7 +128,7 @@ def _baselines(study: _Study) -> Iterator[Step]:
         memory = None if weights is None else 4.0 * BYTES * weights + kept  # weights, gradients and AdamW's two moments
         seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
         learnt = rows * baseline.epochs
-        yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, counted=row.counted)
+        yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, basis=row.basis)
 
 
 def _predictions(study: _Study) -> Iterator[Step]:
@@ -220,8 +155,8 @@ def _predictions(study: _Study) -> Iterator[Step]:
         largest = None if None in found else max(weights for weights in found if weights is not None)
         memory = None if largest is None else 2.0 * BYTES * largest
         seconds = study.seconds(None if largest is None else 2.0 * largest * tokens)
-        counted = all(study.row(task).counted for task in system.tasks)
-        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds, counted=counted)
+        basis = weakest(study.row(task).basis for task in system.tasks)
+        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds, basis=basis)
 
 
 def _asked(study: _Study, name: str, system: System, endpoint: Endpoint) -> Step:
@@ -230,40 +165,8 @@ def _asked(study: _Study, name: str, system: System, endpoint: Endpoint) -> Step
     of_rows = {task: study.row(task) for task in system.tasks}
     read = sum(size * (of_rows[task].prefix + (1 + system.shots) * of_rows[task].own) for task, size in sizes.items())
     answered = sum(size * study.params.tasks[task].max_new_tokens for task, size in sizes.items())
-    counted = all(row.counted for row in of_rows.values())
-    text = f"{endpoint.model}: {'' if counted else '≤ '}{read:,} tokens in, ≤ {answered:,} out"
+    mark = MARKS[weakest(row.basis for row in of_rows.values())]
+    text = f"{endpoint.model}: {mark}{read:,} tokens in, ≤ {answered:,} out"
     if endpoint.input_price is not None and endpoint.output_price is not None:
         text += f", cost ≤ {(read * endpoint.input_price + answered * endpoint.output_price) / 1e6:.2f}"
     return Step(f"predict@{name}", text, rows=sum(sizes.values()), seconds=LIGHT_START)
-
-
-def table(found: Sequence[Step]) -> Table:
-    """The steps for a terminal, and what they come to in all."""
-    grid = Table(title="What a run would cost, estimated")
-    for name in ("stage", "brings", "rows", "tokens", "GiB", "minutes"):
-        grid.add_column(name, justify="left" if name in ("stage", "brings") else "right")
-    for step in found:
-        most = "" if step.counted else "≤ "
-        cells = (_number(step.rows), most + _number(step.tokens), _gib(step.memory), most + _minutes([step.seconds]))
-        grid.add_row(step.stage, step.downloads, *cells)
-    grid.add_section()
-    memory = max((step.memory for step in found if step.memory), default=None)
-    tokens = sum(step.tokens or 0 for step in found)
-    most = "" if all(step.counted for step in found) else "≤ "
-    minutes = most + _minutes([step.seconds for step in found])
-    grid.add_row(f"{len(found)} stages", "", "", most + _number(tokens), _gib(memory), minutes)
-    return grid
-
-
-def _number(value: int | None) -> str:
-    return "" if value is None else f"{value:,}"
-
-
-def _gib(value: float | None) -> str:
-    return "" if value is None else f"{value / 2**30:.1f}"
-
-
-def _minutes(values: list[float | None]) -> str:
-    """The sum in minutes; a sum that lacks a part is told as a lower bound."""
-    known = sum(value for value in values if value is not None) / 60
-    return f"{known:.1f}" if None not in values else ("unknown" if not known else f"more than {known:.1f}")

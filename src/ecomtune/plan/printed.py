@@ -1,0 +1,85 @@
+"""A plan for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ecomtune.params import Params
+from ecomtune.plan.machine import Peak, measured_peak
+from ecomtune.plan.steps import LIGHT_START, Step, steps
+from ecomtune.plan.tokens import MARKS, Basis, weakest
+
+#: What the marks before numbers mean, by how tokens are known.
+MEANINGS: dict[Basis, str] = {
+    "typical": "~: by the typical row of its data set, whose examples don't lie in data/: dvc repro format makes them for a "
+    "better estimate.",
+    "most": "≤: the most that max_length allows, since examples of its data set don't lie in data/: dvc repro format makes "
+    "them for a better estimate.",
+}
+UNKNOWN = "unknown: a model's size is neither in models/ nor in params.yaml."
+
+
+def show(params: Params, root: Path, teraflops: float) -> None:
+    """Print what a run in ``root`` would cost on a machine of that peak; 0 for this one, which is measured."""
+    peak = Peak(teraflops * 1e12) if teraflops else measured_peak()
+    found = steps(params, root, peak.operations)
+    Console().print(table(found))
+    print(notes(found, peak))
+
+
+def table(found: Sequence[Step]) -> Table:
+    """The steps and what they come to in all; quick stages of a family that cost nothing else stand in one row."""
+    grid = Table(title="What a run would cost, estimated")
+    for name in ("stage", "rows", "tokens", "GiB", "minutes"):
+        grid.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
+    for name, part in _rows(found):
+        rows = [step.rows for step in part if step.rows is not None]
+        tokens = [step.tokens for step in part if step.tokens is not None]
+        _add(grid, name, part, sum(rows) if rows else None, sum(tokens) if tokens else None)
+    grid.add_section()
+    _add(grid, f"{len(found)} stages", found, None, sum(step.tokens or 0 for step in found))
+    return grid
+
+
+def _rows(found: Sequence[Step]) -> Iterator[tuple[str, Sequence[Step]]]:
+    """Steps that share a row, under its name."""
+    for family, part in groupby(found, key=lambda step: step.stage.partition("@")[0]):
+        own = list(part)
+        quick = [step for step in own if step.seconds == LIGHT_START and step.tokens is None]
+        yield from ((step.stage, [step]) for step in own if step not in quick or len(quick) == 1)
+        if len(quick) > 1:
+            yield f"{family}: {len(quick)} quick ones", quick
+
+
+def _add(grid: Table, name: str, part: Sequence[Step], rows: int | None, tokens: int | None) -> None:
+    mark = MARKS[weakest(step.basis for step in part)]
+    memory = max((step.memory for step in part if step.memory), default=None)
+    minutes = mark + _minutes([step.seconds for step in part])
+    grid.add_row(name, _number(rows), mark + _number(tokens), _gib(memory), minutes)
+
+
+def notes(found: Sequence[Step], peak: Peak) -> str:
+    """What stages bring or ask elsewhere, what the table's signs mean, of those that stand in it, and the peak it goes by."""
+    brought = [f"{step.stage}: {step.downloads}" for step in found if step.downloads]
+    told = [meaning for basis, meaning in MEANINGS.items() if any(step.basis == basis for step in found)]
+    unknown = [UNKNOWN] if any(step.seconds is None for step in found) else []
+    return "\n".join([*brought, *told, *unknown, str(peak)])
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _gib(value: float | None) -> str:
+    return "" if value is None else f"{value / 2**30:.1f}"
+
+
+def _minutes(values: list[float | None]) -> str:
+    """The sum in minutes; a sum that lacks a part is told as a lower bound."""
+    known = sum(value for value in values if value is not None) / 60
+    return f"{known:,.1f}" if None not in values else ("unknown" if not known else f"more than {known:,.1f}")

@@ -1,0 +1,78 @@
+"""How many weights a model has, and how many tokens a row: counted where they are there, else what is known of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ecomtune import datasets, tasks
+from ecomtune.encoding import common_prefix_length
+from ecomtune.files import read_json
+from ecomtune.params import Params
+
+#: Rows by which the tokens of a row are estimated.
+SAMPLE = 200
+#: Characters that count as one token where no tokenizer is there.
+CHARACTERS = 4
+#: How tokens are known: counted on examples, those of the data set's typical row, or the most that there can be.
+Basis = Literal["counted", "typical", "most"]
+#: What stands before a number that rests on them, the surest first.
+MARKS: dict[Basis, str] = {"counted": "", "typical": "~ ", "most": "≤ "}
+
+
+def weakest(bases: Iterable[Basis]) -> Basis:
+    """How a sum of tokens is known that are known in these ways."""
+    return max(bases, key=list(MARKS).index, default="counted")
+
+
+@lru_cache
+def weights_in(file: Path) -> int:
+    """The number of weights in a safetensors file, by its header."""
+    with file.open("rb") as opened:
+        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
+    return sum(int(np.prod(tensor["shape"], dtype=np.int64)) for name, tensor in header.items() if name != "__metadata__")
+
+
+@dataclass(frozen=True)
+class RowTokens:
+    """Tokens that all rows of a task share at their beginning, and those that a row has of its own, in the mean."""
+
+    prefix: int
+    own: int
+    basis: Basis = "counted"
+
+
+def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
+    """Tokens of a row's prompt and target: counted on examples of its data set, else as its reader says, else the most."""
+    folder, settings, shared = root / "data/examples" / task, params.tasks[task], params.train.shared
+    if (folder / "report.json").is_file() and read_json(folder / "report.json").get("dataset") == settings.dataset:
+        return tokens_of(folder / "train.jsonl", root, shared.model)
+    typical = getattr(datasets.load(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
+    if typical is None:
+        return RowTokens(0, shared.max_length, "most")
+    prefix = min(len(tasks.load(task).instructions[settings.prompt]) // CHARACTERS, shared.max_length)
+    return RowTokens(prefix, min(typical, shared.max_length - prefix), "typical")
+
+
+@lru_cache
+def tokens_of(examples: Path, root: Path, model: str) -> RowTokens:
+    """Tokens of the first examples of a file, by the model's tokenizer where it is there."""
+    with examples.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in islice(file, SAMPLE)]
+    texts = [f"{row['prompt']}\n{row['target']}" for row in rows]
+    tokenizer = root / "models/pretrained" / model / "tokenizer.json"
+    if tokenizer.is_file():
+        from tokenizers import Tokenizer
+
+        pieces: list[Sequence[int]] = [each.ids for each in Tokenizer.from_file(str(tokenizer)).encode_batch(texts)]
+    else:
+        pieces = [list(text.encode("utf-32-le")[:: 4 * CHARACTERS]) for text in texts]
+    prefix = common_prefix_length(pieces)
+    return RowTokens(prefix, sum(map(len, pieces)) // max(len(pieces), 1) - prefix)

@@ -1,0 +1,82 @@
+"""An output of other parameters than params.yaml's is told with the parameter, by the lock that dvc wrote of the demo run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ecomtune.errors import UserError
+from ecomtune.other_parameters import made_with_others
+from tests.conftest import REPOSITORY
+
+SINGLE, MERGED = "models/adapters/single/ner", "models/adapters/merged/tasks"
+ENCODER = "models/baselines/encoder"
+SIZE, OTHER_SIZE = (f"ner: {{dataset: demo_shop, train_size: {size}" for size in (200, 90))
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """The committed run's lock and parameters, without its outputs."""
+    for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    return tmp_path
+
+
+def edit(repository: Path, old: str, new: str) -> None:
+    text = (repository / "params.yaml").read_text()
+    assert old in text
+    (repository / "params.yaml").write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("out", [SINGLE, MERGED, f"{ENCODER}/ner", "metrics", "elsewhere"])
+def test_the_committed_run_is_of_the_committed_parameters(repository: Path, out: str) -> None:
+    assert made_with_others(repository, out) is None
+
+
+def test_another_profile_is_noticed_at_the_adapter_itself(repository: Path) -> None:
+    shutil.copy(REPOSITORY / "profiles/real.yaml", repository / "params.yaml")
+    told = made_with_others(repository, SINGLE)
+    assert told == "stage train@ner of dvc.lock ran with train.adapters.ner.settings.epochs none, and params.yaml has 3"
+    assert made_with_others(repository, "metrics") is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "out", "told"),
+    [
+        ("rank: 8", "rank: 4", SINGLE, "train@ner of dvc.lock ran with train.shared.rank 8, and params.yaml has 4"),
+        ("rank: 8", "rank: 4", MERGED, "merge@tasks of dvc.lock ran with train.shared.rank 8, and"),
+        ("rank: 8", "rank: 4", f"{ENCODER}/ner", None),
+        (SIZE, OTHER_SIZE, SINGLE, "format@ner of dvc.lock"),
+        (SIZE, OTHER_SIZE, "models/adapters/mixed", "format@ner"),
+        (SIZE, OTHER_SIZE, f"{ENCODER}/relevance", None),
+        ("seed: 7}", "seed: 8}", f"{ENCODER}/ner", "format@ner of dvc.lock ran with datasets.demo_shop.seed 7, and"),
+        ("bootstrap: 1000", "bootstrap: 200", SINGLE, None),
+        ("bootstrap: 1000", "bootstrap: 200", "metrics", "ran with score.bootstrap 1000, and params.yaml has 200"),
+    ],
+)
+def test_a_changed_parameter_concerns_what_was_made_with_it(
+    repository: Path, old: str, new: str, out: str, told: str | None
+) -> None:
+    edit(repository, old, new)
+    found = made_with_others(repository, out)
+    assert found is None if told is None else told in str(found)
+
+
+def test_an_adapter_of_a_stage_that_is_gone_is_told_and_one_left_behind_beside_it_is_not(repository: Path) -> None:
+    values = yaml.safe_load((repository / "params.yaml").read_text())
+    values["train"]["adapters"]["tags"] = values["train"]["adapters"].pop("ner")
+    (repository / "params.yaml").write_text(yaml.safe_dump(values))
+    told = f"stage train@ner of dvc.lock wrote {SINGLE}, and params.yaml has no such stage"
+    assert made_with_others(repository, SINGLE) == told
+    assert made_with_others(repository, MERGED) is None
+
+
+def test_without_a_lock_nothing_is_known_and_a_broken_one_is_told(repository: Path) -> None:
+    (repository / "dvc.lock").write_text("stages: {train@ner: [1]}\n")
+    with pytest.raises(UserError, match=r"dvc.lock doesn't hold stages as dvc writes them; restore it: git checkout HEAD"):
+        made_with_others(repository, SINGLE)
+    (repository / "dvc.lock").unlink()
+    assert made_with_others(repository, SINGLE) is None

@@ -1,0 +1,72 @@
+"""What `ecomtune export --merged` writes of a pico study answers a question behind transformers serve, as its adapter does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from transformers import PreTrainedTokenizerFast
+from typer.testing import CliRunner
+
+from ecomtune import tasks
+from ecomtune.cli import app
+from ecomtune.decoding.answering import Weights, answer_task
+from ecomtune.encoding import encode_prompt
+from ecomtune.export import plain_chat
+from ecomtune.params import load
+from ecomtune.records import Example, read_task
+from ecomtune.stages import download, format, pretrained, train
+from tests.pico import causal_tokenizer, make_causal, seq2seq_tokenizer
+from tests.scratch_clone import REPOSITORY
+from tests.served import transformers_serve
+
+ADAPTER = Path("models/adapters/shards/relevance/1")
+
+
+@pytest.fixture
+def study(workplace: Path) -> Path:
+    """The pico profile with a system of one trained adapter, as far as that adapter."""
+    params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
+    params["systems"]["tuned"] = {"kind": "adapter", "reads": str(ADAPTER), "tasks": ["relevance"]}
+    params["tasks"]["relevance"]["decoding"] = "free"
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    make_causal(Path(".scratch/pico/causal"))
+    for stage, item in ((download, "demo_shop"), (pretrained, "pico"), (format, "relevance"), (train, "relevance_1")):
+        stage.main(load(), item)
+    return workplace
+
+
+def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = CliRunner().invoke(app, ["export", "tuned", "relevance", "--merged", "--out", "served"])
+    assert done.exit_code == 0, done.output
+    assert "- Serve: `transformers serve .`" in Path("served/README.md").read_text()
+    task, settings = tasks.load("relevance"), load().tasks["relevance"]
+    rows = read_task(Path("data/examples/relevance/test.jsonl"), Example, "relevance")[:3]
+    prompts = [row.prompt for row in rows]
+    tuned = answer_task(task, settings, rows, prompts, Weights.of_adapter(ADAPTER))
+    plain = answer_task(task, settings, rows, prompts, Weights(Path("models/pretrained/pico")))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with transformers_serve(study / "served", study / "log") as base:
+        answers = [ask(base, study / "served", prompt, settings.max_new_tokens) for prompt in prompts]
+    assert answers == tuned != plain
+
+
+def ask(base: str, model: Path, prompt: str, tokens: int) -> str:
+    """The answer to one question, the likeliest token at a time."""
+    question = {"model": str(model), "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": tokens}
+    answered = httpx.post(f"{base}/chat/completions", json=question, timeout=120).raise_for_status()
+    return str(answered.json()["choices"][0]["message"]["content"]).strip()
+
+
+@pytest.mark.parametrize("adds_bos", [False, True])
+def test_the_chat_form_of_an_export_gives_the_tokens_that_it_was_tuned_on(adds_bos: bool) -> None:
+    tokenizer: PreTrainedTokenizerFast = seq2seq_tokenizer("<s> $A") if adds_bos else causal_tokenizer()
+    tokenizer.chat_template = None
+    tuned_on = encode_prompt(tokenizer, "Query: mug\nAnswer:")
+    assert (tuned_on[0] == tokenizer.bos_token_id) == adds_bos
+    tokenizer.chat_template = plain_chat(tokenizer)
+    message = [{"role": "user", "content": "Query: mug\nAnswer:"}]
+    asked = tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=True)
+    assert tuple(asked["input_ids"]) == tuned_on
