@@ -29,41 +29,54 @@ def main(params: Params, _: str) -> None:
     summary, compared, answered = summarize(params), pairs.compare(params), read_answers(params)
     alike, by_module = _similarity(params)
     helped = similarity.transfer_section(params, summary["systems"])
-    shown = content(params, summary, compared, answered)
-    pictures: list[Picture] = []
-    with output_folder(Path("plots/compare")) as folder:
-        plot_systems(summary, folder / "systems.png")
-        costs.plot_costs(summary, folder / "costs.png")
-        pictures.append(Picture("Quality against cost", folder / "costs.png", costs.in_words(summary)))
-        if trained := losses.records(Path(similarity.ADAPTERS)):
-            losses.plot_losses(trained, folder / "losses.png")
-            pictures.append(Picture("How each training's losses went", folder / "losses.png", losses.described(trained)))
-        if params.merge.recipes:
-            plot_merges(merge_weights(params.merge.recipes), folder / "merges.png")
-        if alike["pairs"]:
-            similarity.plot_similarity(alike, folder / "similarity.png")
-            text = similarity.similarity_in_words(alike)
-            pictures.append(Picture("How alike every two adapters are", folder / "similarity.png", text))
-        if similarity.measured(helped):
-            similarity.plot_transfer(helped, folder / "transfer.png")
-            text = similarity.transfer_in_words(helped)
-            pictures.append(Picture("What each adapter adds to each task", folder / "transfer.png", text))
-        _write_confusion(answered, folder / "confusion")
-        page = render({**shown, "pictures": inline(pictures)})
     sections = {"costs": costs.costs_section(summary), "pairs": compared, "similarity": alike, "transfer": helped}
-    write_text(Path("reports/summary.json"), dump_json({**summary, **sections}))
+    summary |= sections
+    shown = content(params, summary, compared, answered)
+    with output_folder(Path("plots/compare")) as folder:
+        page = render({**shown, "pictures": inline(_draw(params, summary, folder))})
+        _write_confusion(answered, folder / "confusion")
+    write_text(Path("reports/summary.json"), dump_json(summary))
     write_text(Path("reports/similarity.csv"), by_module)
     write_text(Path("reports/index.html"), page)
+    _tell(params, summary)
+
+
+def _draw(params: Params, summary: dict[str, Any], folder: Path) -> list[Picture]:
+    """Draw all that there is to be drawn; gives the pictures that the page shows."""
+    pictures = []
+
+    def drawn(name: str, title: str, text: str) -> None:
+        pictures.append(Picture(title, folder / f"{name}.png", text))
+
+    plot_systems(summary, folder / "systems.png")  # which the page, like merges, draws itself
+    costs.plot_costs(summary, folder / "costs.png")
+    drawn("costs", "Quality against cost", costs.in_words(summary))
+    if trained := losses.records(Path(similarity.ADAPTERS)):
+        losses.plot_losses(trained, folder / "losses.png")
+        drawn("losses", "How each training's losses went", losses.described(trained))
+    if params.merge.recipes:
+        plot_merges(merge_weights(params.merge.recipes), folder / "merges.png")
+    if summary["similarity"]["pairs"]:
+        similarity.plot_similarity(summary["similarity"], folder / "similarity.png")
+        drawn("similarity", "How alike every two adapters are", similarity.similarity_in_words(summary["similarity"]))
+    if similarity.measured(summary["transfer"]):
+        similarity.plot_transfer(summary["transfer"], folder / "transfer.png")
+        drawn("transfer", "What each adapter adds to each task", similarity.transfer_in_words(summary["transfer"]))
+    return pictures
+
+
+def _tell(params: Params, summary: dict[str, Any]) -> None:
+    """Print what was found."""
     for name in summary["left_over"]:
         print(f"metrics/{name} belongs to no system of params.yaml and is left out")
     console = Console(width=120)
     console.print(table(summary))
     console.print(costs.costs_table(summary))
-    print("\n".join(pairs.sentences(compared, params.score.confidence)))
-    if alike["pairs"]:
-        console.print(similarity.similarity_table(alike))
-    if similarity.measured(helped):
-        console.print(similarity.transfer_table(helped))
+    print("\n".join(pairs.sentences(summary["pairs"], params.score.confidence)))
+    if summary["similarity"]["pairs"]:
+        console.print(similarity.similarity_table(summary["similarity"]))
+    if similarity.measured(summary["transfer"]):
+        console.print(similarity.transfer_table(summary["transfer"]))
 
 
 def _write_confusion(answered: Answers, folder: Path) -> None:
