@@ -39,7 +39,7 @@ def test_a_profiles_own_outputs_are_no_left_overs(tmp_path: Path) -> None:
     [
         "data/raw/demo_shop",
         "data/examples/relevance",
-        "data/predictions/few_shot",
+        "data/predictions/mixed",
         "models/pretrained/pico",
         "models/adapters/single/relevance",
         "models/adapters/mixed",
