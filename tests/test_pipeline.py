@@ -365,6 +365,17 @@ def test_an_adapter_that_was_not_trained_here_is_not_exported(clone: Path, tmp_p
     assert done.returncode == 1 and "models/adapters/merged/relevance_shards isn't there; run dvc repro" in done.stderr
 
 
+def test_nothing_is_exported_where_the_lock_is_broken(clone: Path, tmp_path: Path) -> None:
+    lock = clone / "dvc.lock"
+    whole = lock.read_text()
+    lock.write_text("[]\n")
+    try:
+        done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / "out"))
+    finally:
+        lock.write_text(whole)
+    assert done.returncode == 1 and "dvc.lock doesn't hold stages" in done.stderr and not (tmp_path / "out").exists()
+
+
 def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
     shown = run(clone, "dvc", "plots", "show")
     assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr

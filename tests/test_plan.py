@@ -12,8 +12,9 @@ from rich.console import Console
 from safetensors.numpy import save_file
 
 from ecomtune import datasets, tasks
+from ecomtune.costs import count_weights
 from ecomtune.params import Params, load
-from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, steps, table, tokens_of, weights_in
+from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, steps, table, tokens_of
 from ecomtune.records import Row
 from ecomtune.sections import Baseline, System
 from tests.conftest import REPOSITORY
@@ -81,7 +82,7 @@ def test_weights_are_counted_in_their_file_where_it_is(demo: Params, tmp_path: P
     file = tmp_path / "models/pretrained/smollm2/model.safetensors"
     file.parent.mkdir(parents=True)
     save_file({"a": np.zeros((3, 5), np.float32), "b": np.zeros(7, np.float32)}, file, metadata={"format": "pt"})
-    assert weights_in(file) == 22
+    assert count_weights(file.parent) == 22
     small, large = (step(steps(demo, root, 1e11), "train@ner").seconds for root in (tmp_path, tmp_path / "none"))
     assert small is not None and large is not None and small < large
 

@@ -236,8 +236,9 @@ def export(
     from ecomtune.params import load, model_of
 
     params = load()
+    if system in params.systems:  # else the export says what is wrong
+        note_model(Path(), model_of(params.systems[system], task, params))
     exporting.export(params, system, task, out, merged)
-    note_model(Path(), model_of(params.systems[system], task, params))
     print(out)
 
 

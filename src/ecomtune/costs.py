@@ -68,7 +68,9 @@ def _base_of(model: Path) -> Path:
 
 def _learnt(model: Path) -> dict[str, int]:
     """What training noted beside the weights, or merging of its parts; nothing is learnt of weights taken as they are."""
-    notes = [model / name for name in (TRAINING_RECORD, "recipe.json") if (model / name).is_file()]
-    nothing = {"trained_parameters": 0, "tokens": 0} if model.parent.name == "pretrained" else {}
-    noted: dict[str, int] = read_json(notes[0]) if notes else nothing
-    return {to: noted[key] for to, key in (("trained_parameters",) * 2, ("trained_tokens", "tokens")) if key in noted}
+    if model.parent.name == "pretrained":
+        return {"trained_parameters": 0, "trained_tokens": 0}
+    for note in (model / TRAINING_RECORD, model / "recipe.json"):
+        if note.is_file() and "tokens" in (noted := read_json(note)):
+            return {"trained_parameters": noted["trained_parameters"], "trained_tokens": noted["tokens"]}
+    return {}

@@ -3,6 +3,6 @@
 from ecomtune.plan.machine import Peak, measured_peak
 from ecomtune.plan.printed import notes, show, table
 from ecomtune.plan.steps import Step, steps
-from ecomtune.plan.tokens import RowTokens, tokens_of, weights_in
+from ecomtune.plan.tokens import RowTokens, tokens_of
 
-__all__ = ["Peak", "RowTokens", "Step", "measured_peak", "notes", "show", "steps", "table", "tokens_of", "weights_in"]
+__all__ = ["Peak", "RowTokens", "Step", "measured_peak", "notes", "show", "steps", "table", "tokens_of"]

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecomtune.costs import count_weights
 from ecomtune.mixing import row_counts
 from ecomtune.params import Params, model_of
-from ecomtune.plan.tokens import MARKS, Basis, RowTokens, row_tokens, weakest, weights_in
+from ecomtune.plan.tokens import MARKS, Basis, RowTokens, row_tokens, weakest
 from ecomtune.sections import Endpoint, Model, System
 
 #: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
@@ -54,9 +55,8 @@ class _Study:
     speed: float
 
     def weights(self, model: str) -> int | None:
-        """The number of a model's weights: of its file where it is there, else as params say."""
-        file = self.root / "models/pretrained" / model / "model.safetensors"
-        return weights_in(file) if file.is_file() else self.params.models[model].parameters
+        """The number of a model's weights: of its files where they are there, else as params say."""
+        return count_weights(self.root / "models/pretrained" / model) or self.params.models[model].parameters
 
     def row(self, task: str) -> RowTokens:
         """Tokens of a row's prompt and target."""

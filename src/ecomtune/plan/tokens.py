@@ -1,4 +1,4 @@
-"""How many weights a model has, and how many tokens a row: counted where they are there, else what is known of them."""
+"""How many tokens a row has: counted where examples are there, else what is known of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
 
 from ecomtune import datasets, tasks
 from ecomtune.encoding import common_prefix_length
@@ -30,14 +28,6 @@ MARKS: dict[Basis, str] = {"counted": "", "typical": "~ ", "most": "≤ "}
 def weakest(bases: Iterable[Basis]) -> Basis:
     """How a sum of tokens is known that are known in these ways."""
     return max(bases, key=list(MARKS).index, default="counted")
-
-
-@lru_cache
-def weights_in(file: Path) -> int:
-    """The number of weights in a safetensors file, by its header."""
-    with file.open("rb") as opened:
-        header = json.loads(opened.read(int.from_bytes(opened.read(8), "little")))
-    return sum(int(np.prod(tensor["shape"], dtype=np.int64)) for name, tensor in header.items() if name != "__metadata__")
 
 
 @dataclass(frozen=True)

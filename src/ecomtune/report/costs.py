@@ -22,15 +22,20 @@ def compute(costs: Mapping[str, float]) -> float | None:
     return 2.0 * costs["parameters"] * (costs["input_tokens"] + costs["output_tokens"])
 
 
+def operations_of(summary: Mapping[str, Any], task: str) -> dict[str, float]:
+    """The compute of an answer of each system of a task, of those where it is known."""
+    found = {name: compute(cells[task]["costs"]) for name, cells in summary["systems"].items() if task in cells}
+    return {name: operations for name, operations in found.items() if operations is not None}
+
+
 def unbeaten(summary: Mapping[str, Any], task: str) -> list[str]:
     """The systems of a task that no other beats on quality and compute both, the cheapest first.
 
     One that is as good for as much is no better; a system whose compute isn't known takes no part.
     """
     known = {
-        name: (operations, -cells[task]["value"])
-        for name, cells in summary["systems"].items()
-        if task in cells and (operations := compute(cells[task]["costs"])) is not None
+        name: (operations, -summary["systems"][name][task]["value"])
+        for name, operations in operations_of(summary, task).items()
     }
 
     def beaten(name: str) -> bool:
@@ -63,12 +68,20 @@ def costs_table(summary: Mapping[str, Any]) -> Table:
     for task in tasks:
         grid.add_column(task, justify="right")
     best = {task: unbeaten(summary, task) for task in tasks}
+    for name, trained, tokens, *shown in rows(summary):
+        cells = [f"[bold]{cell}[/bold]" if name in best[task] else cell for task, cell in zip(tasks, shown, strict=True)]
+        grid.add_row(name, trained, tokens, *cells)
+    return grid
+
+
+def rows(summary: Mapping[str, Any]) -> list[list[str]]:
+    """For each system its name, the weights that were trained, the tokens they saw, and by task what an answer takes."""
+    found = []
     for name, cells in summary["systems"].items():
         own = {task: cell["costs"] for task, cell in cells.items()}
         trained = [total(own, key) for key in ("trained_parameters", "trained_tokens")]
-        shown = {task: text(own.get(task)) for task in tasks}
-        grid.add_row(name, *trained, *(f"[bold]{shown[task]}[/bold]" if name in best[task] else shown[task] for task in tasks))
-    return grid
+        found.append([name, *trained, *(text(own.get(task)) for task in summary["main_metric"])])
+    return found
 
 
 def total(costs: Mapping[str, Mapping[str, float]], key: str) -> str:
@@ -96,11 +109,7 @@ def plot_costs(summary: Mapping[str, Any], path: Path) -> None:
     tasks = list(summary["main_metric"])
     figure, axes = pyplot.subplots(1, len(tasks), figsize=(4.4 * len(tasks), 4.0), squeeze=False)
     for axis, task in zip(axes[0], tasks, strict=True):
-        points = {
-            name: (operations, cells[task])
-            for name, cells in summary["systems"].items()
-            if task in cells and (operations := compute(cells[task]["costs"])) is not None
-        }
+        points = {name: (known, summary["systems"][name][task]) for name, known in operations_of(summary, task).items()}
         best = unbeaten(summary, task)
         axis.plot([points[name][0] for name in best], [points[name][1]["value"] for name in best], color="#7a93ac")
         for name, (operations, cell) in points.items():

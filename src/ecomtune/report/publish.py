@@ -23,6 +23,8 @@ from ecomtune.report.study import LOCK, SUMMARY, read_study
 from ecomtune.report.summary import interval
 
 TIMES = SCRATCH / "times.jsonl"
+#: Seconds and MiB at the most of each stage; None where they weren't noted.
+Times = Mapping[str, tuple[float | None, int | None]]
 #: What a run and its publication write, so that it may differ from the commit that the page names.
 WRITTEN = ("params.yaml", "dvc.lock", "metrics", "plots", "reports", "results")
 
@@ -73,10 +75,6 @@ def _git(*arguments: str) -> list[str]:
     """Lines that git prints; none where it fails."""
     done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
     return done.stdout.splitlines() if done.returncode == 0 else []
-
-
-#: Seconds and MiB at the most of each stage; None where they weren't noted.
-Times = Mapping[str, tuple[float | None, int | None]]
 
 
 def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs: Pairs, times: Times) -> str:
@@ -141,11 +139,7 @@ def _paired(lines: list[str]) -> list[str]:
 def _costs(summary: dict[str, Any]) -> list[str]:
     """What an answer of each system takes, and who is unbeaten."""
     tasks = list(summary["main_metric"])
-    rows = []
-    for name, cells in summary["systems"].items():
-        own = {task: cell["costs"] for task, cell in cells.items()}
-        learnt = [costs.total(own, key) for key in ("trained_parameters", "trained_tokens")]
-        rows.append("| " + " | ".join([name, *learnt, *(costs.text(own.get(task)) for task in tasks)]) + " |")
+    rows = ["| " + " | ".join(row) + " |" for row in costs.rows(summary)]
     best = [f"- {task}: {', '.join(costs.unbeaten(summary, task))}" for task in tasks]
     return [
         "What an answer takes: floating-point operations (two for each weight and token), and tokens read + written:",
