@@ -12,7 +12,8 @@ from safetensors import safe_open
 
 from ecomtune.errors import UserError, reading, writing
 from ecomtune.files import dump_json, read_json
-from ecomtune.lora.adapter import CONFIG, WEIGHTS
+from ecomtune.lora.adapter import CONFIG, WEIGHTS, read_config
+from ecomtune.notes import base_of
 from ecomtune.params import Params, model_of
 from ecomtune.runtime import prepare
 from ecomtune.sections import Model
@@ -67,7 +68,7 @@ def _write_adapter(adapter: Path, folder: Path, model: Model) -> None:
     for file in sorted(adapter.iterdir()):
         shutil.copyfile(file, folder / file.name)
     if model.source == "hub":
-        config = {**read_json(adapter / CONFIG), "base_model_name_or_path": model.name, "revision": model.version}
+        config = {**read_config(adapter), "base_model_name_or_path": model.name, "revision": model.version}
         (folder / CONFIG).write_text(dump_json(config), encoding="utf-8")
 
 
@@ -75,7 +76,7 @@ def _write_merged(adapter: Path, folder: Path, threads: int) -> None:
     prepare(threads)
     from transformers import AutoTokenizer
 
-    from ecomtune.decoding.answering import base_of, load_model
+    from ecomtune.decoding.answering import load_model
 
     base = base_of(adapter)
     load_model(base, adapter).save_pretrained(folder)
