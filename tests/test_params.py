@@ -397,7 +397,7 @@ def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: 
         ("tasks.ner", "trainsize", "train_size"),
         ("train.adapters.ner_1", "shards", "shard"),
         ("datasets.real.files.0", "sha265", "sha256"),
-        ("systems.few_shot", "Shots", "shots"),
+        ("systems.few_shot", "SHOTS", "shots"),
         ("systems.large.endpoint", "temprature", "temperature"),
         ("merge.recipes.tasks", "weight", "weights"),
     ],
