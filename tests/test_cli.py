@@ -336,7 +336,7 @@ GOOD = {"macro_f1": 0.5, "macro_f1_ci": [0.4, 0.6], "n": 12, "groups": 3, "inval
         {},
         *({"relevance": each} for each in (3, None, [GOOD])),
         *({"relevance": {**GOOD, "macro_f1": each}} for each in ("high", "0.5", None, [0.5], math.nan, True)),
-        *({"relevance": {**GOOD, "macro_f1_ci": each}} for each in ([0.4], [0.4, None], [0.4, "0.6"], 0.4, "46", [0, math.inf])),
+        *({"relevance": {**GOOD, "macro_f1_ci": each}} for each in ([0.4], [0, None], [0, "1"], 0.4, "46", [0, math.inf])),
         *({"relevance": {**GOOD, "n": each}} for each in ("12", None, [12], 12.5, math.nan, -1)),
         *({"relevance": {**GOOD, "parameters": each}} for each in ("many", None, [5], math.nan, 10**400)),
     ],

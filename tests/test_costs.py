@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from ecomtune import costs, tasks
@@ -43,6 +44,18 @@ def test_a_baselines_tokens_are_those_that_its_model_reads_and_writes(
     counted = token_counts.count(settings, tasks.load(task), pico_encoder, asked, answers)
     assert counted == (sum(len(each["input_ids"]) for each in read), written if family == "seq2seq" else 0)
     assert counted[0] > 8 and written > 6 * len(asked)
+
+
+def test_padding_that_a_tokenizer_brings_is_no_token(pico_encoder: Path, tmp_path: Path) -> None:
+    """That of MiniLM pads to 128."""
+    tokenizer = Tokenizer.from_file(str(pico_encoder / "tokenizer.json"))
+    tokenizer.enable_padding(length=64)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    given = baseline("encoder", "relevance"), tasks.load("relevance")
+    plain, padded = (
+        token_counts.count(*given, folder, examples("relevance"), ["O"] * 8) for folder in (pico_encoder, tmp_path)
+    )
+    assert plain == padded
 
 
 def test_a_floor_reads_no_tokens(tmp_path: Path) -> None:

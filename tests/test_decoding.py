@@ -543,7 +543,9 @@ def test_an_adapter_that_is_not_whole_is_refused(pico_causal: Path, adapters: li
         load_model(pico_causal, folder)
 
 
-@pytest.mark.parametrize("content", ["[]", "{", "{}", '{"base_model_name_or_path": null}', '{"base_model_name_or_path": ["x"]}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "{", "{}", '{"base_model_name_or_path": null}', '{"base_model_name_or_path": ["x"]}']
+)
 def test_an_adapter_config_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "adapter_config.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"adapter_config\.json is missing or broken \(.*\); remove it and run dvc repro"):

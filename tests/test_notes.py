@@ -40,7 +40,7 @@ def answered(workplace: Path) -> Params:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('{"ner": {"macro_f1": 1}}', "ner.macro_f1: Input should be 'parameters', 'trained_parameters', 'trained_tokens', "),
+        ('{"ner": {"macro_f1": 1}}', "ner.macro_f1: is no cost; these are parameters, trained_parameters, trained_tokens, "),
         ('{"ner": {"parameters": "7"}}', f"ner.parameters: {NOT_A_NUMBER}"),
         ('{"ner": {"parameters": null}}', f"ner.parameters: {NOT_A_NUMBER}"),
         ('{"ner": {"input_tokens": true}}', f"ner.input_tokens: {NOT_A_NUMBER}"),

@@ -77,14 +77,14 @@ def test_tokens_are_at_most_what_may_be_trained_on_where_nothing_is_known(demo: 
 #: A file that a plan reads, what may be wrong with it, and how that is told.
 BROKEN = [
     ("data/examples/ner/report.json", b"{", r"report\.json is missing or broken \(Invalid JSON.*; remove it and run dvc repro"),
-    ("data/examples/ner/report.json", b"[]", r"report\.json is missing or broken \(.*; remove it and run dvc repro format@ner$"),
+    ("data/examples/ner/report.json", b"[]", r"report\.json is missing or broken \(.*; run dvc repro format@ner$"),
     ("data/examples/ner/train.jsonl", None, r"train\.jsonl is missing; run the stage that writes it"),
     ("data/examples/ner/train.jsonl", b'{"prompt": \n', r"train\.jsonl line 1: .*; delete the file and run dvc repro again"),
     ("data/examples/ner/train.jsonl", b"[1]\n", r"train\.jsonl line 1: .*; delete the file and run dvc repro again"),
     ("data/examples/ner/train.jsonl", b'{"prompt": "p"}\n', r"train\.jsonl line 1: target: .*; delete the file and run"),
     ("data/examples/ner/train.jsonl", b'{"prompt": 1, "target": "t"}\n', r"train\.jsonl line 1: prompt: .*; delete the file"),
     ("data/examples/ner/train.jsonl", b"\xff\n", r"train\.jsonl is no UTF-8 text .*; delete the file and run dvc repro again"),
-    ("models/pretrained/smollm2/tokenizer.json", b"{", r"tokenizer\.json is missing or broken \(.*; remove it and run dvc repro"),
+    ("models/pretrained/smollm2/tokenizer.json", b"{", r"tokenizer\.json is missing or broken \(.*; remove it and run dvc"),
     ("models/pretrained/smollm2/tokenizer.json", b"{}", r"tokenizer\.json is missing or broken \(.*; remove it and run dvc"),
     ("models/pretrained/smollm2/model.safetensors", b"", r"model\.safetensors is missing or broken \(.*; remove it and run"),
     ("models/pretrained/smollm2/model.safetensors", bytes(99), r"model\.safetensors is missing or broken \(.*; remove it and"),
@@ -105,6 +105,12 @@ def test_a_broken_file_is_told_in_one_sentence(
     with pytest.raises(UserError, match=told) as caught:
         steps(demo, tmp_path, 1e11)
     assert "\n" not in str(caught.value)
+
+
+def test_examples_of_another_data_set_are_not_counted(demo: Params, tmp_path: Path) -> None:
+    (tmp_path / "data/examples/ner").mkdir(parents=True)
+    (tmp_path / "data/examples/ner/report.json").write_text(json.dumps({"dataset": "queryner"}), encoding="utf-8")
+    assert step(steps(demo, tmp_path, 1e11), "train@ner").basis == "typical"
 
 
 def test_only_the_first_rows_of_a_long_file_are_read(tmp_path: Path) -> None:

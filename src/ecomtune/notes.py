@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from ecomtune.errors import UserError
 from ecomtune.files import ADAPTER_CONFIG, ANSWER_COSTS, RECIPE, TRAINING_RECORD, read_checked
 
-#: What an answer costs (see ecomtune.costs); what nobody knows isn't there.
-CostName = Literal["parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens"]
+#: What an answer costs (see ecomtune.costs), as far as it is known.
+COSTS = ("parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens")
 #: More than any count of weights or tokens, and less than a float can hold.
 LARGEST = 2**63
 
 
-def _cost(value: Any) -> float:
+def _name(key: str) -> str:
+    if key not in COSTS:
+        raise ValueError(f"is no cost; these are {', '.join(COSTS)}")
+    return key
+
+
+def _number(value: Any) -> float:
     """The value as it is, since a whole number must stay one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST:
         raise ValueError("must be a number from 0 on")
     return value
 
 
-Costs = dict[CostName, Annotated[float, PlainValidator(_cost)]]
+Costs = dict[Annotated[str, AfterValidator(_name)], Annotated[float, PlainValidator(_number)]]
 Count = Annotated[int, Field(ge=0, lt=LARGEST)]
-Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+TwoNumbers = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class Note(BaseModel):
@@ -38,7 +44,7 @@ class Score(Note):
     """The value of a metric, its interval and the number of rows."""
 
     value: float
-    ci: Interval
+    ci: TwoNumbers
     n: Count
 
 
@@ -60,7 +66,7 @@ class ValidationLosses(Note):
 class Losses(Note):
     """How a training went: [step, loss] in order, the number of steps, and the losses on validation rows."""
 
-    loss: Annotated[list[Annotated[list[float], Field(min_length=2, max_length=2)]], Field(min_length=1)]
+    loss: Annotated[list[TwoNumbers], Field(min_length=1)]
     steps: Count
     validation: list[ValidationLosses]
 
@@ -72,7 +78,7 @@ class _Base(Note):
 def read_costs(predictions: Path, task: str) -> Costs:
     """What an answer to a task costs, as noted beside a system's predictions.
 
-    Raises UserError where that is missing, broken, or holds anything but the numbers of CostName.
+    Raises UserError where that is missing, broken, or holds anything but numbers by the names of COSTS.
     """
     file = predictions / ANSWER_COSTS
     found = read_checked(file, dict[str, Costs])
@@ -95,7 +101,7 @@ def learnt(model: Path) -> Learnt | None:
 
 
 def base_of(adapter: Path) -> Path:
-    """The pretrained folder that an adapter was trained on. Raises UserError where it is gone, or the adapter's config broken."""
+    """The pretrained folder that an adapter was trained on. Raises UserError where it is gone or not told."""
     base = Path(read_checked(adapter / ADAPTER_CONFIG, _Base).base_model_name_or_path)
     if not base.is_dir():
         raise UserError(f"{adapter} was trained on {base}, which isn't there; run dvc repro pretrained")

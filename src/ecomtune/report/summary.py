@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from rich.table import Table
 
 from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.files import read_json
-from ecomtune.notes import CostName, Costs, Count, Score
+from ecomtune.notes import COSTS, Costs, Count, Score
 from ecomtune.params import Params
-
-#: What an answer costs (see ecomtune.costs), as far as it is known.
-COSTS = get_args(CostName)
 
 
 class _Cell(Score):
