@@ -14,7 +14,10 @@ from ecomtune.tasks.base import Task
 
 @dataclass(frozen=True)
 class Job:
-    """One baseline's training: what answering needs goes into ``folder``, what a killed run needs into ``checkpoints``."""
+    """One baseline's training: what answering needs goes into ``folder``, what a killed run needs into ``checkpoints``.
+
+    ``live`` is a folder for the losses as they come, None for none.
+    """
 
     settings: Baseline
     task: Task
@@ -23,3 +26,4 @@ class Job:
     folder: Path
     seed: int
     checkpoints: Checkpoints
+    live: Path | None = None

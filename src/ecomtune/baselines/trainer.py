@@ -92,7 +92,7 @@ def train_model(
     steps = -(-len(rows) // settings.batch_size)
     ends = [steps * (epoch + 1) for epoch in range(settings.epochs)] if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
-    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder))
+    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder), job.live)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())
