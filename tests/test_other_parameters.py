@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ecomtune.cli import app
 from ecomtune.errors import UserError
+from ecomtune.files import dump_json, write_text
 from ecomtune.lora.adapter import save_adapter
 from ecomtune.other_parameters import made_with_others
 from tests.conftest import REPOSITORY
@@ -98,6 +99,36 @@ def test_an_exported_adapter_of_other_parameters_is_noted(repository: Path, monk
         noted.append(done.stderr)
     rank = "stage train@ner of dvc.lock ran with train.shared.rank 8, and params.yaml has 4"
     assert noted == ["", f"note: {SINGLE} isn't that of params.yaml: {rank}\n"]
+
+
+@pytest.mark.parametrize("scores", [[], 3, {"f1": "x", "f1_ci": [0, 1]}, {"f1": 0.5, "f1_ci": [0]}, {"f1": 0.5, "f1_ci": None}])
+def test_nothing_is_exported_beside_metrics_of_another_shape(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, scores: object
+) -> None:
+    monkeypatch.chdir(repository)
+    save_adapter(adapter_of(1), Path(SINGLE))
+    write_text(Path("metrics/single.json"), dump_json({"ner": scores} if scores else scores))
+    done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
+    told = (
+        "metrics/single.json doesn't hold the scores of task ner as stage score@single writes them; run dvc repro score@single"
+    )
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"error: {told}\n") and not Path("out").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"lora_alpha": null}'])
+def test_no_adapter_of_a_broken_config_is_exported(repository: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    """As one on a base of the hub, whose config names it by its id there."""
+    monkeypatch.chdir(repository)
+    save_adapter(adapter_of(1), Path(SINGLE))
+    (Path(SINGLE) / "adapter_config.json").write_text(content)
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    hub = {"source": "hub", "name": "owner/model", "version": "0" * 40, "kind": "causal", "licence": "MIT"}
+    values["models"][values["train"]["shared"]["model"]] = hub
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
+    *_, told = done.stderr.splitlines()  # before it the note of other parameters
+    assert done.exit_code == 1 and told.startswith(f"error: {SINGLE}/adapter_config.json is missing or broken ("), done.output
+    assert told.endswith("; remove it and run dvc repro train") and not Path("out").exists()
 
 
 #: What may stand in place of dvc.yaml, and how it is told.

@@ -77,7 +77,7 @@ def test_tokens_are_at_most_what_may_be_trained_on_where_nothing_is_known(demo: 
 #: A file that a plan reads, what may be wrong with it, and how that is told.
 BROKEN = [
     ("data/examples/ner/report.json", b"{", r"report\.json is missing or broken \(Invalid JSON.*; remove it and run dvc repro"),
-    ("data/examples/ner/report.json", b"[]", r"report\.json is missing or broken \(.*; run dvc repro format@ner$"),
+    ("data/examples/ner/report.json", b"[]", r"report\.json is missing or broken \(.* and run dvc repro format@ner$"),
     ("data/examples/ner/train.jsonl", None, r"train\.jsonl is missing; run the stage that writes it"),
     ("data/examples/ner/train.jsonl", b'{"prompt": \n', r"train\.jsonl line 1: .*; delete the file and run dvc repro again"),
     ("data/examples/ner/train.jsonl", b"[1]\n", r"train\.jsonl line 1: .*; delete the file and run dvc repro again"),

@@ -158,12 +158,17 @@ def _made(params: Params, adapter: str) -> str:
 
 
 def _metrics(system: str, task: str, confidence: float) -> list[str]:
-    """The metrics' rows; none where the system hasn't been scored."""
+    """The metrics' rows; none where the system hasn't been scored. Raises UserError for metrics of another shape."""
     file = Path("metrics") / f"{system}.json"
-    scores = read_json(file).get(task, {}) if file.is_file() else {}
+    found = read_json(file) if file.is_file() else {}
     level = f"{100 * confidence:g}%"
-    return [
-        f"| {name} | {scores[name]:.4f} | {level}: {scores[f'{name}_ci'][0]:.4f} to {scores[f'{name}_ci'][1]:.4f} |"
-        for name in sorted(scores)
-        if f"{name}_ci" in scores
-    ]
+    try:
+        scores = found.get(task, {})
+        return [
+            f"| {name} | {scores[name]:.4f} | {level}: {scores[f'{name}_ci'][0]:.4f} to {scores[f'{name}_ci'][1]:.4f} |"
+            for name in sorted(scores)
+            if f"{name}_ci" in scores
+        ]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        problem = f"{file} doesn't hold the scores of task {task} as stage score@{system} writes them"
+        raise UserError(f"{problem}; run dvc repro score@{system}") from error
