@@ -587,6 +587,11 @@ def test_an_adapter_that_is_more_than_its_factors_is_refused(made: Path, name: s
         load_adapter(made / name)
 
 
+def test_a_config_is_kept_as_it_stands(tmp_path: Path) -> None:
+    save_adapter(adapter(SMALL.factors["layer0"]), tmp_path)
+    assert load_adapter(tmp_path).config == json.loads((tmp_path / "adapter_config.json").read_text())
+
+
 def test_a_missing_adapter_is_refused_by_its_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="shards/ner/1 holds no adapter_model"):
         load_adapter(tmp_path / "shards/ner/1")

@@ -51,7 +51,7 @@ class Adapter:
 class _Config(BaseModel):
     """What is read of a PEFT config; all else that it holds is kept as it is."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
     base_model_name_or_path: str | None = None
     lora_alpha: float = Field(gt=0)
     alpha_pattern: dict[str, float] | None = None
