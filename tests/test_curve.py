@@ -147,7 +147,13 @@ def test_a_system_of_one_run_is_not_flat() -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", [{"f1": 0.5}, 1, *({"f1": value, "f1_ci": [0, 1], "n": 5} for value in ("0.5", None, math.nan)), {"f1": 0.5, "f1_ci": 1, "n": 5}]
+    "cell",
+    [
+        1,
+        {"f1": 0.5},
+        {"f1": 0.5, "f1_ci": 1, "n": 5},
+        *({"f1": value, "f1_ci": [0, 1], "n": 5} for value in ("0.5", None, math.nan)),
+    ],
 )
 def test_metrics_of_another_shape_are_told(project: Path, cell: Any) -> None:
     broken = Run({"x": 1}, {"single": {"ner": cell}})
