@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 _BETWEEN_ASCII_WORDS = {code: " " for code in range(128) if not chr(code).isalnum()}
+#: Marks that NFKC would turn into letters: "Acme™" into the word acmetm.
+_TRADE_MARKS = str.maketrans("™℠", "  ")
 
 
 @lru_cache(maxsize=2048)  # one text is looked at several times in a row's life, a query in many rows
 def normalize(text: str) -> str:
-    """Lower-cased words of ``text``, apart by single spaces, without punctuation: equal for near copies."""
+    """Lower-cased words of ``text``, apart by single spaces, without punctuation: equal for near copies.
+
+    In Unicode NFKC, not NFC alone: shops write the same text in full-width letters and digits, in ligatures, and in plain ones.
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_TRADE_MARKS))
     lowered = text.lower()
     if lowered.isascii():  # the same, in a quarter of the time
         return " ".join(lowered.translate(_BETWEEN_ASCII_WORDS).split())
