@@ -391,6 +391,13 @@ def test_what_the_server_does_not_count_is_told(site: Site, capsys: pytest.Captu
     assert "in all: 1 (0 tokens in, 0 out, 1 of them not counted by the server)" in capsys.readouterr().out
 
 
+def test_the_tokens_of_some_answers_alone_are_not_those_of_all(site: Site) -> None:
+    uncounted = json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 10}})
+    site.faults = [reply(uncounted)]
+    answers, tokens = answer_prompts("mine", "ner", Endpoint(model="large", concurrency=1), ["one", "two"], 8)
+    assert answers == ["x", "answer to two"] and tokens is None
+
+
 def test_what_was_paid_before_a_stop_is_printed(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.faults = [reply(json.dumps({"choices": [{"message": {"content": "x"}}], "usage": {"prompt_tokens": 1}})), status(401)]
     refusal()

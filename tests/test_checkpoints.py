@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import multiprocessing
 import time
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from ecomtune.checkpoints import INTERVAL, Checkpoints, checkpoints_of, decides
 from ecomtune.errors import UserError
+from ecomtune.locks import locked
 from ecomtune.records import Example
 from ecomtune.sections import Training
 
@@ -146,6 +150,42 @@ def test_of_many_processes_that_wait_for_a_lock_that_is_removed_each_is_alone(wo
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * 5
     assert list((workplace / ".scratch/checkpoints").iterdir()) == []
+
+
+def test_one_who_waits_in_several_rounds_says_so_once(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock that it gets isn't on disk any more, and the next one is held again."""
+    path, flock = workplace / "x.lock", fcntl.flock
+    calls: list[int] = []
+    told: list[str] = []
+
+    def counted(lock: Any, how: int) -> None:
+        calls.append(how)
+        flock(lock, how)
+
+    def enter() -> None:
+        with locked(path, lambda: told.append("waiting")):
+            calls.append(0)
+
+    def until(rounds: int) -> None:
+        end = time.monotonic() + 30
+        while len(calls) < rounds and time.monotonic() < end:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(fcntl, "flock", counted)
+    with path.open("w") as first:
+        flock(first, fcntl.LOCK_EX)
+        waiter = Thread(target=enter, daemon=True)
+        waiter.start()
+        until(2)
+        path.unlink()
+        second = path.open("w")
+        flock(second, fcntl.LOCK_EX)
+    with second:
+        until(4)
+        assert 0 not in calls
+    waiter.join(30)
+    assert calls == [*[fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX] * 2, 0] and told == ["waiting"]
+    assert not path.exists()
 
 
 def test_a_killed_process_holds_no_lock(workplace: Path) -> None:

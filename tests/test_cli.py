@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -395,8 +396,17 @@ GOOD = {"macro_f1": 0.5, "macro_f1_ci": [0.4, 0.6], "n": 12, "groups": 3, "inval
 
 @pytest.mark.parametrize(
     "scores",
-    [[], 3, {}, {"relevance": 3}, {"relevance": {**GOOD, "macro_f1": "high"}}, {"relevance": {**GOOD, "macro_f1_ci": [0.4]}}],
-    ids=["list", "number", "no task", "no scores", "text for a number", "half an interval"],
+    [
+        [],
+        3,
+        {},
+        *({"relevance": each} for each in (3, None, [GOOD])),
+        *({"relevance": {**GOOD, "macro_f1": each}} for each in ("high", "0.5", None, [0.5], math.nan, True)),
+        *({"relevance": {**GOOD, "macro_f1_ci": each}} for each in ([0.4], [0, None], [0, "1"], 0.4, "46", [0, math.inf])),
+        *({"relevance": {**GOOD, "n": each}} for each in ("12", None, [12], 12.5, math.nan, -1)),
+        *({"relevance": {**GOOD, "parameters": each}} for each in ("many", None, [5], math.nan, 10**400)),
+    ],
+    ids=repr,
 )
 def test_metrics_of_another_shape_are_told_in_one_sentence(project: Path, scores: object) -> None:
     (project / "params.yaml").write_bytes((ROOT / "profiles" / "pico.yaml").read_bytes())

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from ecomtune import costs, tasks
 from ecomtune.baselines import token_counts
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.errors import UserError
-from ecomtune.report.costs import compute, costs_section, plot_costs, total, unbeaten
+from ecomtune.report.costs import compute, costs_section, costs_table, plot_costs, total, unbeaten
 from ecomtune.sections import Baseline
 from tests.test_baselines import baseline, examples
 
@@ -38,11 +39,23 @@ def test_a_baselines_tokens_are_those_that_its_model_reads_and_writes(
         read = [tokenizer(each.fields["words"], is_split_into_words=True, **cut) for each in asked]
     else:
         read = [tokenizer(*input_pair(each, tasks.load(task)), **cut) for each in asked]
-    answers = ["running shoes for men"] * len(asked)
+    answers = ["running shoes for men, 12 pack, red"] * len(asked)  # longer than inputs may be
     written = sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in answers)
     counted = token_counts.count(settings, tasks.load(task), pico_encoder, asked, answers)
     assert counted == (sum(len(each["input_ids"]) for each in read), written if family == "seq2seq" else 0)
-    assert counted[0] > 8
+    assert counted[0] > 8 and written > 6 * len(asked)
+
+
+def test_padding_that_a_tokenizer_brings_is_no_token(pico_encoder: Path, tmp_path: Path) -> None:
+    """That of MiniLM pads to 128."""
+    tokenizer = Tokenizer.from_file(str(pico_encoder / "tokenizer.json"))
+    tokenizer.enable_padding(length=64)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    given = baseline("encoder", "relevance"), tasks.load("relevance")
+    plain, padded = (
+        token_counts.count(*given, folder, examples("relevance"), ["O"] * 8) for folder in (pico_encoder, tmp_path)
+    )
+    assert plain == padded
 
 
 def test_a_floor_reads_no_tokens(tmp_path: Path) -> None:
@@ -70,6 +83,41 @@ def test_weights_are_counted_from_the_files_of_the_model_that_computes(pico_caus
     assert costs.costs_of(adapter, answered) == told
 
 
+@pytest.mark.parametrize("note", ["models/adapters/merged/all/recipe.json", "models/baselines/encoder/ner/training.json"])
+def test_what_weights_have_learnt_is_told_by_training_or_merging(workplace: Path, note: str) -> None:
+    Path(note).parent.mkdir(parents=True)
+    Path(note).write_text(json.dumps({"method": "cat", "tokens": 70, "trained_parameters": 5}))
+    told = {"parameters": 0, "trained_parameters": 5, "trained_tokens": 70}
+    assert costs.costs_of(Path(note).parent, costs.Answered("ner", examples("ner"), ["O"] * 8)) == told
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"tokens": 70}', '{"tokens": 70, "trained_parameters": -1}'])
+@pytest.mark.parametrize(
+    ("note", "stage"),
+    [
+        ("models/adapters/single/ner/training.json", "train"),
+        ("models/adapters/merged/all/recipe.json", "merge@all"),
+        ("models/baselines/encoder/ner/training.json", "baseline"),
+    ],
+)
+def test_a_broken_note_of_what_was_learnt_is_told_with_its_stage(workplace: Path, note: str, stage: str, content: str) -> None:
+    Path(note).parent.mkdir(parents=True)
+    Path(note).write_text(content)
+    with pytest.raises(UserError, match=rf"^{note} is missing or broken \(.*\); remove it and run dvc repro {stage}$"):
+        costs.costs_of(Path(note).parent, costs.Answered("ner", examples("ner"), ["O"] * 8))
+
+
+def test_tokens_are_those_of_whole_prompts_in_chat_form_and_of_answers_alone(pico_causal: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(pico_causal)
+    prompts, answers = ["red running shoes", "mug"], ["Exact", "12 pack for men"]
+    forms = [f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n" for prompt in prompts]
+    read, written = (
+        sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in texts) for texts in (forms, answers)
+    )
+    assert costs.count_tokens(tokenizer, prompts, answers) == (read, written)
+    assert min(read, written) > 2
+
+
 def test_weights_taken_as_they_are_have_learnt_nothing(workplace: Path) -> None:
     (workplace / "pretrained/pico").mkdir(parents=True)
     answered = costs.Answered("ner", examples("ner"), ["O"] * 8)
@@ -83,6 +131,12 @@ def test_what_nobody_counted_is_left_out(workplace: Path) -> None:
     (workplace / "merged").mkdir()
     (workplace / "merged/recipe.json").write_text(json.dumps({"method": "cat"}))  # of parts that don't say what they learnt
     assert costs.costs_of(workplace / "merged", answered) == {"parameters": 0}
+
+
+def test_only_those_that_no_other_beats_are_bold() -> None:
+    system, *_, cells = costs_table(summary_of({"small": (5, 40), "large": (50, 60), "poor": (60, 30)})).columns
+    bold = {name: str(cell).startswith("[bold]") for name, cell in zip(system.cells, cells.cells, strict=True)}
+    assert bold == {"small": True, "large": True, "poor": False}
 
 
 def test_an_answer_takes_two_operations_for_each_weight_and_token() -> None:

@@ -22,11 +22,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune import tasks
 from ecomtune.decoding import answering, row_attention
-from ecomtune.decoding.answering import Weights, answer_task, base_of, load_model
+from ecomtune.decoding.answering import Weights, answer_task, load_model
 from ecomtune.decoding.answers import answer_labels, answer_tags, answer_texts
 from ecomtune.decoding.session import MIN_PREFIX, Session, SharedPrefix
 from ecomtune.encoding import encode_prompt, encode_text
 from ecomtune.errors import UserError
+from ecomtune.notes import base_of
 from ecomtune.records import Example
 from ecomtune.sections import TaskSettings
 from tests.pico import make_gpt2
@@ -542,9 +543,12 @@ def test_an_adapter_that_is_not_whole_is_refused(pico_causal: Path, adapters: li
         load_model(pico_causal, folder)
 
 
-def test_an_adapter_config_that_is_none_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(UserError, match="is missing or broken"):
+@pytest.mark.parametrize(
+    "content", ["[]", "{", "{}", '{"base_model_name_or_path": null}', '{"base_model_name_or_path": ["x"]}']
+)
+def test_an_adapter_config_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "adapter_config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"adapter_config\.json is missing or broken \(.*\); remove it and run dvc repro"):
         base_of(tmp_path)
 
 

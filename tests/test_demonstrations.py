@@ -108,6 +108,10 @@ def test_bm25_shows_the_inputs_with_the_most_words_in_common_the_most_similar_la
     assert three[-1] == "train-02" and set(three) < {"train-00", "train-01", "train-02", "train-05"}
 
 
+def test_words_are_in_common_whatever_their_case() -> None:
+    assert shown_ids(shop("Red MUG", split="test"), shop("wool hat", "RED mug", "Hat"), "bm25", 1) == [["train-01"]]
+
+
 def test_equally_similar_inputs_go_by_their_ids_whatever_their_order() -> None:
     alike = shop("red mug", "red mug", "red mug", "hat")
     for order in (alike, alike[::-1], [alike[place] for place in (2, 3, 0, 1)]):

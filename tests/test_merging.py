@@ -542,6 +542,22 @@ def test_a_merge_has_learnt_what_all_its_parts_have(recipes: Any) -> None:
     assert told["tokens"] == 100 and told["trained_parameters"] == 1000
 
 
+def test_a_merge_of_which_one_part_says_nothing_says_nothing_of_what_it_has_learnt(recipes: Any) -> None:
+    record = {"tokens": 70, "trained_parameters": 500}
+    Path("models/adapters/shards/ner/1/training.json").write_text(json.dumps(record))
+    assert not {"tokens", "trained_parameters"} & json.loads((recipes("half", method="cat") / "recipe.json").read_text()).keys()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"tokens": 70}', '{"tokens": "70", "trained_parameters": 500}'])
+@pytest.mark.parametrize("file", ["training.json", "adapter_config.json"])
+def test_a_part_whose_notes_are_broken_is_refused_and_nothing_is_merged(recipes: Any, file: str, content: str) -> None:
+    note = Path("models/adapters/shards/ner/1") / file
+    note.write_text(content)
+    with pytest.raises(UserError, match=rf"^{note} is missing or broken \(.*\); remove it and run dvc repro train$"):
+        recipes("broken", method="cat")
+    assert not Path("models/adapters/merged/broken").exists()
+
+
 def test_a_recipe_without_new_choices_is_written_as_before_them(recipes: Any) -> None:
     assert json.loads((recipes("plain", method="cat") / "recipe.json").read_text()) == {
         "method": "cat",

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from ecomtune.cli import app
 from ecomtune.errors import UserError
+from ecomtune.files import dump_json, write_text
+from ecomtune.lora.adapter import save_adapter
 from ecomtune.other_parameters import made_with_others
 from tests.conftest import REPOSITORY
+from tests.report_data import adapter_of
 
 SINGLE, MERGED = "models/adapters/single/ner", "models/adapters/merged/tasks"
 ENCODER = "models/baselines/encoder"
@@ -49,6 +54,7 @@ def test_another_profile_is_noticed_at_the_adapter_itself(repository: Path) -> N
         ("rank: 8", "rank: 4", SINGLE, "train@ner of dvc.lock ran with train.shared.rank 8, and params.yaml has 4"),
         ("rank: 8", "rank: 4", MERGED, "merge@tasks of dvc.lock ran with train.shared.rank 8, and"),
         ("rank: 8", "rank: 4", f"{ENCODER}/ner", None),
+        ("rank: 8", "rank: 4", "models/adapters/merged/ner", None),  # of which merged/ner_shards is no part
         (SIZE, OTHER_SIZE, SINGLE, "format@ner of dvc.lock"),
         (SIZE, OTHER_SIZE, "models/adapters/mixed", "format@ner"),
         (SIZE, OTHER_SIZE, f"{ENCODER}/relevance", None),
@@ -80,3 +86,77 @@ def test_without_a_lock_nothing_is_known_and_a_broken_one_is_told(repository: Pa
         made_with_others(repository, SINGLE)
     (repository / "dvc.lock").unlink()
     assert made_with_others(repository, SINGLE) is None
+
+
+def test_an_exported_adapter_of_other_parameters_is_noted(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    save_adapter(adapter_of(1), Path(SINGLE))
+    noted = []
+    for old, new in (("bootstrap: 1000", "bootstrap: 200"), ("rank: 8", "rank: 4")):
+        edit(repository, old, new)
+        done = CliRunner().invoke(app, ["export", "single", "ner", "--out", f"out {new}"])
+        assert done.exit_code == 0 and f"out {new}" in done.stdout, done.output
+        noted.append(done.stderr)
+    rank = "stage train@ner of dvc.lock ran with train.shared.rank 8, and params.yaml has 4"
+    assert noted == ["", f"note: {SINGLE} isn't that of params.yaml: {rank}\n"]
+
+
+@pytest.mark.parametrize("scores", [[], 3, {"f1": "x", "f1_ci": [0, 1]}, {"f1": 0.5, "f1_ci": [0]}, {"f1": 0.5, "f1_ci": None}])
+def test_nothing_is_exported_beside_metrics_of_another_shape(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, scores: object
+) -> None:
+    monkeypatch.chdir(repository)
+    save_adapter(adapter_of(1), Path(SINGLE))
+    write_text(Path("metrics/single.json"), dump_json({"ner": scores} if scores else scores))
+    done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
+    told = (
+        "metrics/single.json doesn't hold the scores of task ner as stage score@single writes them; run dvc repro score@single"
+    )
+    assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"error: {told}\n") and not Path("out").exists()
+
+
+@pytest.mark.parametrize("content", ["[]", "{", '{"lora_alpha": null}'])
+def test_no_adapter_of_a_broken_config_is_exported(repository: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    """As one on a base of the hub, whose config names it by its id there."""
+    monkeypatch.chdir(repository)
+    save_adapter(adapter_of(1), Path(SINGLE))
+    (Path(SINGLE) / "adapter_config.json").write_text(content)
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    hub = {"source": "hub", "name": "owner/model", "version": "0" * 40, "kind": "causal", "licence": "MIT"}
+    values["models"][values["train"]["shared"]["model"]] = hub
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
+    *_, told = done.stderr.splitlines()  # before it the note of other parameters
+    assert done.exit_code == 1 and told.startswith(f"error: {SINGLE}/adapter_config.json is missing or broken ("), done.output
+    assert told.endswith("; remove it and run dvc repro train") and not Path("out").exists()
+
+
+#: What may stand in place of dvc.yaml, and how it is told.
+BROKEN_STAGES = {
+    "<<<<<<< HEAD\nstages: {}\n=======\n": "is not valid YAML: ",
+    "": "doesn't hold stages as dvc knows them",
+    "stages: [format]\n": "doesn't hold stages as dvc knows them",
+    "stages: {format: 3}\n": "doesn't hold stages as dvc knows them",
+    "stages: {format: {foreach: [a]}}\n": "doesn't hold stages as dvc knows them",
+    "stages: {format: {foreach: '${task}'}}\n": "doesn't hold stages as dvc knows them",
+    "stages: {format: {foreach: '${seed}'}}\n": "doesn't hold stages as dvc knows them",
+}
+
+
+@pytest.mark.parametrize(("text", "told"), BROKEN_STAGES.items(), ids=range(len(BROKEN_STAGES)))
+def test_a_broken_dvc_yaml_is_told_by_its_own_name(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    monkeypatch.chdir(repository)
+    shutil.copytree(REPOSITORY / "metrics", "metrics")
+    Path("dvc.yaml").write_text(text)
+    for command in ("fresh", "table"):
+        done = CliRunner().invoke(app, [command])
+        assert done.exit_code == 1 and done.stdout == "" and done.stderr.startswith(f"error: dvc.yaml {told}"), done.output
+        assert done.stderr.endswith("; restore it (git checkout HEAD -- dvc.yaml), then run dvc repro\n")
+
+
+def test_without_a_dvc_yaml_it_is_asked_for(repository: Path) -> None:
+    (repository / "dvc.yaml").unlink()
+    with pytest.raises(UserError, match=r"dvc.yaml is missing; restore it: git checkout HEAD -- dvc.yaml$"):
+        made_with_others(repository, SINGLE)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecomtune import datasets, fields, sections, tasks
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, nearest
 from ecomtune.files import modules_with
 from ecomtune.params import Params, load, model_of, outs
 
@@ -452,7 +452,7 @@ def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: 
         ("tasks.ner", "trainsize", "train_size"),
         ("train.adapters.ner_1", "shards", "shard"),
         ("datasets.real.files.0", "sha265", "sha256"),
-        ("systems.few_shot", "Shots", "shots"),
+        ("systems.few_shot", "SHOTS", "shots"),
         ("systems.large.endpoint", "temprature", "temperature"),
         ("merge.recipes.tasks", "weight", "weights"),
     ],
@@ -473,6 +473,10 @@ def test_the_nearest_known_key_is_named_for_an_unknown_one(tmp_path: Path, secti
 )
 def test_the_nearest_known_name_is_named_for_an_unknown_one(tmp_path: Path, place: str, value: Any, right: str) -> None:
     assert refusal_of(tmp_path, place, value).endswith(f"add it there or correct the name to {right}")
+
+
+def test_a_name_in_other_letters_is_near_whichever_has_the_capitals() -> None:
+    assert nearest("SHOTS", ["shots", "tasks"]) == "shots" and nearest("shots", ["SHOTS", "TASKS"]) == "SHOTS"
 
 
 def test_of_many_names_the_nearest_few_are_told(tmp_path: Path) -> None:

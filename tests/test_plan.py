@@ -13,8 +13,10 @@ from safetensors.numpy import save_file
 
 from ecomtune import datasets, tasks
 from ecomtune.costs import count_weights
+from ecomtune.errors import UserError
 from ecomtune.params import Params, load
 from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, steps, table, tokens_of
+from ecomtune.plan.tokens import SAMPLE
 from ecomtune.records import Row
 from ecomtune.sections import Baseline, System
 from tests.conftest import REPOSITORY
@@ -70,6 +72,51 @@ def test_tokens_are_at_most_what_may_be_trained_on_where_nothing_is_known(demo: 
     after = step(steps(demo, tmp_path, 1e11), "train@ner")
     assert (after.rows, after.tokens) == (200, 200 * 20 // 4)
     assert before.seconds is not None and after.seconds is not None and after.seconds < before.seconds
+
+
+#: A file that a plan reads, what may be wrong with it, and how that is told.
+BROKEN = [
+    ("data/examples/ner/report.json", b"{", r"report\.json is missing or broken \(Invalid JSON.*; remove it and run dvc repro"),
+    ("data/examples/ner/report.json", b"[]", r"report\.json is missing or broken \(.* and run dvc repro format@ner$"),
+    ("data/examples/ner/train.jsonl", None, r"train\.jsonl is missing; run the stage that writes it"),
+    ("data/examples/ner/train.jsonl", b'{"prompt": \n', r"train\.jsonl line 1: .*; delete the file and run dvc repro again"),
+    ("data/examples/ner/train.jsonl", b"[1]\n", r"train\.jsonl line 1: .*; delete the file and run dvc repro again"),
+    ("data/examples/ner/train.jsonl", b'{"prompt": "p"}\n', r"train\.jsonl line 1: target: .*; delete the file and run"),
+    ("data/examples/ner/train.jsonl", b'{"prompt": 1, "target": "t"}\n', r"train\.jsonl line 1: prompt: .*; delete the file"),
+    ("data/examples/ner/train.jsonl", b"\xff\n", r"train\.jsonl is no UTF-8 text .*; delete the file and run dvc repro again"),
+    ("models/pretrained/smollm2/tokenizer.json", b"{", r"tokenizer\.json is missing or broken \(.*; remove it and run dvc"),
+    ("models/pretrained/smollm2/tokenizer.json", b"{}", r"tokenizer\.json is missing or broken \(.*; remove it and run dvc"),
+    ("models/pretrained/smollm2/model.safetensors", b"", r"model\.safetensors is missing or broken \(.*; remove it and run"),
+    ("models/pretrained/smollm2/model.safetensors", bytes(99), r"model\.safetensors is missing or broken \(.*; remove it and"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "told"), BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_file_is_told_in_one_sentence(
+    demo: Params, tmp_path: Path, name: str, content: bytes | None, told: str
+) -> None:
+    for folder in ("data/examples/ner", "models/pretrained/smollm2"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "data/examples/ner/report.json").write_text(json.dumps({"dataset": "demo_shop"}), encoding="utf-8")
+    (tmp_path / "data/examples/ner/train.jsonl").write_text('{"prompt": "p", "target": "t"}\n', encoding="utf-8")
+    (tmp_path / name).unlink(missing_ok=True)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=told) as caught:
+        steps(demo, tmp_path, 1e11)
+    assert "\n" not in str(caught.value)
+
+
+def test_examples_of_another_data_set_are_not_counted(demo: Params, tmp_path: Path) -> None:
+    (tmp_path / "data/examples/ner").mkdir(parents=True)
+    (tmp_path / "data/examples/ner/report.json").write_text(json.dumps({"dataset": "queryner"}), encoding="utf-8")
+    assert step(steps(demo, tmp_path, 1e11), "train@ner").basis == "typical"
+
+
+def test_only_the_first_rows_of_a_long_file_are_read(tmp_path: Path) -> None:
+    rows = ['{"prompt": "p", "target": "t"}\n'] * SAMPLE
+    (tmp_path / "train.jsonl").write_text("".join([*rows, "no JSON\n"]), encoding="utf-8")
+    assert tokens_of(tmp_path / "train.jsonl", tmp_path, "none") == RowTokens(1, 0)
 
 
 def test_a_shard_costs_its_share(demo: Params, tmp_path: Path) -> None:

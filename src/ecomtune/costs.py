@@ -12,7 +12,8 @@ from safetensors import safe_open
 
 from ecomtune.encoding import Tokenizer, encode_prompt, encode_text
 from ecomtune.errors import reading
-from ecomtune.files import TRAINING_RECORD, read_json
+from ecomtune.files import ADAPTER_CONFIG
+from ecomtune.notes import base_of, learnt
 from ecomtune.records import Example
 
 #: Tokens that a system read and wrote for all rows of a task; None where nobody counted them.
@@ -53,24 +54,17 @@ def costs_of(model: Path | None, answered: Answered) -> dict[str, Any]:
     """
     costs: dict[str, Any] = {}
     if model is not None:
-        costs |= {"parameters": count_weights(_base_of(model)), **_learnt(model)}
+        computing = base_of(model) if (model / ADAPTER_CONFIG).is_file() else model
+        costs |= {"parameters": count_weights(computing), **_learnt(model)}
     if answered.tokens is not None:
         read, written = (round(tokens / len(answered.examples), 1) for tokens in answered.tokens)
         costs |= {"input_tokens": read, "output_tokens": written}
     return costs
 
 
-def _base_of(model: Path) -> Path:
-    """The folder of the weights that compute: an adapter's base, else the model itself."""
-    config = model / "adapter_config.json"
-    return Path(read_json(config)["base_model_name_or_path"]) if config.is_file() else model
-
-
 def _learnt(model: Path) -> dict[str, int]:
     """What training noted beside the weights, or merging of its parts; nothing is learnt of weights taken as they are."""
     if model.parent.name == "pretrained":
         return {"trained_parameters": 0, "trained_tokens": 0}
-    for note in (model / TRAINING_RECORD, model / "recipe.json"):
-        if note.is_file() and "tokens" in (noted := read_json(note)):
-            return {"trained_parameters": noted["trained_parameters"], "trained_tokens": noted["tokens"]}
-    return {}
+    noted = learnt(model)
+    return {"trained_parameters": noted.trained_parameters, "trained_tokens": noted.tokens} if noted else {}

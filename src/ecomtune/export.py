@@ -12,7 +12,8 @@ from safetensors import safe_open
 
 from ecomtune.errors import UserError, reading, writing
 from ecomtune.files import dump_json, read_json
-from ecomtune.lora.adapter import CONFIG, WEIGHTS
+from ecomtune.lora.adapter import CONFIG, WEIGHTS, read_config
+from ecomtune.notes import base_of
 from ecomtune.params import Params, model_of
 from ecomtune.runtime import prepare
 from ecomtune.sections import Model
@@ -67,7 +68,7 @@ def _write_adapter(adapter: Path, folder: Path, model: Model) -> None:
     for file in sorted(adapter.iterdir()):
         shutil.copyfile(file, folder / file.name)
     if model.source == "hub":
-        config = {**read_json(adapter / CONFIG), "base_model_name_or_path": model.name, "revision": model.version}
+        config = {**read_config(adapter), "base_model_name_or_path": model.name, "revision": model.version}
         (folder / CONFIG).write_text(dump_json(config), encoding="utf-8")
 
 
@@ -75,7 +76,7 @@ def _write_merged(adapter: Path, folder: Path, threads: int) -> None:
     prepare(threads)
     from transformers import AutoTokenizer
 
-    from ecomtune.decoding.answering import base_of, load_model
+    from ecomtune.decoding.answering import load_model
 
     base = base_of(adapter)
     load_model(base, adapter).save_pretrained(folder)
@@ -157,12 +158,17 @@ def _made(params: Params, adapter: str) -> str:
 
 
 def _metrics(system: str, task: str, confidence: float) -> list[str]:
-    """The metrics' rows; none where the system hasn't been scored."""
+    """The metrics' rows; none where the system hasn't been scored. Raises UserError for metrics of another shape."""
     file = Path("metrics") / f"{system}.json"
-    scores = read_json(file).get(task, {}) if file.is_file() else {}
+    found = read_json(file) if file.is_file() else {}
     level = f"{100 * confidence:g}%"
-    return [
-        f"| {name} | {scores[name]:.4f} | {level}: {scores[f'{name}_ci'][0]:.4f} to {scores[f'{name}_ci'][1]:.4f} |"
-        for name in sorted(scores)
-        if f"{name}_ci" in scores
-    ]
+    try:
+        scores = found.get(task, {})
+        return [
+            f"| {name} | {scores[name]:.4f} | {level}: {scores[f'{name}_ci'][0]:.4f} to {scores[f'{name}_ci'][1]:.4f} |"
+            for name in sorted(scores)
+            if f"{name}_ci" in scores
+        ]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        problem = f"{file} doesn't hold the scores of task {task} as stage score@{system} writes them"
+        raise UserError(f"{problem}; run dvc repro score@{system}") from error

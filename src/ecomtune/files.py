@@ -11,16 +11,33 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from ecomtune.errors import UserError, writing
+from ecomtune.errors import UserError, describe, writing
 
 #: Half-written outputs, checkpoints and cached answers; outside every folder that a stage reads, never tracked.
 SCRATCH = Path(".scratch")
 #: The file beside trained weights that says what they learnt from and how their losses went.
 TRAINING_RECORD = "training.json"
+#: The file beside merged weights that says of what and how, and what all the parts learnt from.
+RECIPE = "recipe.json"
+#: The file beside predictions that says what they cost.
+ANSWER_COSTS = "costs.json"
+#: PEFT's file beside an adapter's weights.
+ADAPTER_CONFIG = "adapter_config.json"
+#: The stage, or where only params.yaml knows the item its family, that writes what lies in a folder; the first that fits.
+WRITERS = {
+    r"data/examples/([^/]+)/": r"format@\1",
+    r"data/predictions/([^/]+)/": r"predict@\1",
+    r"models/adapters/merged/([^/]+)/": r"merge@\1",
+    r"models/adapters/": "train",
+    r"models/baselines/": "baseline",
+}
+
+Shape = TypeVar("Shape")
 
 
 def dump_json(value: Any) -> str:
@@ -36,6 +53,25 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and run dvc repro again") from error
+
+
+def read_checked(path: Path, shape: type[Shape]) -> Shape:
+    """JSON of ``path``, of a shape that pydantic knows.
+
+    Raises UserError, which says what stage to run, where the file is missing, no JSON or of another shape.
+    """
+    again = f"dvc repro {_writer(path)}".strip()
+    try:
+        return TypeAdapter(shape).validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the stage that writes it ({again})") from error
+    except ValidationError as error:
+        raise UserError(f"{path} is missing or broken ({describe(error)}); remove it and run {again}") from error
+
+
+def _writer(path: Path) -> str:
+    found = (match.expand(stage) for place, stage in WRITERS.items() if (match := re.search(place, path.as_posix())))
+    return next(found, "")
 
 
 class _NoDuplicates(yaml.SafeLoader):

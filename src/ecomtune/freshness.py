@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -41,17 +43,31 @@ def problems(repository: Path, left_over: bool = True) -> list[str]:
 def stage_names(repository: Path) -> list[str]:
     """The stages that dvc.yaml has with these parameters, in its order (dvc itself takes seconds to list them).
 
-    Raises UserError where params.yaml isn't valid.
+    Raises UserError where params.yaml or dvc.yaml isn't valid.
     """
     params = load(repository / PARAMS_FILE).model_dump()
-    names: list[str] = []
-    for name, stage in read_yaml(repository / "dvc.yaml")["stages"].items():
-        if "foreach" in stage:
-            section: dict[str, Any] = reduce(lambda part, key: part[key], stage["foreach"][2:-1].split("."), params)
-            names += [f"{name}@{item}" for item in section]
-        else:
-            names.append(name)
-    return names
+    with _stages_in(repository / "dvc.yaml") as stages:
+        return [f"{name}{item}" for name, stage in stages.items() for item in _items(stage, params)]
+
+
+def _items(stage: Mapping[str, Any], params: dict[str, Any]) -> list[str]:
+    """What stands behind a stage's name: nothing, or each item of the section that it is over."""
+    if "foreach" not in stage:
+        return [""]
+    section: dict[str, Any] = reduce(lambda part, key: part[key], stage["foreach"][2:-1].split("."), params)
+    return [f"@{item}" for item in section]
+
+
+@contextmanager
+def _stages_in(file: Path) -> Iterator[Mapping[str, Any]]:
+    """The stages of dvc.yaml or dvc.lock. Raises UserError where it holds none, or the block finds them of another shape."""
+    try:
+        yield read_yaml(file)["stages"]
+    except FileNotFoundError as error:
+        raise UserError(f"{file} is missing; restore it: git checkout HEAD -- {file.name}") from error
+    except (UserError, AttributeError, KeyError, TypeError) as error:
+        reason = str(error) if isinstance(error, UserError) else f"{file} doesn't hold stages as dvc knows them"
+        raise UserError(f"{reason}; restore it (git checkout HEAD -- {file.name}), then run dvc repro") from error
 
 
 def _locked_metrics(repository: Path) -> dict[str, dict[str, str]]:
@@ -59,14 +75,11 @@ def _locked_metrics(repository: Path) -> dict[str, dict[str, str]]:
     file = repository / "dvc.lock"
     if not file.is_file():
         raise UserError(f"{file} is missing; run dvc repro and commit it")
-    try:
+    with _stages_in(file) as stages:
         return {
             name: {out["path"]: out["md5"] for out in stage.get("outs", []) if out["path"].startswith("metrics/")}
-            for name, stage in read_yaml(file)["stages"].items()
+            for name, stage in stages.items()
         }
-    except (UserError, AttributeError, KeyError, TypeError) as error:
-        reason = str(error) if isinstance(error, UserError) else f"{file} doesn't hold stages as dvc writes them"
-        raise UserError(f"{reason}; restore it (git checkout HEAD -- dvc.lock), then run dvc repro") from error
 
 
 def _stale_stages(repository: Path) -> list[str]:

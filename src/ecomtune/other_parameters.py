@@ -34,14 +34,14 @@ def made_with_others(repository: Path, out: str) -> str | None:
     """How the stage that wrote ``out``, or one before it, ran with another parameter than params.yaml has; None: none did.
 
     A folder is that of all stages that write into it. None also where dvc.lock has no such output: what wrote it isn't
-    known. Raises UserError where dvc.lock isn't as dvc writes it.
+    known. Raises UserError where dvc.lock isn't as dvc writes it, or dvc.yaml isn't valid.
     """
     file = repository / LOCK
     if not file.is_file():
         return None
-    params, locked = read_yaml(repository / PARAMS_FILE), read_yaml(file)
+    params, locked, present = read_yaml(repository / PARAMS_FILE), read_yaml(file), stage_names(repository)
     try:
-        return _first_difference(locked["stages"], out, stage_names(repository), params)
+        return _first_difference(locked["stages"], out, present, params)
     except (AttributeError, KeyError, TypeError) as error:
         raise UserError(f"{file} doesn't hold stages as dvc writes them; restore it: git checkout HEAD -- {LOCK}") from error
 

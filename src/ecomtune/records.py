@@ -6,6 +6,7 @@ A data set yields rows; formatting turns rows into examples; a system turns exam
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,12 +86,12 @@ class Prediction(Record):
 RecordType = TypeVar("RecordType", bound=Record)
 
 
-def read_records(path: Path, kind: type[RecordType]) -> list[RecordType]:
-    """All records of a JSON-lines file. Raises UserError naming the file and line that can't be read."""
+def read_records(path: Path, kind: type[RecordType], most: int | None = None) -> list[RecordType]:
+    """All records of a JSON-lines file, or the first ``most``. Raises UserError naming the file and line that can't be read."""
     records: list[RecordType] = []
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(islice(file, most), start=1):
                 try:
                     records.append(kind.model_validate_json(line))
                 except ValidationError as error:

@@ -39,10 +39,8 @@ def answer_prompts(
     given = [paid[question] for question in questions]
     answers = [each.answer for each in given]
     _tell_empty(system, task, answers)
-    counted = [(each.input_tokens, each.output_tokens) for each in given]
-    known = [(read, written) for read, written in counted if read is not None and written is not None]
-    tokens = (sum(read for read, _ in known), sum(written for _, written in known)) if len(known) == len(given) else None
-    return answers, tokens
+    all_of_them = total(given, endpoint)
+    return answers, None if all_of_them.uncounted else (all_of_them.input_tokens, all_of_them.output_tokens)
 
 
 def _paid(system: str, task: str, endpoint: Endpoint, base: str, questions: Sequence[Question]) -> dict[Question, PaidAnswer]:

@@ -21,7 +21,8 @@ from ecomtune.decoding.labels import answer_likeliest
 from ecomtune.decoding.processes import join, of_main
 from ecomtune.encoding import Tokenizer, context_of, encode_prompt, encode_text
 from ecomtune.errors import UserError, reading
-from ecomtune.files import read_json, sha256_file, sha256_folder
+from ecomtune.files import sha256_file, sha256_folder
+from ecomtune.notes import base_of
 from ecomtune.records import Example
 from ecomtune.runtime import is_main_process, world_size
 from ecomtune.sections import TaskSettings
@@ -91,15 +92,6 @@ def load_model(base: Path, adapter: Path | None) -> Any:
         if not all(tensor.isfinite().all() for tensor in taken.values()):
             raise ValueError("its weights are not finite numbers: its training has diverged")
         return tuned.merge_and_unload().to(place, numbers).eval()  # merged in fp32, so that bf16 rounds the sum only
-
-
-def base_of(adapter: Path) -> Path:
-    """The pretrained folder that an adapter was trained on. Raises UserError where it is gone."""
-    with reading(adapter):
-        base = Path(read_json(adapter / "adapter_config.json")["base_model_name_or_path"])
-    if not base.is_dir():
-        raise UserError(f"{adapter} was trained on {base}, which isn't there; run dvc repro pretrained")
-    return base
 
 
 def answer_task(

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load_file, save_file
 
 from ecomtune.errors import UserError, reading
-from ecomtune.files import dump_json, read_json, write_text
+from ecomtune.files import ADAPTER_CONFIG, dump_json, read_checked, write_text
 
 Matrix = NDArray[np.float32]
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG, WEIGHTS = ADAPTER_CONFIG, "adapter_model.safetensors"
 #: Options of a PEFT config with which ΔW isn't B @ A.
 UNLIKE_PRODUCT = ("use_dora", "lora_bias")
 #: What PEFT puts before a module's own name.
@@ -47,9 +48,26 @@ class Adapter:
     config: dict[str, Any]
 
 
+class _Config(BaseModel):
+    """What is read of a PEFT config; all else that it holds is kept as it is."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    base_model_name_or_path: str | None = None
+    lora_alpha: float = Field(gt=0)
+    alpha_pattern: dict[str, float] | None = None
+    use_rslora: bool = False
+    use_dora: bool = False
+    lora_bias: bool = False
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The PEFT config of the adapter in ``folder``. Raises UserError where it is missing or broken."""
+    return read_checked(folder / CONFIG, _Config).model_dump(exclude_unset=True)
+
+
 def is_plain(folder: Path) -> bool:
-    """Whether the ΔW of the adapter in ``folder`` is the product of its factors."""
-    config = read_json(folder / CONFIG)
+    """Whether the ΔW of the adapter in ``folder`` is the product of its factors. Raises UserError for a broken config."""
+    config = read_config(folder)
     return not any(config.get(option) for option in UNLIKE_PRODUCT)
 
 
@@ -57,11 +75,11 @@ def load_adapter(folder: Path) -> Adapter:
     """Read a plain LoRA adapter. Raises UserError where it is missing, broken or of a kind whose ΔW isn't B @ A."""
     if not (folder / WEIGHTS).is_file():
         raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
+    config = read_config(folder)
+    for option in UNLIKE_PRODUCT:
+        if config.get(option):
+            raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
     with reading(folder):
-        config = read_json(folder / CONFIG)
-        for option in UNLIKE_PRODUCT:
-            if config.get(option):
-                raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
         tensors = load_file(folder / WEIGHTS)
     others = sorted(name for name in tensors if not name.endswith((_A, _B)))
     if others:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import ConfigDict
 
 from ecomtune import datasets, tasks
 from ecomtune.encoding import common_prefix_length
-from ecomtune.files import read_json
+from ecomtune.errors import reading
+from ecomtune.files import read_checked
 from ecomtune.params import Params
+from ecomtune.records import Record, read_records
 
 #: Rows by which the tokens of a row are estimated.
 SAMPLE = 200
@@ -39,10 +41,22 @@ class RowTokens:
     basis: Basis = "counted"
 
 
+class _Texts(Record):
+    """What the model reads of an example."""
+
+    model_config = ConfigDict(extra="ignore")
+    prompt: str
+    target: str
+
+
 def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
-    """Tokens of a row's prompt and target: counted on examples of its data set, else as its reader says, else the most."""
+    """Tokens of a row's prompt and target: counted on examples of its data set, else as its reader says, else the most.
+
+    Raises UserError where the examples, their report or the tokenizer are broken.
+    """
     folder, settings, shared = root / "data/examples" / task, params.tasks[task], params.train.shared
-    if (folder / "report.json").is_file() and read_json(folder / "report.json").get("dataset") == settings.dataset:
+    report = folder / "report.json"
+    if report.is_file() and read_checked(report, dict[str, Any]).get("dataset") == settings.dataset:
         return tokens_of(folder / "train.jsonl", root, shared.model)
     typical = getattr(datasets.load(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
     if typical is None:
@@ -54,14 +68,13 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
 @lru_cache
 def tokens_of(examples: Path, root: Path, model: str) -> RowTokens:
     """Tokens of the first examples of a file, by the model's tokenizer where it is there."""
-    with examples.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in islice(file, SAMPLE)]
-    texts = [f"{row['prompt']}\n{row['target']}" for row in rows]
+    texts = [f"{row.prompt}\n{row.target}" for row in read_records(examples, _Texts, SAMPLE)]
     tokenizer = root / "models/pretrained" / model / "tokenizer.json"
     if tokenizer.is_file():
         from tokenizers import Tokenizer
 
-        pieces: list[Sequence[int]] = [each.ids for each in Tokenizer.from_file(str(tokenizer)).encode_batch(texts)]
+        with reading(tokenizer):
+            pieces: list[Sequence[int]] = [each.ids for each in Tokenizer.from_file(str(tokenizer)).encode_batch(texts)]
     else:
         pieces = [list(text.encode("utf-32-le")[:: 4 * CHARACTERS]) for text in texts]
     prefix = common_prefix_length(pieces)

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ecomtune import tasks
 from ecomtune.errors import UserError
+from ecomtune.notes import Score
 from ecomtune.report.plots import new_figure, save
 from ecomtune.report.revisions import WORKSPACE, Run, run_at
 
@@ -83,8 +84,8 @@ def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: 
 
 def _point(cell: Mapping[str, Any], metric: str, what: str) -> dict[str, Any]:
     try:
-        return {"value": cell[metric], "ci": cell[f"{metric}_ci"], "n": cell["n"]}
-    except (KeyError, TypeError) as error:
+        return Score.model_validate({"value": cell[metric], "ci": cell[f"{metric}_ci"], "n": cell["n"]}).model_dump()
+    except (KeyError, TypeError, ValueError) as error:
         problem = f"the metrics of {what} are not as this version writes them"
         raise UserError(f"{problem}; remove the experiment: dvc exp remove") from error
 

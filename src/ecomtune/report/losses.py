@@ -8,16 +8,20 @@ from typing import Any
 
 from matplotlib import pyplot
 
-from ecomtune.files import TRAINING_RECORD, read_json
+from ecomtune.files import TRAINING_RECORD, read_checked
+from ecomtune.notes import Losses
 from ecomtune.report.plots import save
 
 COLUMNS = 4
 
 
 def records(folder: Path) -> dict[str, dict[str, Any]]:
-    """The training record of every adapter below ``folder`` that has one, by the adapter's path there."""
+    """The training record of every adapter below ``folder`` that has one, by the adapter's path there.
+
+    Raises UserError where one is broken.
+    """
     files = sorted(folder.rglob(TRAINING_RECORD))
-    return {file.parent.relative_to(folder).as_posix(): read_json(file) for file in files}
+    return {file.parent.relative_to(folder).as_posix(): read_checked(file, Losses).model_dump() for file in files}
 
 
 def described(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -10,10 +10,16 @@ from rich.table import Table
 from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.files import read_json
+from ecomtune.notes import COSTS, Costs, Count, Score
 from ecomtune.params import Params
 
-#: What an answer costs (see ecomtune.costs), as far as it is known.
-COSTS = ("parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens")
+
+class _Cell(Score):
+    """What is shown of a system and task."""
+
+    groups: Count
+    invalid: Count
+    costs: Costs
 
 
 def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]:
@@ -43,14 +49,10 @@ def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]
 
 def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
     metric = tasks.load(task).main_metric
-    low, high = scores[f"{metric}_ci"]
-    return {
-        "metric": metric,
-        "value": float(scores[metric]),
-        "ci": [float(low), float(high)],
-        **{name: int(scores[name]) for name in ("n", "groups", "invalid")},
-        "costs": {name: scores[name] for name in COSTS if name in scores},
-    }
+    counts = {name: scores[name] for name in ("n", "groups", "invalid")}
+    costs = {name: scores[name] for name in COSTS if name in scores}
+    cell = _Cell.model_validate({"value": scores[metric], "ci": scores[f"{metric}_ci"], **counts, "costs": costs})
+    return {"metric": metric, **cell.model_dump()}
 
 
 def interval(summary: dict[str, Any]) -> str:

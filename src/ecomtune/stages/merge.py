@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ecomtune.files import TRAINING_RECORD, dump_json, output_folder, read_json, write_text
+from ecomtune.files import RECIPE, dump_json, output_folder, write_text
 from ecomtune.lora.adapter import Adapter, load_adapter, save_adapter
 from ecomtune.lora.merging import merge
 from ecomtune.lora.task_arithmetic import Elementwise
+from ecomtune.notes import learnt
 from ecomtune.params import Params
 from ecomtune.records import Example, read_task
 from ecomtune.runtime import prepare
@@ -33,19 +34,19 @@ def main(params: Params, name: str) -> None:
     with output_folder(Path("models/adapters/merged") / name) as folder:
         save_adapter(merged(weights), folder)
         # without the choices left at their defaults, so that a new one changes no former merge's bytes
-        written = {"rank": None, **recipe.model_dump(mode="json", exclude_defaults=True), **learnt(recipe)}
-        write_text(folder / "recipe.json", dump_json(written))
+        written = {"rank": None, **recipe.model_dump(mode="json", exclude_defaults=True), **_learnt(recipe)}
+        write_text(folder / RECIPE, dump_json(written))
         if tried:
             write_text(folder / "search.json", dump_json(tried))
 
 
-def learnt(recipe: Recipe) -> dict[str, int]:
+def _learnt(recipe: Recipe) -> dict[str, int]:
     """Over all the adapters that are merged, the tokens they learnt from and the weights trained, if all say so."""
-    notes = [Path(recipe.reads) / name / TRAINING_RECORD for name in sorted(recipe.weights)]
-    if not all(note.is_file() for note in notes):
+    found = [learnt(Path(recipe.reads) / name) for name in sorted(recipe.weights)]
+    noted = [each for each in found if each is not None]
+    if len(noted) < len(found):
         return {}
-    records = [read_json(note) for note in notes]
-    return {key: sum(record[key] for record in records) for key in ("tokens", "trained_parameters")}
+    return {"tokens": sum(each.tokens for each in noted), "trained_parameters": sum(each.trained_parameters for each in noted)}
 
 
 def searched(params: Params, recipe: Recipe, merged: Callable[[Mapping[str, float]], Adapter]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ecomtune import systems, tasks
 from ecomtune.costs import Answered, costs_of
 from ecomtune.errors import UserError
-from ecomtune.files import dump_json, output_folder, write_text
+from ecomtune.files import ANSWER_COSTS, dump_json, output_folder, write_text
 from ecomtune.params import Params, model_of
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.runtime import forget_other_processes, is_main_process
@@ -40,7 +40,7 @@ def main(params: Params, name: str) -> None:
             write_records(folder / f"{found.task}.jsonl", predictions)
             model = None if system.kind in ("endpoint", "recorded") else Path(model_of(system, found.task, params))
             costs[found.task] = costs_of(model, found)
-        write_text(folder / "costs.json", dump_json(costs))
+        write_text(folder / ANSWER_COSTS, dump_json(costs))
 
 
 def _answer_recorded(params: Params, name: str, rows: Rows) -> Iterator[Answered]:

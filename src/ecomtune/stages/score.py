@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune import metrics, tasks
-from ecomtune.files import dump_json, read_json, write_text
+from ecomtune.files import dump_json, write_text
+from ecomtune.notes import read_costs
 from ecomtune.params import Params
 from ecomtune.records import Prediction, read_task
 from ecomtune.stages import pick, run
@@ -14,9 +15,9 @@ from ecomtune.stages import pick, run
 def main(params: Params, name: str) -> None:
     scores = {}
     folder = Path("data/predictions") / name
-    costs = read_json(folder / "costs.json")
     for key in pick(params.systems, name, "systems").tasks:
         predictions = read_task(folder / f"{key}.jsonl", Prediction, key)
+        costs = read_costs(folder, key)
         values = metrics.load(tasks.load(key).metric).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],
@@ -25,7 +26,7 @@ def main(params: Params, name: str) -> None:
             confidence=params.score.confidence,
             seed=params.seed,
         )
-        scores[key] = {**values, **costs[key]}
+        scores[key] = {**costs, **values}  # what was measured stays, whatever it is called
     write_text(Path("metrics") / f"{name}.json", dump_json(scores))
 
 
