@@ -23,6 +23,7 @@ from ecomtune import baselines, tasks
 from ecomtune.baselines import bag_of_words
 from ecomtune.baselines.encoder_tagger import best_path, follows
 from ecomtune.baselines.inputs import input_pair, input_text
+from ecomtune.baselines.job import Job
 from ecomtune.baselines.trainer import class_weights
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
@@ -103,7 +104,8 @@ def fit(settings: Baseline, train: Sequence[Example], folder: Path, seed: int = 
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
         kept = Checkpoints(Path(scratch))
-        baselines.fit(settings, tasks.load(settings.task), train, validation, folder, seed, threads=1, checkpoints=kept)
+        job = Job(settings, tasks.load(settings.task), train, validation, folder, seed, kept)
+        baselines.fit(job, threads=1)
 
 
 def answer(settings: Baseline, folder: Path, asked: Sequence[Example]) -> list[Answer]:

@@ -14,13 +14,13 @@ from transformers import TrainerControl, TrainerState
 
 from ecomtune.files import read_json, sha256_folder
 from ecomtune.params import load
-from ecomtune.stages import download, format, pretrained, train
+from ecomtune.stages import baseline, download, format, pretrained, train
 from ecomtune.trainer_callbacks import LiveLosses
-from tests.pico import make_causal
+from tests.pico import make_causal, make_encoder
 from tests.scratch_clone import REPOSITORY
 
 pytest.importorskip("dvclive", reason="dvclive isn't installed: pip install -e '.[live]' brings it")
-ADAPTER, LOSSES = "models/adapters/shards/relevance/1", ".scratch/live/relevance_1/plots/metrics"
+ADAPTER, LIVE = "models/adapters/shards/relevance/1", Path(".scratch/live")
 
 
 @pytest.fixture
@@ -28,10 +28,15 @@ def study(workplace: Path) -> Path:
     """The pico profile as far as its examples, in a repository of git and DVC, with a training of 60 steps."""
     params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
     params["train"]["shared"].update(epochs=30, dropout=0.1)
+    params["models"]["bert"] = {"kind": "encoder", "source": "folder", "folder": ".scratch/pico/encoder", "licence": "none"}
+    encoder = {"family": "encoder", "task": "relevance", "out": "encoder/relevance", "model": "bert", "epochs": 2}
+    params["baselines"]["encoder_relevance"] = encoder
+    params["systems"]["encoder"] = {"kind": "baseline", "reads": "models/baselines/encoder", "tasks": ["relevance"]}
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     Path(".gitignore").write_bytes((REPOSITORY / ".gitignore").read_bytes())
     make_causal(Path(".scratch/pico/causal"))
-    for stage, item in ((download, "demo_shop"), (pretrained, "pico"), (format, "relevance")):
+    make_encoder(Path(".scratch/pico/encoder"))
+    for stage, item in ((download, "demo_shop"), (pretrained, "pico"), (pretrained, "bert"), (format, "relevance")):
         stage.main(load(), item)
     for command in (
         "git init -q",
@@ -45,9 +50,9 @@ def study(workplace: Path) -> Path:
     return workplace
 
 
-def lines(name: str) -> list[list[str]]:
+def lines(name: str, training: str = "relevance_1") -> list[list[str]]:
     """Step and loss as they stand in the file now, without its header."""
-    file = Path(LOSSES) / f"{name}.tsv"
+    file = LIVE / training / f"plots/metrics/{name}.tsv"
     return [line.split("\t") for line in file.read_text().splitlines()[1:]] if file.is_file() else []
 
 
@@ -70,6 +75,13 @@ def test_a_loss_is_written_after_each_step_and_makes_no_output_or_commit_another
     Path(".dvc").rename("away")  # so that nothing is written live
     train.main(load(), "relevance_1")
     assert sha256_folder(Path(ADAPTER)) == live
+
+
+def test_a_baseline_too_writes_its_losses_live(study: Path) -> None:
+    baseline.main(load(), "encoder_relevance")
+    steps = read_json(Path("models/baselines/encoder/relevance/training.json"))["steps"]
+    assert [int(step) for step, _ in lines("train/loss", "baselines/encoder_relevance")] == list(range(1, steps + 1))
+    assert len(lines("validation/loss", "baselines/encoder_relevance")) == 2
 
 
 def environment() -> dict[str, str]:

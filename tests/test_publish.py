@@ -136,6 +136,7 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
     )
     assert answers.count("\n## ") == 6 and "Within one task: not measured (" in answers
     assert (project / "results/wide/summary.json").read_bytes() == (project / "reports/summary.json").read_bytes()
+    assert "](systems.png)\n" in text and (project / "results/wide/systems.png").read_bytes().startswith(b"\x89PNG")
     for name in ("params.yaml", "metrics/floor.json", "metrics/merged_shards.json"):
         assert (project / "results/wide" / name).read_bytes() == (project / name).read_bytes()
     published, lock = (yaml.safe_load((project / name).read_text()) for name in ("results/wide/dvc.lock", "dvc.lock"))

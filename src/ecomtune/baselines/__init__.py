@@ -14,7 +14,7 @@ from types import ModuleType
 
 from ecomtune.answer_cache import remembered
 from ecomtune.baselines import token_counts
-from ecomtune.checkpoints import Checkpoints
+from ecomtune.baselines.job import Job
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
 from ecomtune.records import Example
@@ -55,20 +55,11 @@ def _module(settings: Baseline, task: Task) -> ModuleType:
     return importlib.import_module(f"ecomtune.baselines.{module_name(settings, task)}")
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    threads: int,
-    checkpoints: Checkpoints,
-) -> None:
-    """Train the baseline on a task's examples and write all that answering needs into ``folder``."""
-    if settings.model is not None:
+def fit(job: Job, threads: int) -> None:
+    """Train the baseline on its task's examples."""
+    if job.settings.model is not None:
         prepare(threads)  # before the module: transformers reads the environment
-    _module(settings, task).fit(settings, task, train, validation, folder, seed, checkpoints)
+    _module(job.settings, job.task).fit(job)
 
 
 def answer(

@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from ecomtune.baselines.inputs import input_pair, labels_of
-from ecomtune.checkpoints import Checkpoints
+from ecomtune.baselines.job import Job
 from ecomtune.errors import reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example
@@ -21,25 +21,17 @@ from ecomtune.tasks.base import Task
 from ecomtune.text import normalize
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle."""
-    labels_of(train, task)
+    labels_of(job.train, job.task)
     vectorizer = _vectorizer()
-    features = vectorizer.fit_transform([_text(example, task) for example in train])
-    regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=seed)
-    regression.fit(features, [str(example.reference) for example in train])
+    features = vectorizer.fit_transform([_text(example, job.task) for example in job.train])
+    regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=job.seed)
+    regression.fit(features, [str(example.reference) for example in job.train])
     vocabulary = {word: int(index) for word, index in vectorizer.vocabulary_.items()}
-    write_text(folder / "vocabulary.json", dump_json({"classes": regression.classes_.tolist(), "words": vocabulary}))
+    write_text(job.folder / "vocabulary.json", dump_json({"classes": regression.classes_.tolist(), "words": vocabulary}))
     tensors = {"coefficients": regression.coef_, "idf": vectorizer.idf_, "intercepts": regression.intercept_}
-    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, folder / "weights.safetensors")
+    save_file({name: np.ascontiguousarray(values) for name, values in tensors.items()}, job.folder / "weights.safetensors")
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:

@@ -6,47 +6,37 @@ What it writes is a pretrained folder like any other, so that it answers as a pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from ecomtune.baselines.job import Job
 from ecomtune.baselines.trainer import Encoded, model_folder, save, train_model
-from ecomtune.checkpoints import Checkpoints
 from ecomtune.encoding import Tokenizer, context_of, encode_example
 from ecomtune.errors import UserError, reading
 from ecomtune.records import Example
-from ecomtune.sections import Baseline
-from ecomtune.tasks.base import Task
 from ecomtune.trainer_callbacks import IGNORED
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Train all weights on the examples' targets, each behind its whole prompt.
 
     Raises UserError naming the row where an example is too long or empty, and where ``max_length`` is beyond the context.
     """
-    base = model_folder(settings)
+    base = model_folder(job.settings)
     with reading(base):
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     context, caches = context_of(model.config), getattr(model.config, "use_cache", True)
-    if settings.max_length > context:
-        raise UserError(f"the baseline's max_length {settings.max_length} is beyond the model's context of {context}; lower it")
-    rows, held_out = (encode_rows(tokenizer, examples, settings.max_length) for examples in (train, validation))
-    record = train_model(model, rows, held_out, collate, settings, seed, checkpoints)
+    limit = job.settings.max_length
+    if limit > context:
+        raise UserError(f"the baseline's max_length {limit} is beyond the model's context of {context}; lower it")
+    rows, held_out = (encode_rows(tokenizer, examples, limit) for examples in (job.train, job.validation))
+    record = train_model(model, rows, held_out, collate, job)
     model.config.use_cache = caches  # Trainer has switched it off, and whoever loads the folder wants it as it was
-    save(tokenizer, model, record, folder)
+    save(tokenizer, model, record, job.folder)
 
 
 def encode_rows(tokenizer: Tokenizer, examples: Sequence[Example], max_length: int) -> list[Encoded]:

@@ -5,24 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ecomtune.checkpoints import Checkpoints
+from ecomtune.baselines.job import Job
 from ecomtune.files import dump_json, write_text
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, text_of
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Nothing to learn; the folder says which field is copied."""
-    write_text(folder / "title.json", dump_json({"field": "title"}))
+    write_text(job.folder / "title.json", dump_json({"field": "title"}))
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:

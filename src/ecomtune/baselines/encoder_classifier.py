@@ -10,35 +10,27 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from ecomtune.baselines.encoder_head import train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
+from ecomtune.baselines.job import Job
 from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head
-from ecomtune.checkpoints import Checkpoints
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Train encoder and head on the examples' labels."""
-    labels = labels_of(train, task)
-    tokenizer, model = load_with_head(AutoModelForSequenceClassification, settings, labels, seed)
+    labels = labels_of(job.train, job.task)
+    tokenizer, model = load_with_head(AutoModelForSequenceClassification, job, labels)
 
     def rows_of(examples: Sequence[Example]) -> list[Encoded]:
         known = [example for example in examples if str(example.reference) in labels]  # a head knows its own labels only
-        pairs = [input_pair(example, task) for example in known]
-        encoded = [tokenizer(*pair, truncation=True, max_length=settings.max_length) for pair in pairs]
+        pairs = [input_pair(example, job.task) for example in known]
+        encoded = [tokenizer(*pair, truncation=True, max_length=job.settings.max_length) for pair in pairs]
         targets = [labels.index(str(example.reference)) for example in known]
         return [{**each, "labels": target} for each, target in zip(encoded, targets, strict=True)]
 
-    rows, held_out, collate = rows_of(train), rows_of(validation), DataCollatorWithPadding(tokenizer)
-    train_head(tokenizer, model, rows, held_out, collate, settings, seed, checkpoints, folder)
+    rows, held_out, collate = rows_of(job.train), rows_of(job.validation), DataCollatorWithPadding(tokenizer)
+    train_head(tokenizer, model, rows, held_out, collate, job)
 
 
 @torch.inference_mode()

@@ -12,31 +12,23 @@ from numpy.typing import NDArray
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
 from ecomtune.baselines.encoder_head import train_head
+from ecomtune.baselines.job import Job
 from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head
-from ecomtune.checkpoints import Checkpoints
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 from ecomtune.trainer_callbacks import IGNORED
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Train encoder and head on the examples' tags."""
-    tags = sorted({tag for example in train for tag in example.reference} | {"O"})
-    tokenizer, model = load_with_head(AutoModelForTokenClassification, settings, tags, seed)
+    tags = sorted({tag for example in job.train for tag in example.reference} | {"O"})
+    tokenizer, model = load_with_head(AutoModelForTokenClassification, job, tags)
 
     def rows_of(examples: Sequence[Example]) -> list[Encoded]:
         rows = []
         for example in examples:
-            encoded = _encode(tokenizer, texts_of(example.fields, "words"), settings.max_length)
+            encoded = _encode(tokenizer, texts_of(example.fields, "words"), job.settings.max_length)
             labels = [IGNORED] * len(encoded["input_ids"])
             for word, place in _first_pieces(encoded).items():
                 if example.reference[word] in tags:  # a head knows its own tags only
@@ -45,8 +37,8 @@ def fit(
                 rows.append({**encoded, "labels": labels})
         return rows
 
-    rows, held_out, collate = rows_of(train), rows_of(validation), DataCollatorForTokenClassification(tokenizer)
-    train_head(tokenizer, model, rows, held_out, collate, settings, seed, checkpoints, folder)
+    rows, held_out, collate = rows_of(job.train), rows_of(job.validation), DataCollatorForTokenClassification(tokenizer)
+    train_head(tokenizer, model, rows, held_out, collate, job)
 
 
 @torch.inference_mode()

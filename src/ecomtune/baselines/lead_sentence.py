@@ -6,24 +6,16 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ecomtune.checkpoints import Checkpoints
+from ecomtune.baselines.job import Job
 from ecomtune.files import dump_json, write_text
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Nothing to learn; the folder says which field is read."""
-    write_text(folder / "lead.json", dump_json({"field": task.required_fields[-1], "sentences": 1}))
+    write_text(job.folder / "lead.json", dump_json({"field": job.task.required_fields[-1], "sentences": 1}))
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ecomtune.checkpoints import Checkpoints
+from ecomtune.baselines.job import Job
 from ecomtune.errors import UserError, reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example
@@ -14,28 +14,21 @@ from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Count the labels, or the tags of each word, case aside. Raises UserError where there is no word."""
-    if task.decoder == "label":
-        write_text(folder / "majority.json", dump_json({"label": _most(Counter(str(each.reference) for each in train))}))
+    if job.task.decoder == "label":
+        most = _most(Counter(str(each.reference) for each in job.train))
+        write_text(job.folder / "majority.json", dump_json({"label": most}))
         return
     words: dict[str, Counter[str]] = {}
-    for example in train:
+    for example in job.train:
         for word, tag in zip(texts_of(example.fields, "words"), example.reference, strict=True):
             words.setdefault(word.lower(), Counter())[tag] += 1
-    of_all = Counter(tag for example in train for tag in example.reference)
+    of_all = Counter(tag for example in job.train for tag in example.reference)
     if not of_all:
-        raise UserError(f"tasks.{task.name}: no training row holds a word; correct its data set")
+        raise UserError(f"tasks.{job.task.name}: no training row holds a word; correct its data set")
     known = {"tag": _most(of_all), "words": {word: _most(tags) for word, tags in words.items()}}
-    write_text(folder / "majority.json", dump_json(known))
+    write_text(job.folder / "majority.json", dump_json(known))
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:

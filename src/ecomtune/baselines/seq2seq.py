@@ -22,32 +22,25 @@ from transformers import (
 )
 
 from ecomtune.baselines.inputs import input_text
+from ecomtune.baselines.job import Job
 from ecomtune.baselines.trainer import Encoded, batches, load_trained, model_folder, save, train_model
-from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
 
-def fit(
-    settings: Baseline,
-    task: Task,
-    train: Sequence[Example],
-    validation: Sequence[Example],
-    folder: Path,
-    seed: int,
-    checkpoints: Checkpoints,
-) -> None:
+def fit(job: Job) -> None:
     """Train all weights on the examples' targets."""
-    set_seed(seed)  # a fresh cross-attention starts at random
-    with reading(model_folder(settings)):
-        tokenizer, model, start = _load(str(model_folder(settings)))
+    set_seed(job.seed)  # a fresh cross-attention starts at random
+    base = model_folder(job.settings)
+    with reading(base):
+        tokenizer, model, start = _load(str(base))
 
     def rows_of(examples: Sequence[Example]) -> list[Encoded]:
-        texts, targets = [input_text(example, task) for example in examples], [example.target for example in examples]
-        inputs = [tokenizer(text, truncation=True, max_length=settings.max_length) for text in texts]
-        wanted = [tokenizer(text, truncation=True, max_length=settings.max_new_tokens)["input_ids"] for text in targets]
+        texts, targets = _texts(examples, job.task)
+        inputs = [tokenizer(text, truncation=True, max_length=job.settings.max_length) for text in texts]
+        wanted = [tokenizer(text, truncation=True, max_length=job.settings.max_new_tokens)["input_ids"] for text in targets]
         # no token types: T5 and BART know none, and others take zeros for none, which they are here
         names = ("input_ids", "attention_mask")
         return [
@@ -55,12 +48,17 @@ def fit(
             for encoded, ids in zip(inputs, wanted, strict=True)
         ]
 
-    inputs, targets = [input_text(example, task) for example in train], [example.target for example in train]
-    _tell_cut(tokenizer, inputs, settings.max_length, f"{task.name}: inputs are cut at max_length")
-    _tell_cut(tokenizer, targets, settings.max_new_tokens, f"{task.name}: targets are cut at max_new_tokens")
+    inputs, targets = _texts(job.train, job.task)
+    _tell_cut(tokenizer, inputs, job.settings.max_length, f"{job.task.name}: inputs are cut at max_length")
+    _tell_cut(tokenizer, targets, job.settings.max_new_tokens, f"{job.task.name}: targets are cut at max_new_tokens")
     collate = DataCollatorForSeq2Seq(tokenizer, model=model)
-    record = train_model(model, rows_of(train), rows_of(validation), collate, settings, seed, checkpoints)
-    save(tokenizer, model, record, folder)
+    record = train_model(model, rows_of(job.train), rows_of(job.validation), collate, job)
+    save(tokenizer, model, record, job.folder)
+
+
+def _texts(examples: Sequence[Example], task: Task) -> tuple[list[str], list[str]]:
+    """What is read for each example, and what is to be written."""
+    return [input_text(example, task) for example in examples], [example.target for example in examples]
 
 
 def _load(base: str) -> tuple[Any, Any, int]:

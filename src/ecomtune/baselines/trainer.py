@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
-from ecomtune.checkpoints import Checkpoints
+from ecomtune.baselines.job import Job
 from ecomtune.errors import UserError, reading
 from ecomtune.files import TRAINING_RECORD, dump_json, write_text
 from ecomtune.sections import Baseline
@@ -27,13 +27,13 @@ def model_folder(settings: Baseline) -> Path:
     return Path("models/pretrained") / str(settings.model)
 
 
-def load_with_head(kind: Any, settings: Baseline, names: Sequence[str], seed: int) -> tuple[Any, PreTrainedModel]:
+def load_with_head(kind: Any, job: Job, names: Sequence[str]) -> tuple[Any, PreTrainedModel]:
     """The tokenizer and the pretrained encoder, with a fresh head of ``kind`` over the named classes.
 
     Raises UserError where the weights are missing or broken.
     """
-    folder = model_folder(settings)
-    set_seed(seed)  # the head starts at random
+    folder = model_folder(job.settings)
+    set_seed(job.seed)  # the head starts at random
     with reading(folder):
         model = kind.from_pretrained(
             folder,
@@ -56,9 +56,7 @@ def train_model(
     rows: Sequence[Encoded],
     held_out: Sequence[Encoded],
     collate: Callable[[list[Encoded]], Any],
-    settings: Baseline,
-    seed: int,
-    checkpoints: Checkpoints,
+    job: Job,
     loss: Loss | None = None,
 ) -> dict[str, Any]:
     """Train all weights of ``model`` on ``rows`` (AdamW, linear decay after a tenth of warm-up, the usual BERT recipe).
@@ -67,7 +65,8 @@ def train_model(
     ``settings.patience`` is set. ``loss`` takes the place of the model's own. Gives the training's record: its losses by step,
     rows, tokens without padding, and weights. Raises UserError where the training diverges.
     """
-    set_seed(seed)
+    settings, checkpoints = job.settings, job.checkpoints
+    set_seed(job.seed)
     if settings.patience and not held_out:
         raise UserError("a baseline's patience needs validation rows to stop by; raise validation_size, or set it to 0")
     arguments = TrainingArguments(
@@ -78,7 +77,7 @@ def train_model(
         lr_scheduler_type="linear",
         warmup_steps=0.1,
         weight_decay=0.01,
-        seed=seed,
+        seed=job.seed,
         use_cpu=not torch.cuda.is_available(),
         save_strategy="no",
         logging_strategy="steps",
@@ -93,7 +92,7 @@ def train_model(
     steps = -(-len(rows) // settings.batch_size)
     ends = [steps * (epoch + 1) for epoch in range(settings.epochs)] if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
-    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder))
+    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder), job.live)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())

@@ -19,9 +19,11 @@ from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write
 from ecomtune.params import PARAMS_FILE, Params, load
 from ecomtune.report import costs, provenance, questions
 from ecomtune.report.pairs import Pairs, explained, sentences
+from ecomtune.report.plots import plot_systems
 from ecomtune.report.study import LOCK, SUMMARY, read_study
 from ecomtune.report.summary import interval, warnings
 
+PICTURE = "systems.png"
 TIMES = SCRATCH / "times.jsonl"
 #: Seconds and MiB at the most of each stage; None where they weren't noted.
 Times = Mapping[str, tuple[float | None, int | None]]
@@ -30,8 +32,8 @@ WRITTEN = ("params.yaml", "dvc.lock", "metrics", "plots", "reports", "results")
 
 
 def publish(profile: Path, stages: list[str], problems: list[str], results: Path = Path("results")) -> Path:
-    """Copy params, lock and metrics of the current run, whose stages these are, beside its table and its answers to the
-    study's questions, into results/PROFILE.
+    """Copy params, lock and metrics of the current run, whose stages these are, beside its table, its picture and its answers
+    to the study's questions, into results/PROFILE.
 
     Raises UserError where params.yaml isn't the profile, the code isn't the commit's, or the results have problems.
     """
@@ -52,6 +54,7 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
         (folder / "metrics").mkdir()
         for system in params.systems:
             shutil.copy(Path("metrics") / f"{system}.json", folder / "metrics")
+        plot_systems(summary, folder / PICTURE)
         write_text(folder / "README.md", page(profile.stem, commit, params, summary, pairs, _times(stages)))
         write_text(folder / "ANSWERS.md", questions.page(study))
     return target
@@ -101,6 +104,8 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
             "",
             *(f"Beware: {told}.\n" for told in warnings(summary)),
+            f"![Every system's main metric by task, with its interval]({PICTURE})",
+            "",
             *_paired(sentences(pairs, summary["confidence"]), summary["confidence"]),
             *_costs(summary),
             "What the run says of the study's six questions: [ANSWERS.md](ANSWERS.md).",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune import baselines, tasks
+from ecomtune.baselines.job import Job
 from ecomtune.checkpoints import checkpoints_of, decides
-from ecomtune.files import output_folder
+from ecomtune.files import SCRATCH, output_folder
 from ecomtune.params import Params
 from ecomtune.records import Example, read_task
 from ecomtune.stages import pick, run
@@ -22,7 +23,8 @@ def main(params: Params, name: str) -> None:
     decided = decides(code, base, settings, params.seed, threads, train, validation)
     with checkpoints_of(decided) as checkpoints, output_folder(Path("models/baselines") / settings.out) as folder:
         task = tasks.load(settings.task)
-        baselines.fit(settings, task, train, validation, folder, params.seed, threads, checkpoints)
+        live = SCRATCH / "live" / "baselines" / name
+        baselines.fit(Job(settings, task, train, validation, folder, params.seed, checkpoints, live), threads)
 
 
 if __name__ == "__main__":
