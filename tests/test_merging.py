@@ -570,8 +570,9 @@ def test_a_card_shows_a_prompt_and_an_answer_of_each_task_that_was_learnt(
     monkeypatch.chdir(tmp_path)
     for task in ("ner", "relevance"):
         prompt = f"Label.\n\n```\n# {task}\n````\n<b>Tags:"
-        values = {"id": "1", "task": task, "prompt": prompt, "target": "nike brand", "reference": "-", "fields": {}, "group": "g"}
-        rows = [Example(source="shop", **values), Example(source="shop", **{**values, "id": "2", "prompt": "another"})]
+        empty = {"reference": "-", "fields": {}, "group": "g", "source": "shop"}
+        prompts = enumerate((prompt, "another"))
+        rows = [Example(id=str(row), task=task, prompt=text, target="nike brand", **empty) for row, text in prompts]
         write_records(tmp_path / f"data/examples/{task}/train.jsonl", rows)
     told = card(load(REPOSITORY / "profiles/demo.yaml"), system, "ner", merged=False)
     shown = re.findall(r"^(`{3,})text\n(.*?)\n\1$", told, re.DOTALL | re.MULTILINE)

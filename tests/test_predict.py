@@ -169,8 +169,8 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
         (
             [],
             {"task": "relevance", "given": '{"query": "mug", "title": "Red Mug"}\n\nmug\n'},
-            "standard input line 3: relevance needs query and title, not one text; give --field query=... --field title=..., or "
-            "JSON lines with these fields",
+            "standard input line 3: relevance needs query and title, not one text; give --field query=... --field title=..., "
+            "or JSON lines with these fields",
         ),
         (
             ["--field", "query=x"],

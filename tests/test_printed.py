@@ -45,7 +45,8 @@ def test_a_table_is_whole_in_a_pipe_and_as_wide_as_a_terminal(monkeypatch: pytes
 
 def test_a_page_in_a_pipe_is_as_wide_as_its_widest_table_and_its_text_is_wrapped() -> None:
     cells = ["x" * length for length in (60, 70, 80)]
-    page = f"# Title\n\n{'word ' * 200}\n\n| a | b | c |\n|---|---|---|\n| {' | '.join(cells)} |\n| {' | '.join(cells[::-1])} |\n"
+    rows = [f"| {' | '.join(row)} |" for row in ("abc", ("---",) * 3, cells, cells[::-1])]
+    page = "\n".join(["# Title", "", "word " * 200, "", *rows])
     lines = printed(Markdown(page), io.StringIO())
     assert any(all(cell in line for cell in cells) for line in lines)
     assert max(map(len, lines)) < 280
@@ -60,7 +61,7 @@ def test_a_task_of_too_few_groups_is_told_with_what_to_change(groups: int) -> No
 
 
 @pytest.mark.parametrize(("files", "command"), [([], None), (["a.json", "b c.json"], "rm metrics/a.json 'metrics/b c.json'")])
-def test_left_over_metrics_are_told_in_one_line_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
+def test_left_over_metrics_are_told_in_a_line_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
     told = [f"of no system in params.yaml, and left out; remove with: {command}"] if command else []
     assert left_out({"left_over": files}) == told
 

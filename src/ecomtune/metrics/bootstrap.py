@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Counts = NDArray[np.float64]
 #: Resamples that are drawn at a time: many of many groups would need gigabytes.
 PIECE = 1000
-#: Fewer resampled groups give intervals and tests that find too much (Cameron, Gelbach and Miller 2008, section 1).
+#: Of fewer groups, intervals are too narrow and tests find too much (Cameron, Gelbach and Miller 2008: with 5 to 30).
 FEW_GROUPS = 10
 
 

@@ -1,12 +1,14 @@
 """Peak memory of stages that load a model, estimated in bytes: the host's and a GPU's together, as stages note their own.
 
-A stage holds what its process takes before it has a model, its weights twice (as they lie in their file, which is mapped, and as
-they compute, in fp32), and where it trains, what it keeps of each token of a batch until the backward pass. Where all weights are
-trained, each has a gradient and AdamW's two moments too. Left out is what is small beside these: an adapter's own weights, and
-the keys and values of answers. Measured peaks of the demo (tests/test_plan.py) lie within a factor of two.
+A stage holds what its process takes before it has a model, its weights twice (as they lie in their file, which is mapped, and
+as they compute, in fp32), and where it trains, what it keeps of each token of a batch until the backward pass. Where all of the
+weights are trained, each has a gradient and AdamW's two moments too. Left out is what is small beside these: an adapter's own
+weights, and the keys and values of answers. Measured peaks of the demo (tests/test_plan.py) lie within a factor of two.
 """
 
 from __future__ import annotations
+
+from math import sqrt
 
 #: What Python, torch and transformers take by themselves: 422 to 448 MiB were measured.
 PROCESS_BYTES = 440 * 2**20
@@ -27,10 +29,10 @@ def loaded(weights: float) -> float:
 def with_adapter(weights: float, tokens: float, quantized: bool) -> float:
     """Of a model whose adapter is trained in batches of ``tokens``; quantized weights lie in memory once, and keep half."""
     held, kept = (QUANTIZED_BYTES, CAUSAL_KEPT_BYTES / 2) if quantized else (LOADED * WEIGHT_BYTES, CAUSAL_KEPT_BYTES)
-    return PROCESS_BYTES + held * weights + kept * weights**0.5 * tokens
+    return PROCESS_BYTES + held * weights + kept * sqrt(weights) * tokens
 
 
 def fully_trained(weights: float, tokens: float, causal: bool) -> float:
     """Of a model all of whose weights are trained in batches of ``tokens``."""
     kept = CAUSAL_KEPT_BYTES if causal else ENCODER_KEPT_BYTES
-    return PROCESS_BYTES + TRAINED * WEIGHT_BYTES * weights + kept * weights**0.5 * tokens
+    return PROCESS_BYTES + TRAINED * WEIGHT_BYTES * weights + kept * sqrt(weights) * tokens

@@ -87,7 +87,7 @@ def _texts(costs: Mapping[str, float]) -> list[str]:
 
 
 def remarks(summary: Mapping[str, Any]) -> list[str]:
-    """What to know beside the rows, a line each: who is unbeaten, what several models come to, and why a floor takes nothing."""
+    """What to know beside the rows, a line each: who is unbeaten, what several models come to, why a floor takes nothing."""
     found = [
         f"{task}: no other system is at least as good for no more operations than {', '.join(best)}"
         for task in summary["main_metric"]
