@@ -405,7 +405,8 @@ def test_a_word_that_moves_from_one_field_to_the_next_makes_another_input() -> N
 
 @given(text=st.text(max_size=20) | st.text(alphabet="aZ9 _-.\x1c\t\u00df\u0130\u4e2d", max_size=20))
 def test_normalizing_takes_the_same_words_from_ascii_as_from_any_text(text: str) -> None:
-    composed = unicodedata.normalize("NFKC", re.sub("[™℠]", " ", text))
+    plain = re.sub("[\uff01-\uffee]+", lambda forms: unicodedata.normalize("NFKC", forms[0]), text)
+    composed = unicodedata.normalize("NFC", plain)
     assert normalize(text) == re.sub(r"[\W_]+", " ", composed.lower()).strip()
 
 
@@ -420,17 +421,16 @@ def test_how_accents_are_written_changes_no_key(text: str, form: Literal["NFC", 
 @pytest.mark.parametrize(
     ("written", "plain"),
     [
-        ("５００ＭＬ マグ", "500ml マグ"),
-        ("ﾏｸﾞ 500㎖", "マグ 500ml"),
-        ("oﬃce chair", "office chair"),
+        ("５００ＭＬ　マグ", "500ml マグ"),
+        ("ﾏｸﾞ 500ml", "マグ 500ml"),
+        ("ｃａｆｅ\u0301", "café"),
         ("Acme™ mug", "Acme mug"),
-        ("3 m²", "3 m2"),
-        ("cafe\u0301", "café"),
     ],
 )
-def test_full_width_and_other_compatible_forms_are_the_plain_ones(written: str, plain: str) -> None:
+def test_full_and_half_width_forms_are_the_plain_ones(written: str, plain: str) -> None:
     assert normalize(written) == normalize(plain)
 
 
-def test_letters_with_other_accents_are_other_words() -> None:
+def test_other_accents_fractions_and_powers_are_other_words() -> None:
     assert len({normalize(text) for text in ("cafe", "café", "cafè")}) == 3
+    assert len({normalize(text) for text in ("5½ in", "51/2 in", "5 in", "10²", "102")}) == 5

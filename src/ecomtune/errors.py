@@ -84,7 +84,8 @@ def _advice(problem: str, place: Sequence[str | int], value: Any) -> str | None:
         case "string_pattern_mismatch" if place[-1:] == ("[key]",):
             return "a name holds letters, digits, _ and - only; rename it"
         case "int_type" if isinstance(value, str) and (digits := _digits(value)):
-            return f"Input should be a valid integer, but YAML reads {value} as text; write {digits}"
+            how = "it without quotes" if digits == value else digits
+            return f"Input should be a valid integer, but YAML reads {value} as text; write {how}"
         case "model_type" if place and value is None:
             return "it is empty; write what belongs to it below it"
         case "dict_type" if place and value is None:
