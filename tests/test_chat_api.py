@@ -119,7 +119,11 @@ def test_another_endpoint_is_another_question(site: Site, monkeypatch: pytest.Mo
     assert site.paths == ["/v1/chat/completions", "/v2/chat/completions"]
 
 
-@pytest.mark.parametrize("broken", [b"", b'{"answer": "answ', b"[]", b'{"answer": 1}', b"\xff\xfe"])
+#: An answer's file with a number of tokens that can't be.
+NEGATIVE = [json.dumps({"answer": "x", "input_tokens": read, "output_tokens": -5 - read}).encode() for read in (-6, 1)]
+
+
+@pytest.mark.parametrize("broken", [b"", b'{"answer": "answ', b"[]", b'{"answer": 1}', b"\xff\xfe", *NEGATIVE])
 def test_an_answer_whose_file_is_not_whole_is_asked_for_again(site: Site, broken: bytes) -> None:
     ask(["one"])
     (file,) = FOLDER.iterdir()

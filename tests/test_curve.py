@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -144,8 +146,17 @@ def test_a_system_of_one_run_is_not_flat() -> None:
     ]
 
 
-def test_metrics_of_another_shape_are_told(project: Path) -> None:
-    broken = Run({"x": 1}, {"single": {"ner": {"f1": 0.5}}})
+@pytest.mark.parametrize(
+    "cell",
+    [
+        1,
+        {"f1": 0.5},
+        {"f1": 0.5, "f1_ci": 1, "n": 5},
+        *({"f1": value, "f1_ci": [0, 1], "n": 5} for value in ("0.5", None, math.nan)),
+    ],
+)
+def test_metrics_of_another_shape_are_told(project: Path, cell: Any) -> None:
+    broken = Run({"x": 1}, {"single": {"ner": cell}})
     with pytest.raises(UserError, match=r"^the metrics of single, ner at x 1 are not as this version writes them"):
         learning_curves([broken], {"x": 2}, "x", "ner")
 

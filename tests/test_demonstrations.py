@@ -116,6 +116,8 @@ def test_equally_similar_inputs_go_by_their_ids_whatever_their_order() -> None:
     alike = shop("red mug", "red mug", "red mug", "hat")
     for order in (alike, alike[::-1], [alike[place] for place in (2, 3, 0, 1)]):
         assert shown_ids(ROWS[:1], order, "bm25", 2) == [["train-01", "train-00"]]
+    many = shop(*["red mug", "hat"] * 40)  # more than a sort takes that is stable by chance
+    assert shown_ids(ROWS[:1], many, "bm25", 3) == [["train-04", "train-02", "train-00"]]
 
 
 @pytest.mark.parametrize("way", WAYS[1:])

@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM
 
 from ecomtune.errors import UserError
 from ecomtune.export import card
-from ecomtune.files import sha256_folder
+from ecomtune.files import dump_json, sha256_folder
 from ecomtune.lora.adapter import Adapter, Factors, load_adapter, save_adapter
 from ecomtune.lora.low_rank import compress, decompose
 from ecomtune.lora.merging import PLAIN, merge
@@ -607,6 +607,11 @@ def test_the_order_of_a_recipes_weights_changes_nothing(recipes: Any) -> None:
 def test_an_adapter_that_is_more_than_its_factors_is_refused(made: Path, name: str) -> None:
     with pytest.raises(UserError, match=f"adapters.*/{name}"):
         load_adapter(made / name)
+
+
+def test_a_config_is_kept_as_it_stands(tmp_path: Path) -> None:
+    save_adapter(adapter(SMALL.factors["layer0"]), tmp_path)
+    assert dump_json(load_adapter(tmp_path).config) == (tmp_path / "adapter_config.json").read_text()
 
 
 def test_a_missing_adapter_is_refused_by_its_folder(tmp_path: Path) -> None:

@@ -104,7 +104,10 @@ NOTES = [
     ("models/adapters/mixed/adapter_config.json", "{", "train"),
     ("models/adapters/mixed/adapter_config.json", '{"r": 2}', "train"),
     ("models/adapters/mixed/adapter_config.json", '{"lora_alpha": "2"}', "train"),
-    ("models/adapters/mixed/adapter_config.json", '{"lora_alpha": 2, "alpha_pattern": [2]}', "train"),
+    *(
+        ("models/adapters/mixed/adapter_config.json", f'{{"lora_alpha": {keys}}}', "train")
+        for keys in ("0", "NaN", '2, "alpha_pattern": [2]', '2, "use_dora": 1', '2, "base_model_name_or_path": ["x"]')
+    ),
 ]
 
 

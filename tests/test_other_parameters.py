@@ -80,6 +80,13 @@ def test_an_adapter_of_a_stage_that_is_gone_is_told_and_one_left_behind_beside_i
     assert made_with_others(repository, MERGED) is None
 
 
+def test_a_folder_of_many_stages_is_that_of_those_that_are_left(repository: Path) -> None:
+    values = yaml.safe_load((repository / "params.yaml").read_text())
+    del values["systems"]["floor"]
+    (repository / "params.yaml").write_text(yaml.safe_dump(values))
+    assert made_with_others(repository, "metrics") is None
+
+
 def test_without_a_lock_nothing_is_known_and_a_broken_one_is_told(repository: Path) -> None:
     (repository / "dvc.lock").write_text("stages: {train@ner: [1]}\n")
     with pytest.raises(UserError, match=r"dvc.lock doesn't hold stages as dvc writes them; restore it: git checkout HEAD"):

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from transformers import AutoTokenizer
 from typer.testing import CliRunner, Result
 
 from ecomtune import predict as predicting
 from ecomtune import tasks
 from ecomtune.cli import app
+from ecomtune.costs import count_tokens
 from ecomtune.errors import UserError
 from ecomtune.params import load
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
@@ -100,6 +102,20 @@ def test_an_answer_is_the_stages_own_for_the_same_row(project: Path, system: str
         assert [(line["answer"], line["parsed"], line["valid"]) for line in found] == [
             (each.answer, each.parsed, each.valid) for each in given
         ]
+
+
+@pytest.mark.parametrize(("system", "shots"), [("zero", 0), ("one", 1)])
+def test_the_stage_notes_the_mean_tokens_of_its_prompts_and_answers(project: Path, system: str, shots: int) -> None:
+    stage(load(), system)
+    tokenizer = AutoTokenizer.from_pretrained("models/pretrained/pico")
+    asked, examples = tasks.load("ner"), rows("ner")
+    shown = [(each.fields, each.target) for each in examples[:shots]]
+    prompts = [asked.prompt(each.fields, "compact", shown) for each in examples]
+    answers = [each.answer for each in read_task(Path(f"data/predictions/{system}/ner.jsonl"), Prediction, "ner")]
+    counted = count_tokens(tokenizer, prompts, answers)
+    costs = json.loads(Path(f"data/predictions/{system}/costs.json").read_text())["ner"]
+    assert counted is not None and counted[0] != counted[1]
+    assert [costs["input_tokens"], costs["output_tokens"]] == [round(tokens / len(examples), 1) for tokens in counted]
 
 
 def test_a_query_may_be_a_text_a_line_or_a_json_object(project: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,6 +146,7 @@ def test_a_recorded_system_answers_what_was_answered_elsewhere(recorded: Params,
         ("", None, False),
     ]
     assert capsys.readouterr().out == "in_use: 1 of 3 test rows have no answer, and count as wrong\n"
+    assert json.loads(Path("data/predictions/in_use/costs.json").read_text()) == {"relevance": {}}  # nobody knows them
 
 
 def test_a_recorded_system_without_a_single_answer_is_refused(recorded: Params) -> None:

@@ -49,9 +49,9 @@ class Adapter:
 
 
 class _Config(BaseModel):
-    """What is read of a PEFT config; all else that it holds is kept as it is."""
+    """What is read of a PEFT config, which holds more."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
     base_model_name_or_path: str | None = None
     lora_alpha: float = Field(gt=0)
     alpha_pattern: dict[str, float] | None = None
@@ -61,8 +61,9 @@ class _Config(BaseModel):
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The PEFT config of the adapter in ``folder``. Raises UserError where it is missing or broken."""
-    return read_checked(folder / CONFIG, _Config).model_dump(exclude_unset=True)
+    """The PEFT config of the adapter in ``folder`` as it stands. Raises UserError where it is missing or broken."""
+    read_checked(folder / CONFIG, _Config)
+    return read_checked(folder / CONFIG, dict[str, Any])
 
 
 def is_plain(folder: Path) -> bool:
