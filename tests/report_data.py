@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ecomtune import tasks
+from ecomtune.datasets.splits import SPLITS
 from ecomtune.files import dump_json, write_text
 from ecomtune.lora.adapter import Adapter, Factors, save_adapter
 from ecomtune.params import Params, load
@@ -89,6 +90,9 @@ def write_answers(task: str, cases: Sequence[Case]) -> None:
         for number, (fields, gold, *_) in enumerate(cases)
     ]
     write_records(Path("data/examples") / task / "test.jsonl", examples)
+    sizes = dict(zip(SPLITS, (160, 40, len(examples)), strict=True))
+    report = {"splits": {name: {"rows": rows} for name, rows in sizes.items()}}
+    write_text(Path("data/examples") / task / "report.json", dump_json(report))
     for place, system in enumerate(("single", "mixed"), start=2):
         found = []
         for example, case in zip(examples, cases, strict=True):

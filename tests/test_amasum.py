@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from ecomtune.datasets import amasum
+from ecomtune.datasets import amasum, check_keys
+from ecomtune.errors import UserError
+from ecomtune.records import Rejected
+from ecomtune.sections import Dataset
 from tests.readers import kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
 
 TASK = "summarization"
@@ -57,7 +61,7 @@ def write(folder: Path, **files: bytes) -> Path:
 def test_each_part_is_summarized_from_the_most_helpful_reviews_that_fit_it(
     tmp_path: Path, part: str, reviews: list[str], reference: str
 ) -> None:
-    (row,) = kept(rows_of("amasum", write(tmp_path), TASK, columns={"reference": part}))
+    (row,) = kept(rows_of("amasum", write(tmp_path), TASK, part=part))
     assert (row.fields["reviews"], row.reference) == (reviews, [reference])
     assert (row.group, row.split, row.source) == ("B1", None, "amasum:B1.json:1")
 
@@ -66,10 +70,22 @@ def test_the_verdict_is_meant_where_nothing_is_said(tmp_path: Path) -> None:
     assert kept(rows_of("amasum", write(tmp_path), TASK))[0].reference == ["A warm coat."]
 
 
-@pytest.mark.parametrize("columns", [{"reference": "summary"}, {"reviews": "text"}, {"reference": "pros", "id": "asin"}])
-def test_another_part_is_refused_with_those_there_are(tmp_path: Path, columns: dict[str, str]) -> None:
-    sentence = "columns of AmaSum: only reference: verdict, pros or cons is known; correct it"
-    assert refusal("amasum", write(tmp_path), TASK, columns=columns) == sentence
+def test_another_part_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValidationError, match="Input should be 'verdict', 'pros' or 'cons'"):
+        Dataset.model_validate({"reader": "amasum", "part": "summary"})
+
+
+@pytest.mark.parametrize("reader", ["fewsum", "table", "queryner"])
+def test_a_part_is_refused_by_other_readers_and_columns_by_this_one(reader: str) -> None:
+    with pytest.raises(UserError, match=rf"^datasets\.some\.part: reader {reader} has no use for part; remove the key$"):
+        check_keys("some", Dataset(reader=reader, part="pros"))
+    with pytest.raises(UserError, match=r"^datasets\.some\.columns: reader amasum has no use for columns; remove the key$"):
+        check_keys("some", Dataset(reader="amasum", columns={"reference": "pros"}))
+
+
+def test_a_rejected_product_says_how_its_file_begins(tmp_path: Path) -> None:
+    found = rows_of("amasum", write(tmp_path, B1=b'{"website_summaries": 1}', B2=b"<html>"), TASK)
+    assert [row.text for row in found if isinstance(row, Rejected)] == ['{"website_summaries": 1}', "<html>"]
 
 
 @given(st.permutations(range(12)), st.sampled_from(amasum.PARTS))
@@ -197,6 +213,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_real_product_becomes_an_example_or_is_rejected_as_on_the_card(
     real: Path, part: str, used: list[int], rejected: dict[str, int]
 ) -> None:
-    good, bad = sorted_out(TASK, rows_of("amasum", real, TASK, columns={"reference": part}))
+    good, bad = sorted_out(TASK, rows_of("amasum", real, TASK, part=part))
     assert [len(row.fields["reviews"]) for row in good] == used
     assert bad == rejected

@@ -16,7 +16,7 @@ from tests.imports import PACKAGE, SOURCE, closure, direct_imports, files
 ROOT = SOURCE.parent
 #: Layers from the bottom up; a module imports from its own layer or a lower one.
 LAYERS = [
-    {"errors", "locks", "text", "runtime"},
+    {"console", "errors", "locks", "text", "runtime"},
     {"files", "fields"},
     {"records", "sections"},
     {"params"},

@@ -56,8 +56,9 @@ def baseline(family: str, task: str, **changes: Any) -> Baseline:
     """The baseline of a family, or the floor of a method."""
     if family in METHODS:
         return baseline("floor", task, method=family, out=f"floor_{family}/{task}", **changes)
-    model = None if family == "floor" else "pico"
-    values = {"family": family, "task": task, "out": f"{family}/{task}", "model": model, "epochs": 1, "batch_size": 4}
+    values: dict[str, Any] = {"family": family, "task": task, "out": f"{family}/{task}"}
+    if family != "floor":
+        values |= {"model": "pico", "epochs": 1, "batch_size": 4}
     return Baseline.model_validate({**values, **changes})
 
 
@@ -460,6 +461,15 @@ def test_training_rows_of_one_label_are_refused(pico: Path, family: str) -> None
     alike = [each for each in examples("relevance") if each.reference == "Exact"]
     with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: its 2 training rows have one label only; raise it$"):
         fit(baseline(family, "relevance"), alike, pico / "fitted")
+
+
+def test_training_rows_of_punctuation_alone_leave_a_floor_of_words_nothing_to_learn(pico: Path) -> None:
+    fields = {"query": "?!", "title": "+++"}
+    bare = [each.model_copy(update={"fields": fields}) for each in examples("relevance")]
+    with pytest.raises(UserError, match=r"^tasks\.relevance: no training row holds a word of letters or digits; correct its"):
+        fit(baseline("floor", "relevance"), bare, pico / "fitted")
+    fit(baseline("floor", "relevance"), [*bare[:7], examples("relevance")[7]], pico / "with one")
+    assert answer(baseline("floor", "relevance"), pico / "with one", bare[:1])[0][1] in tasks.load("relevance").labels
 
 
 @pytest.mark.parametrize("family", ["encoder", "majority"])

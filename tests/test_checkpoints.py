@@ -200,9 +200,12 @@ def test_a_killed_process_holds_no_lock(workplace: Path) -> None:
         assert checkpoints.folder.is_dir()
 
 
-def test_an_interval_that_is_no_number_is_refused(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(INTERVAL, "often")
-    with pytest.raises(UserError, match=f"{INTERVAL} is 'often', no number of seconds"), checkpoints_of({}):
+@pytest.mark.parametrize("seconds", ["often", "", "nan", "-1", "-inf"])
+def test_an_interval_that_is_no_number_of_seconds_is_refused(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, seconds: str
+) -> None:
+    monkeypatch.setenv(INTERVAL, seconds)
+    with pytest.raises(UserError, match=f"^{INTERVAL} is '{seconds}', no number of seconds; correct or"), checkpoints_of({}):
         pass
     assert list(workplace.iterdir()) == []
 

@@ -213,12 +213,78 @@ RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["r
         ("tasks.description.seed", 3, "tasks.description.seed: nothing is drawn at temperature 0; remove it, or set"),
         ("datasets.demo_shop.columns", {"query": "q"}, "datasets.demo_shop.columns: reader demo_shop has no use for columns;"),
         ("datasets.demo_shop.locales", ["us"], "datasets.demo_shop.locales: reader demo_shop has no use for locales; remove"),
+        ("datasets.demo_shop.part", "pros", "datasets.demo_shop.part: reader demo_shop has no use for part; remove the key"),
+        ("tasks.description.decoding", "free", "tasks.description.decoding: a task whose answers are texts has no use for"),
+        ("tasks.summarization.decoding", "constrained", "tasks.summarization.decoding: a task whose answers are texts has"),
+        ("train.shared.schedule", "constant", "train.shared.warmup: schedule constant has no use for warmup; remove the key"),
+        (
+            "train.adapters.ner.settings",
+            {"schedule": "constant", "warmup": 0.2},
+            "train.adapters.ner.settings.warmup: schedule constant has no use for warmup; remove the key, or set schedule to",
+        ),
+        ("train.adapters.ner_1.shard", [201, 201], "train.adapters.ner_1.shard: 201 parts of 200 training rows of ner leave"),
+        ("train.adapters.ner_1.limit", {"ner": 1}, "train.adapters.ner_1.shard: 2 parts of 1 training rows of ner leave some"),
+        ("systems.few_shot.shots", 81, "systems.few_shot.shots: summarization has 80 training rows; lower it, or raise its"),
+        ("train.adapters.ner_1.settings", {"dora": True}, "merge.recipes.ner_shards: adapter ner_1 is trained with dora,"),
+        ("train.shared.dora", True, "merge.recipes.ner_shards: adapter ner_1 is trained with dora, and can't be merged as B @"),
         ("systems.in_use", RECORDED, "systems.in_use: data set demo_shop has no answers of that name (there: none); rename or"),
     ],
 )
 def test_check_refuses_what_a_stage_would_stop_at_or_never_look_at(project: Path, place: str, value: object, told: str) -> None:
     change(project, place, value)
     assert refusal("check").startswith(f"error: {told}")
+
+
+@pytest.mark.parametrize("weight", [1, 0.5])
+def test_check_refuses_a_linear_merge_of_unequal_ranks(project: Path, weight: float) -> None:
+    shards = {"reads": "models/adapters/shards/ner", "method": "linear", "weights": {"1": weight, "2": 0.5}}
+    change(project, "merge.recipes.ner_shards", shards)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    change(project, "train.adapters.ner_1.settings", {"rank": 4})
+    told = "error: merge.recipes.ner_shards: method linear can't join adapters of ranks [4, 8]; use cat or svd"
+    assert refusal("check") == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"train.shared.patience": 1}, "train.shared.patience"),
+        ({"train.adapters.ner.settings": {"patience": 1}}, "train.adapters.ner.settings.patience"),
+        ({"baselines.encoder_ner.patience": 2}, "baselines.encoder_ner.patience"),
+        ({"merge.recipes.tasks.search": {"tasks": ["relevance", "ner"]}}, "merge.recipes.tasks.search"),
+    ],
+)
+def test_check_refuses_what_decides_by_validation_rows_where_there_are_none(
+    project: Path, changes: dict[str, object], place: str
+) -> None:
+    for where, value in changes.items():
+        change(project, where, value)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    change(project, "tasks.ner.validation_size", 0)
+    told = f"error: {place}: validation rows decide, and tasks.ner.validation_size is 0; raise that, or remove the key"
+    assert refusal("check") == told
+
+
+def test_check_accepts_a_shared_warmup_that_another_adapters_schedule_uses(project: Path) -> None:
+    change(project, "train.adapters.ner.settings", {"schedule": "constant"})
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    change(project, "train.shared.schedule", "constant")
+    change(project, "train.shared.warmup", 0)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+
+
+@pytest.mark.parametrize("key", ["max_position_embeddings", "n_positions"])
+def test_check_knows_the_context_of_weights_that_are_there(project: Path, key: str) -> None:
+    full = {"family": "causal", "task": "ner", "out": "causal/ner", "model": "smollm2", "max_length": 10_000}
+    change(project, "baselines.full", full)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    config = project / "models/pretrained/smollm2/config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({key: 8192}), encoding="utf-8")
+    told = "error: baselines.full.max_length: 10000 is beyond the context of smollm2, 8192 tokens; lower it"
+    assert refusal("check") == told
+    config.write_text(json.dumps({key: 256}), encoding="utf-8")
+    assert refusal("check").startswith("error: train.shared.max_length: 512 is beyond the context of smollm2, 256 tokens")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from typer.main import get_command
 
+from ecomtune.cli import app
 from ecomtune.lora.adapter import load_adapter
 from ecomtune.params import load, model_of
 from ecomtune.report.roles import role_of
@@ -223,6 +225,15 @@ def test_the_project_with_all_of_it_has_its_shape(extended: Path) -> None:
     for command in (shape, "ruff check src", "ruff format --check src"):
         done = run(extended, *command.split())
         assert done.returncode == 0, done.stdout
+
+
+def test_every_command_is_explained_on_the_page_of_commands() -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+    commands = set(vars(get_command(app))["commands"])
+    explained = re.findall(r"^\| `ecomtune ([\w-]+)", page, re.MULTILINE)
+    assert sorted(commands) == sorted(explained)
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"bin/ecomtune ([\w-]+)", readme)) <= commands
 
 
 def test_every_link_between_the_pages_leads_to_a_file() -> None:

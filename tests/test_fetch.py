@@ -228,6 +228,12 @@ def test_a_missing_file_is_named_at_once(site: Site, status: int) -> None:
     assert len(site.requests) == 1
 
 
+def test_a_416_is_about_the_end_of_the_file_only_where_something_was_skipped(site: Site) -> None:
+    site.faults = [416]
+    assert refusal(source(site)) == f"conll/train.txt: {site.url} answers with status 416; correct the URL"
+    assert parts() == []
+
+
 def test_an_endless_answer_is_broken_off_at_the_pinned_size(site: Site) -> None:
     site.endless = True
     assert refusal(source(site)) == f"conll/train.txt: {site.url} sends more than the pinned 5120 bytes; correct the URL"

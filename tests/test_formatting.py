@@ -147,9 +147,17 @@ def test_rejected_rows_are_named_with_their_reason_and_counted() -> None:
     bad = [ner_row(20, "train", words=[]), ner_row(21, "test", tags=["O"]), ner_row(22, "train", words=[""])]
     examples, rejected, report = formatted([*bad, *good_rows()], max_rejected=0.3)
     assert rejected == [
-        Rejected(source="shop:20", reason="field words is missing or empty"),
-        Rejected(source="shop:21", reason="2 words but 1 tags"),
-        Rejected(source="shop:22", reason="field words is missing or empty"),
+        Rejected(
+            source="shop:20",
+            reason="field words is missing or empty",
+            text='{"words": [], "reference": ["B-creator", "B-core_product_type"]}',
+        ),
+        Rejected(source="shop:21", reason="2 words but 1 tags", text='{"words": ["brand21", "mug"], "reference": ["O"]}'),
+        Rejected(
+            source="shop:22",
+            reason="field words is missing or empty",
+            text='{"words": [""], "reference": ["B-creator", "B-core_product_type"]}',
+        ),
     ]
     assert report["rejected"] == {"2 words but 1 tags": 1, "field words is missing or empty": 2}
     assert {split: len(found) for split, found in examples.items()} == SPLITS
@@ -229,7 +237,8 @@ def test_parts_read_side_by_side_give_what_the_whole_gives() -> None:
 
 def test_half_a_character_is_rejected() -> None:
     _, rejected, _ = formatted([*good_rows(), ner_row(20, "train", words=["\ud800", "mug"])], max_rejected=0.5)
-    assert rejected == [Rejected(source="shop:20", reason="a text holds half a character (a lone surrogate)")]
+    reason, text = "a text holds half a character (a lone surrogate)", '{"words": ["?", "mug"], "reference": '
+    assert [(each.source, each.reason) for each in rejected] == [("shop:20", reason)] and rejected[0].text.startswith(text)
 
 
 def test_samples_keep_the_shares_of_the_labels() -> None:
@@ -329,9 +338,16 @@ def test_memory_does_not_hold_the_rows(rows: int) -> None:
 
 def test_a_split_of_another_name_is_rejected() -> None:
     _, rejected, _ = formatted([*good_rows(), ner_row(20, "dev")], max_rejected=0.5)
-    assert rejected == [Rejected(source="shop:20", reason="split 'dev' is none of train, validation, test")]
+    assert [(each.source, each.reason) for each in rejected] == [("shop:20", "split 'dev' is none of train, validation, test")]
 
 
 def test_a_reason_that_quotes_half_a_character_is_told() -> None:
     _, rejected, _ = formatted([*good_rows(), Rejected(source="shop:20", reason="bad \ud800")], max_rejected=0.5)
     assert rejected == [Rejected(source="shop:20", reason="bad ?")]
+
+
+def test_a_rejected_row_tells_no_more_than_its_beginning_however_long_it_is() -> None:
+    bad = [Rejected(source="shop:20", reason="bad", text='a "\u20ac"\n' * 1000), ner_row(21, "train", words=["mug"] * 5000)]
+    _, rejected, _ = formatted([*good_rows(), *bad], max_rejected=0.5)
+    assert [len(each.text) for each in rejected] == [200, 200]
+    assert rejected[0].text.startswith('a "\u20ac"\na ') and rejected[1].text.startswith('{"words": ["mug", "mug", ')

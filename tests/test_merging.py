@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from ecomtune.lora.low_rank import compress, decompose
 from ecomtune.lora.merging import PLAIN, merge
 from ecomtune.lora.task_arithmetic import Elementwise
 from ecomtune.params import load
+from ecomtune.records import Example, write_records
 from ecomtune.sections import Merge
 from ecomtune.stages.merge import main as merge_stage
 from tests.scratch_clone import REPOSITORY
@@ -573,6 +575,26 @@ def test_a_model_card_tells_which_entries_were_picked() -> None:
     recipe = demo.merge.recipes["ner_shards"].model_copy(update=choices)
     told = card(demo.model_copy(update={"merge": Merge(recipes={"ner_shards": recipe})}), "merged_shards", "ner", merged=False)
     assert "merged by method svd, sparsify dare, density 0.6, seed 4 from models/adapters/shards/ner (weights: " in told
+
+
+@pytest.mark.parametrize(
+    ("system", "learnt"), [("merged_shards", ["ner"]), ("mixed", ["ner", "relevance"]), ("merged_tasks", ["ner", "relevance"])]
+)
+def test_a_card_shows_a_prompt_and_an_answer_of_each_task_that_was_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, learnt: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for task in ("ner", "relevance"):
+        prompt = f"Label.\n\n```\n# {task}\n````\n<b>Tags:"
+        empty = {"reference": "-", "fields": {}, "group": "g", "source": "shop"}
+        prompts = enumerate((prompt, "another"))
+        rows = [Example(id=str(row), task=task, prompt=text, target="nike brand", **empty) for row, text in prompts]
+        write_records(tmp_path / f"data/examples/{task}/train.jsonl", rows)
+    told = card(load(REPOSITORY / "profiles/demo.yaml"), system, "ner", merged=False)
+    shown = re.findall(r"^(`{3,})text\n(.*?)\n\1$", told, re.DOTALL | re.MULTILINE)
+    expected = [text for task in learnt for text in (f"Label.\n\n```\n# {task}\n````\n<b>Tags:", "nike brand")]
+    assert [text for _, text in shown] == expected and "another" not in told
+    assert all(f"A prompt of {task}, from its training rows (followed by a line break):" in told for task in learnt)
 
 
 def test_the_order_of_a_recipes_weights_changes_nothing(recipes: Any) -> None:

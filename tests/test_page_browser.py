@@ -106,6 +106,19 @@ def test_it_shows_the_comparison_and_loads_nothing(report: Chrome) -> None:
     assert texts(report, "#pairs h3")[0] == "relevance: single is ahead of" and "✓ p 0.0" in texts(report, "#pairs .bar")[0]
 
 
+def test_it_says_what_it_rests_on_and_shows_costs_as_numbers(report: Chrome) -> None:
+    said = texts(report, "#sources p")
+    assert said[0].startswith("Made-up data: a generator wrote the rows of relevance") and f"160 + 40 + {RELEVANCE}" in said[1]
+    assert [text.partition(":")[0] for text in texts(report, "#comparison .notice")] == ["ner", "summarization"]
+    rows = texts(report, "#costs-table tbody tr")
+    assert [row.split()[:5] for row in rows[:2]] == [
+        ["relevance", "single", "2.3e+03", "10", "2"],
+        ["relevance", "mixed", "4.6e+03", "10", "2"],
+    ]
+    assert [row.split()[1] for row in texts(report, "#costs-table tr.best")] == ["single", "single", "single", "mixed"]
+    assert "its interval leaves out 0" in find(report, "#differences-note").text
+
+
 def test_hostile_texts_are_shown_as_they_are_and_do_nothing(report: Chrome) -> None:
     choose(report, "task", "summarization")
     press(report, Keys.ESCAPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,23 @@ def test_a_path_outside_the_repository_or_of_no_folder_is_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("out", "told"),
+    [
+        (".gitkeep", ".gitkeep begins with a dot, as the files do that git and DVC keep there; choose another name"),
+        ("single/.ner", ".ner begins with a dot, as the files do that git and DVC keep there; choose another name"),
+        ("ner\0", "holds a NUL character, which no file's name can have; remove it"),
+        ("ner\nner", "holds a character that can't be seen; write it with letters, digits, _ and -"),
+        ("ner\ud800", "holds a character that can't be seen; write it with letters, digits, _ and -"),
+    ],
+)
+def test_an_out_that_is_hidden_or_cannot_be_seen_is_refused(tmp_path: Path, out: str, told: str) -> None:
+    values = valid()
+    values["train"]["adapters"]["ner"]["out"] = "@"
+    text = dump(values).replace("'@'", json.dumps(out))
+    assert refusal(tmp_path, text) == f"train.adapters.ner.out: {told}"
+
+
+@pytest.mark.parametrize(
     ("section", "name"),
     [
         *((each, "a/b") for each in ("datasets", "models", "tasks", "train.adapters", "merge.recipes", "baselines", "systems")),
@@ -241,6 +259,43 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
             "train.adapters.mixed.mix",
             {"by": "temperature"},
             "train.adapters.mixed.mix: temperature goes with by: temperature, and only with it; add temperature: 2, say",
+        ),
+        (
+            "train.adapters.mixed.mix",
+            {"by": "temperature", "temperature": 0.001},
+            "train.adapters.mixed.mix.temperature: Input should be greater than or equal to 0.1",
+        ),
+        (
+            "train.adapters.mixed.mix",
+            {"by": "weights", "weights": {"ner": 1e-320, "relevance": 1e-320}},
+            "train.adapters.mixed.mix.weights.ner: must be 0, or between 0.000001 and 1000000 in size",
+        ),
+        ("train.adapters.mixed.mix", {"by": "equal", "rows": 10**12}, "train.adapters.mixed.mix.rows: Input should be less"),
+        ("merge.recipes.tasks.weights.ner", 1e308, "merge.recipes.tasks.weights.ner: must be 0, or between 0.000001 and"),
+        ("merge.recipes.tasks.weights.ner", -1e-9, "merge.recipes.tasks.weights.ner: must be 0, or between 0.000001 and"),
+        ("tasks.ner.temperature", 1e-300, "tasks.ner.temperature: must be 0, which takes the likeliest token, or at least"),
+        ("train.shared.epochs", 10**9, "train.shared.epochs: Input should be less than or equal to 100000"),
+        ("seed", 10**400, "seed: "),
+        ("tasks.ner.train_size", 10**400, "tasks.ner.train_size: must be at most 1000000000000000 in size"),
+        ("tasks.ner.max_rejected", 10**400, "tasks.ner.max_rejected: must be at most 1000000000000000 in size"),
+        ("train.shared.alpha", 10**400, "train.shared.alpha: must be at most 1000000000000000 in size"),
+        ("train.adapters.ner_1.shard", [1, 10**400], "train.adapters.ner_1.shard.1: must be at most 1000000000000000 in"),
+        ("train.adapters.mixed.limit", {"ner": 10**400}, "train.adapters.mixed.limit.ner: must be at most 10000000000000"),
+        (
+            "merge.recipes.tasks.weights",
+            {"ner": -(10**400)},
+            "merge.recipes.tasks.weights: must be at most 1000000000000000 in",
+        ),
+        (
+            "train.shared.rank",
+            "0o10",
+            "train.shared.rank: Input should be a valid integer, but YAML reads 0o10 as text; write 8",
+        ),
+        ("train.shared.rank", "8", "train.shared.rank: Input should be a valid integer, but YAML reads 8 as text; write it"),
+        (
+            "merge.recipes.tasks.reads",
+            "models/adapters",
+            "merge.recipes.tasks.weights: 'models/adapters/ner' is not in the outs of train.adapters",
         ),
         ("train.shared.max_length", 5, "train.shared.max_length: Input should be greater than or equal to 6"),
         ("baselines.encoder_ner.max_length", 1, "baselines.encoder_ner.max_length: Input should be greater than or equal to 6"),
@@ -520,7 +575,9 @@ def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("choices", "sentence"),
     [
-        ({"sparsify": "dare", "density": 0.0}, "density: Input should be greater than 0"),
+        ({"sparsify": "dare", "density": 0.0}, "density: Input should be greater than or equal to 0.0001"),
+        ({"sparsify": "dare", "density": 1e-300}, "density: Input should be greater than or equal to 0.0001"),
+        ({"method": "linear", "rank": None, "weights": {"ner": -1, "relevance": 1}}, "method linear takes no negative weight"),
         ({"sparsify": "dare", "density": 1.1}, "density: Input should be less than or equal to 1"),
         ({"sparsify": "magnitude", "density": 0.5, "seed": 3}, "seed goes with sparsify dare, since nothing else is drawn"),
         ({"method": "linear", "sparsify": "dare", "density": 0.5}, "sparsify and consensus don't go with method linear; set"),
@@ -558,6 +615,10 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path, text: str) -> None:
         "? [a, b]\n: c",
         "<<: 1",
         "!!map seed",
+        "seed: 010",
+        "seed: 0x10",
+        "seed: 1_000",
+        "seed: 1:30",
         "!!python/object:os.system {}",
         "[" * 600,
         "seed: \x07",
@@ -784,3 +845,35 @@ def test_a_recorded_system_needs_the_column_of_its_answers(tmp_path: Path) -> No
     assert load(written(answer_mine="old")).systems["mine"].kind == "recorded"
     with pytest.raises(UserError, match=r"systems.mine: 'answer_mine' is not in the columns of its data set \(there:"):
         load(written(answer_other="old"))
+
+
+@pytest.mark.parametrize(("reads", "prefix"), [("models/adapters", ""), ("models", "adapters/")])
+def test_a_recipe_that_reads_the_folder_that_it_writes_into_is_refused(tmp_path: Path, reads: str, prefix: str) -> None:
+    values = valid()
+    weights = {f"{prefix}mixed": 0.5, f"{prefix}single/ner": 0.5}
+    values["merge"]["recipes"]["tasks"] |= {"reads": reads, "weights": weights}
+    assert refusal(tmp_path, dump(values)) == (
+        f"merge.recipes.tasks.reads: {reads} holds what the recipe itself writes, models/adapters/merged/tasks; give the "
+        "adapters outs in a folder of their own, such as single/ner, and name that folder"
+    )
+
+
+def test_a_mistyped_task_of_a_baseline_is_told_as_such(tmp_path: Path) -> None:
+    assert refusal_of(tmp_path, "baselines.floor_relevance.task", "relevence") == (
+        "baselines.floor_relevance.task: 'relevence' is not in tasks (there: ner, relevance); add it there or correct the name "
+        "to relevance"
+    )
+
+
+FLOOR = {"learning_rate": 0.01, "epochs": 5, "batch_size": 16, "max_length": 256, "max_new_tokens": 96}
+
+
+@pytest.mark.parametrize(
+    ("baseline", "key", "value"),
+    [*(("floor_relevance", key, value) for key, value in FLOOR.items()), ("encoder_ner", "max_new_tokens", 96)],
+)
+def test_a_key_that_a_family_never_looks_at_is_refused_where_it_is_written(
+    tmp_path: Path, baseline: str, key: str, value: float
+) -> None:
+    told = f"baselines.{baseline}: family {baseline.partition('_')[0]} has no use for {key}; remove the key"
+    assert refusal_of(tmp_path, f"baselines.{baseline}.{key}", value) == told

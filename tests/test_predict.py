@@ -181,7 +181,13 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
         (["--file", "a", "--field", "words=y"], {}, "texts, --field and --file are three ways to give inputs; use one of them"),
         (["--field", "words"], {}, "--field 'words' has no value; write it as --field NAME=VALUE"),
         (["--field", "query=x"], {}, "the input: 'query' is no field; ner needs words, its fields are words"),
-        (["red mug"], {"task": "relevance"}, "relevance needs query and title, not one text; give --field query=..."),
+        (["red mug"], {"task": "relevance"}, "text 1: relevance needs query and title, not one text; give --field query=..."),
+        (
+            [],
+            {"task": "relevance", "given": '{"query": "mug", "title": "Red Mug"}\n\nmug\n'},
+            "standard input line 3: relevance needs query and title, not one text; give --field query=... --field title=..., "
+            "or JSON lines with these fields",
+        ),
         (
             ["--field", "query=x"],
             {"task": "relevance"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -86,7 +87,8 @@ def test_a_judged_product_has_the_label_as_a_word_and_only_the_fields_that_are_k
 @pytest.mark.parametrize("label", [None, "", "e", "Exact", "X", "ES"])
 def test_a_label_that_is_no_letter_of_the_four_is_rejected(label: str | None) -> None:
     row = judged("esci:1", "mug", "Mug", None, None, label, None)
-    assert row == Rejected(source="esci:1", reason="the label is none of E, S, C, I")
+    text = json.dumps({"query": "mug", "title": "Mug", "label": label})
+    assert row == Rejected(source="esci:1", reason="the label is none of E, S, C, I", text=text)
 
 
 def test_near_copies_of_a_query_share_a_group_and_punctuation_alone_is_its_own() -> None:

@@ -127,6 +127,9 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
     )
     assert "| floor | 0.500 (0.400–0.600), n 12, invalid 1 |" in text
     assert "- relevance: floor is significantly better than single (+0.100, 0.050 to 0.150, p 0.0200)\n" in text
+    assert "a difference may not be significant though its interval leaves out 0.\n" in text
+    assert "**Made-up data:** a generator wrote the rows of relevance (demo_shop)" in text
+    assert "Beware: relevance: too few groups (3, of at least 10) for its intervals and p-values to tell much; " in text
     answers = (project / "results/wide/ANSWERS.md").read_text()
     assert "[ANSWERS.md](ANSWERS.md)" in text and answers.startswith(
         "# Answers to the study's six questions\n\n**Made-up data:**"
@@ -274,7 +277,9 @@ def test_a_broken_lock_is_told_in_one_sentence_by_fresh_and_publish(project: Pat
 
 
 def test_the_table_says_below_it_that_another_profiles_numbers_are_stale(project: Path) -> None:
-    assert "stale" not in ecomtune("table").stdout
+    before = ecomtune("table").stdout
+    assert "stale" not in before and "floating-point operations" in before
+    assert before.count("relevance: too few groups (3, of at least 10) for its intervals") == 1
     assert ecomtune("profile", "sure").exit_code == 0
     done = ecomtune("table")
     assert done.exit_code == 0
@@ -287,7 +292,8 @@ def test_the_table_says_below_it_that_another_profiles_numbers_are_stale(project
 def test_the_table_is_not_stale_for_what_another_profile_left_behind(project: Path) -> None:
     switch("narrow")
     shown = ecomtune("table").stdout
-    assert shown.splitlines()[-1] == "metrics/merged_shards.json belongs to no system of params.yaml and is left out"
+    told = "of no system in params.yaml, and left out; remove with: rm metrics/merged_shards.json"
+    assert shown.splitlines()[-1] == told
     assert "dvc.lock still holds stage score@merged_shards" in ecomtune("fresh").stderr
 
 

@@ -60,7 +60,8 @@ def study(
         pair = {"first": first, "second": second, "difference": difference, "ci": [low, high], "p": p / 2, "p_holm": p}
         found[task].append(pair)
     systems = {name: dict.fromkeys(system.tasks, cell) for name, system in params.systems.items()}
-    return Study(params, {"confidence": 0.95, "systems": systems, "pairs": found, **more}, curves or {})
+    summary = {"confidence": 0.95, "main_metric": dict.fromkeys(params.tasks, "f1"), "systems": systems, "pairs": found}
+    return Study(params, {**summary, **more}, curves or {})
 
 
 def without(params: Params, *systems: str) -> Params:
@@ -416,6 +417,13 @@ def test_the_command_reads_metrics_pairs_and_experiments_of_the_run(project: Pat
     assert page == ecomtune("--markdown").stdout
     shown = " ".join(ecomtune().stdout.split())
     assert "2. Is an instruction-tuned LLM a good choice against conventional models?" in shown and "|---" not in shown
+    assert "**Few groups:** relevance: too few groups (3, of at least 10) for its intervals" in page
+
+
+def test_in_a_pipe_a_row_of_figures_stands_whole_in_one_line(project: Path) -> None:
+    lines = ecomtune().stdout.splitlines()
+    row = ("single 0.160 (0.140–0.180)", "encoder 0.100 (0.080–0.120)", "+0.060 (+0.010 to +0.110)", "0.0300")
+    assert any(all(cell in line for cell in row) for line in lines)
 
 
 def test_answers_of_changed_parameters_are_called_stale(project: Path) -> None:

@@ -136,7 +136,7 @@ def test_an_input_in_two_splits_is_refused_with_both_rows(first: str, second: st
     assert leak(**splits) == f"tasks.ner: shop:4 in {second} has the same input as shop:1 in {first}"
 
 
-@pytest.mark.parametrize("copy", [["Red", "mug"], ["red", "mug!"], ["red", "-", "mug"], ["RED  MUG"]])
+@pytest.mark.parametrize("copy", [["Red", "mug"], ["red", "mug!"], ["red", "-", "mug"], ["RED  MUG"], ["ｒｅｄ", "mug"]])
 def test_a_near_copy_in_two_splits_is_refused_with_both_rows(copy: list[str]) -> None:
     found = leak(train=[row("a", 1, words=["red", "mug"])], test=[row("b", 2, words=copy)])
     assert found == "tasks.ner: shop:2 in test has the same input as shop:1 in train"
@@ -145,6 +145,13 @@ def test_a_near_copy_in_two_splits_is_refused_with_both_rows(copy: list[str]) ->
 def test_a_group_in_two_splits_is_refused_with_both_rows() -> None:
     found = leak(train=[row("a", 1), row("b", 2)], validation=[row("b", 3)])
     assert found == "tasks.ner: shop:3 in validation has the same group as shop:2 in train"
+
+
+def test_a_copy_whose_accents_are_written_apart_is_refused() -> None:
+    found = leak(train=[row("a", 1, words=["caf\u00e9"])], test=[row("b", 2, words=["cafe\u0301"])])
+    assert found == "tasks.ner: shop:2 in test has the same input as shop:1 in train"
+    found = leak(train=[row("caf\u00e9", 1)], test=[row("cafe\u0301", 2)])
+    assert found == "tasks.ner: shop:2 in test has the same group as shop:1 in train"
 
 
 def test_copies_within_a_split_and_likeness_across_are_no_leak() -> None:

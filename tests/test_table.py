@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 from ecomtune.datasets import readers, table, table_files
 from ecomtune.datasets.formatting import format_rows
 from ecomtune.errors import UserError
-from ecomtune.records import Row
-from ecomtune.sections import Dataset, TaskSettings
+from ecomtune.records import Rejected, Row
+from ecomtune.sections import Dataset, SourceFile, TaskSettings
 from tests.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
 
 RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
@@ -85,7 +86,7 @@ def test_the_same_rows_come_from_every_kind_of_file(tmp_path: Path, write: str) 
         reference="Substitute",
         group="Acme",
         split="validation",
-        source=f"table:mine.{write}:1",
+        source=f"table:mine.{write}:{2 if write == 'csv' else 1}",
     )
 
 
@@ -129,7 +130,7 @@ def test_files_are_read_in_sorted_order_and_share_their_ids(tmp_path: Path) -> N
     csv_of(tmp_path, "q,t,label,n\nmug,Mug,E,1\nmug,Mug,E,2\n", name="a.CSV")
     csv_of(tmp_path, "no table", name="README.md")
     found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
-    assert [row.source for row in found] == ["table:a.CSV:1", "table:a.CSV:2", "table:b.jsonl:1"]
+    assert [row.source for row in found] == ["table:a.CSV:2", "table:a.CSV:3", "table:b.jsonl:1"]
     assert reasons(found) == {"table:b.jsonl:1": "its id is that of an earlier row"}
 
 
@@ -150,8 +151,8 @@ def test_files_are_read_in_sorted_order_and_share_their_ids(tmp_path: Path) -> N
 def test_a_broken_line_of_a_csv_is_rejected_alone(tmp_path: Path, line: str, reason: str) -> None:
     content = f"{HEADER}red mug,Mug,E\n{line}\n\ntea,Cup,S\n".encode(errors="surrogateescape")
     found = rows_of("table", csv_of(tmp_path, content), "relevance", columns=RELEVANCE)
-    assert reasons(found) == {"table:mine.csv:2": reason}
-    assert [row.source for row in kept(found)] == ["table:mine.csv:1", "table:mine.csv:3"]
+    assert reasons(found) == {"table:mine.csv:3": reason}
+    assert [row.source for row in kept(found)] == ["table:mine.csv:2", "table:mine.csv:5"]
 
 
 def test_an_empty_required_field_is_left_to_formatting(tmp_path: Path) -> None:
@@ -162,7 +163,34 @@ def test_an_empty_required_field_is_left_to_formatting(tmp_path: Path) -> None:
 def test_every_line_that_an_open_quote_swallows_is_rejected(tmp_path: Path) -> None:
     csv_of(tmp_path, f'{HEADER}mug,Mug,E\n"mug,Mug,E\ntea,Cup,S\ntea,Pot,S\n')
     found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
-    assert list(reasons(found)) == [f"table:mine.csv:{number}" for number in (2, 3, 4)]
+    assert list(reasons(found)) == [f"table:mine.csv:{number}" for number in (3, 4, 5)]
+    assert texts(found) == ['"mug,Mug,E', "tea,Cup,S", "tea,Pot,S"]
+
+
+def texts(rows: Iterable[Row | Rejected]) -> list[str]:
+    return [row.text for row in rows if isinstance(row, Rejected)]
+
+
+def test_a_row_of_a_csv_is_named_by_the_line_in_which_it_begins_as_an_editor_shows_it(tmp_path: Path) -> None:
+    lines = ["q,t,label", "mug,Mug,E", "", '"red', 'mug",Mug,X', "tea,Cup,X", ""]
+    found = rows_of("table", csv_of(tmp_path, "\r\n".join(lines)), "relevance", columns=RELEVANCE)
+    assert [row.source for row in found] == [f"table:mine.csv:{number}" for number in (2, 4, 6)]
+    assert lines[3] == '"red' and lines[5] == "tea,Cup,X"
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("mug,Mug", "mug,Mug"),
+        ('"mug" red,Mug,E', '"mug" red,Mug,E'),
+        ("mug,Mug,X", '{"query": "mug", "title": "Mug", "reference": "X"}'),
+        (f"mug,{'x' * 20_001},E", f'{{"query": "mug", "title": "{"x" * 173}'),
+        ("a\tb,gr\u00f6\u00dfe" * 50, ("a\tb,gr\u00f6\u00dfe" * 50)[:200]),
+    ],
+)
+def test_a_rejected_row_says_how_it_begins_in_two_hundred_characters_at_most(tmp_path: Path, line: str, text: str) -> None:
+    found = rows_of("table", csv_of(tmp_path, f"{HEADER}{line}\n"), "relevance", columns=RELEVANCE)
+    assert texts(found) == [text] and len(text) <= 200
 
 
 @pytest.mark.parametrize(
@@ -209,7 +237,7 @@ def test_a_key_that_is_empty_is_rejected(tmp_path: Path, key: str) -> None:
 def test_a_row_that_is_rejected_takes_no_id(tmp_path: Path) -> None:
     csv_of(tmp_path, "q,t,label,n\nmug,Mug,X,1\nmug,Mug,E,1\n")
     found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
-    assert (len(kept(found)), list(reasons(found))) == (1, ["table:mine.csv:1"])
+    assert (len(kept(found)), list(reasons(found))) == (1, ["table:mine.csv:2"])
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
@@ -276,6 +304,13 @@ def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_name(tmp_path: Pat
     assert len(kept(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))) == 2
 
 
+def test_a_table_that_is_named_and_not_there_yet_is_brought_by_the_download(tmp_path: Path) -> None:
+    own = SourceFile(path="mine.csv", url="data of ours/mine.csv", sha256="a" * 64, bytes=9, licence="own")
+    told = refusal("table", tmp_path / "mine", "relevance", columns=RELEVANCE, files=(own,))
+    run = "run dvc repro download@mine, which puts a copy of data of ours/mine.csv there"
+    assert told == f"{tmp_path / 'mine'} is missing; {run}"
+
+
 def test_a_file_of_column_names_alone_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(
         f"{tmp_path} holds no .csv, .jsonl or .parquet file"
@@ -298,7 +333,7 @@ def test_a_written_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, ro
 def test_any_bytes_of_a_csv_give_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,E\n" + content)
     good, _ = sorted_out("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
-    assert good[0].source == "table:mine.csv:1"
+    assert good[0].source == "table:mine.csv:2"
 
 
 @given(st.floats(0, 1, exclude_max=True), st.binary(max_size=4))

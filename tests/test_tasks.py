@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import time
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import example, given, settings
@@ -404,5 +405,32 @@ def test_a_word_that_moves_from_one_field_to_the_next_makes_another_input() -> N
 
 @given(text=st.text(max_size=20) | st.text(alphabet="aZ9 _-.\x1c\t\u00df\u0130\u4e2d", max_size=20))
 def test_normalizing_takes_the_same_words_from_ascii_as_from_any_text(text: str) -> None:
-    expected = re.sub(r"[\W_]+", " ", text.lower()).strip()
-    assert normalize(text) == expected
+    plain = re.sub("[\uff01-\uffee]+", lambda forms: unicodedata.normalize("NFKC", forms[0]), text)
+    composed = unicodedata.normalize("NFC", plain)
+    assert normalize(text) == re.sub(r"[\W_]+", " ", composed.lower()).strip()
+
+
+@given(
+    text=st.text(max_size=20) | st.text(alphabet="cafeé\u0301ñ\u0303Åö한が\u3099 ", max_size=20),
+    form=st.sampled_from(["NFC", "NFD"]),
+)
+def test_how_accents_are_written_changes_no_key(text: str, form: Literal["NFC", "NFD"]) -> None:
+    assert normalize(unicodedata.normalize(form, text)) == normalize(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("５００ＭＬ　マグ", "500ml マグ"),
+        ("ﾏｸﾞ 500ml", "マグ 500ml"),
+        ("ｃａｆｅ\u0301", "café"),
+        ("Acme™ mug", "Acme mug"),
+    ],
+)
+def test_full_and_half_width_forms_are_the_plain_ones(written: str, plain: str) -> None:
+    assert normalize(written) == normalize(plain)
+
+
+def test_other_accents_fractions_and_powers_are_other_words() -> None:
+    assert len({normalize(text) for text in ("cafe", "café", "cafè")}) == 3
+    assert len({normalize(text) for text in ("5½ in", "51/2 in", "5 in", "10²", "102")}) == 5

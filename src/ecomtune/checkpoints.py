@@ -113,7 +113,7 @@ def checkpoints_of(decides: Mapping[str, Any]) -> Iterator[Checkpoints]:
 
 def _interval() -> float:
     text = os.environ.get(INTERVAL, str(DEFAULT_INTERVAL))
-    try:
-        return float(text)
-    except ValueError as error:
-        raise UserError(f"{INTERVAL} is {text!r}, no number of seconds; correct or unset it") from error
+    with suppress(ValueError):
+        if (seconds := float(text)) >= 0:  # which nan isn't
+            return seconds
+    raise UserError(f"{INTERVAL} is {text!r}, no number of seconds; correct or unset it")

@@ -102,19 +102,20 @@ def plan(
 
 @app.command()
 def table() -> None:
-    """Print every system by task, from metrics/."""
-    from rich.console import Console
-
+    """Print every system by task, and what its answers cost, from metrics/."""
+    from ecomtune.console import show
     from ecomtune.other_parameters import stale_numbers
     from ecomtune.params import load
-    from ecomtune.report import summary
+    from ecomtune.report import costs, summary
 
     found = summary.summarize(load())
     for problem in stale_numbers(Path()):
         print(f"these numbers are stale: {problem}")
-    Console().print(summary.table(found))
-    for file in found["left_over"]:
-        print(f"metrics/{file} belongs to no system of params.yaml and is left out")
+    show(costs.costs_table(found))
+    print("\n".join(costs.remarks(found)))
+    show(summary.table(found))
+    for line in [*summary.warnings(found), *summary.left_out(found)]:
+        print(line)
 
 
 @app.command()
@@ -122,9 +123,9 @@ def answers(
     markdown: Annotated[bool, typer.Option(help="as Markdown text, for a file or a comment")] = False,
 ) -> None:
     """Print what the current run answers to the study's six questions, with figures, intervals and paired tests."""
-    from rich.console import Console
     from rich.markdown import Markdown
 
+    from ecomtune.console import show
     from ecomtune.other_parameters import stale_numbers
     from ecomtune.params import load
     from ecomtune.report import questions
@@ -136,7 +137,7 @@ def answers(
     if markdown:
         print(page, end="")
     else:
-        Console().print(Markdown(page))
+        show(Markdown(page))
 
 
 @app.command()
@@ -146,9 +147,8 @@ def curve(
     out: Annotated[Path, typer.Option(help="a folder for curve.json and curve.png")] = Path("plots/curve"),
 ) -> None:
     """Print and draw how a parameter moves a task, from this commit's run and dvc's experiments."""
-    from rich.console import Console
-
     from ecomtune import tasks
+    from ecomtune.console import show
     from ecomtune.files import dump_json, write_text
     from ecomtune.report import curve as report
     from ecomtune.report.revisions import WORKSPACE, run_at
@@ -158,21 +158,20 @@ def curve(
     drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(drawn))
     report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
-    Console().print(report.table(curves, parameter, f"{task}: {metric}"))
+    show(report.table(curves, parameter, f"{task}: {metric}"))
 
 
 @app.command()
 def experiments() -> None:
     """Print this commit's dvc experiments side by side: the parameters and main metrics in which they differ."""
-    from rich.console import Console
-
+    from ecomtune.console import show
     from ecomtune.report import curve as report
     from ecomtune.report.experiments import table as side_by_side
 
     found = report.runs()
     if found.others:
         print(f"left out, since they have failed, are running or are queued: {len(found.others)} ({', '.join(found.others)})")
-    Console().print(side_by_side(found.ended))
+    show(side_by_side(found.ended))
 
 
 @app.command()

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 #: Names are near each other from this ratio of difflib's on: two of three letters in common.
 NEAR = 0.65
+#: A longer text isn't taken for a number that was meant.
+LONGEST_NUMBER = 20
 
 #: How libraries tell an error of the system in words alone: those in Rust (safetensors, tokenizers) with its number, torch only
 #: that a file could not be written to its end.
@@ -81,11 +83,22 @@ def _advice(problem: str, place: Sequence[str | int], value: Any) -> str | None:
             return "a name is text; put it in quotes"
         case "string_pattern_mismatch" if place[-1:] == ("[key]",):
             return "a name holds letters, digits, _ and - only; rename it"
+        case "int_type" if isinstance(value, str) and (digits := _digits(value)):
+            how = "it without quotes" if digits == value else digits
+            return f"Input should be a valid integer, but YAML reads {value} as text; write {how}"
         case "model_type" if place and value is None:
             return "it is empty; write what belongs to it below it"
         case "dict_type" if place and value is None:
             return "it is empty; write what belongs to it below it, or {} for nothing"
     return None
+
+
+def _digits(text: str) -> str | None:
+    """The whole number that a short text says, in decimal digits, or None; 0o10 is one in Python, but not in YAML 1.1."""
+    try:
+        return str(int(text, 0)) if len(text) <= LONGEST_NUMBER else None
+    except ValueError:
+        return None
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from ecomtune.files import dump_json, read_json
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, read_config
 from ecomtune.notes import base_of
 from ecomtune.params import Params, model_of
+from ecomtune.records import Example, read_records
+from ecomtune.report.roles import adapters_of
 from ecomtune.runtime import prepare
 from ecomtune.sections import Model
 
@@ -92,7 +96,10 @@ def plain_chat(tokenizer: Any) -> str:
 
 
 def card(params: Params, system: str, task: str, merged: bool) -> str:
-    """The model card: what it was made from and how, its licences and its metrics."""
+    """The model card: what it was made from and how, its licences, an example of each task that it learnt, and its metrics.
+
+    Raises UserError where the training examples in data/examples are broken; without any, the card has none.
+    """
     model = params.models[params.train.shared.model]
     source = f"{model.name or model.folder} {model.version}".strip()
     data = {params.tasks[each].dataset for each in params.systems[system].tasks}
@@ -117,12 +124,32 @@ def card(params: Params, system: str, task: str, merged: bool) -> str:
             *_loading(model, params.train.shared.model, merged),
             "```",
             "",
+            *_examples(params, system, task),
             "| metric | value | interval |",
             "|---|---|---|",
             *_metrics(system, task, params.score.confidence),
             "",
         ]
     )
+
+
+def _examples(params: Params, system: str, task: str) -> Iterator[str]:
+    """For each task that the adapter, or those that were merged into it, learnt: its first training row, where it is there."""
+    learnt = {name for adapter in adapters_of(params, system, task) for name in params.train.adapters[adapter].tasks}
+    chat = params.models[params.train.shared.model].chat
+    how = "the one message of the model's chat form" if chat else "followed by a line break"
+    for name in sorted(learnt):
+        file = Path("data/examples") / name / "train.jsonl"
+        for example in read_records(file, Example)[:1] if file.is_file() else []:
+            yield f"A prompt of {name}, from its training rows ({how}):"
+            yield from ("", *_fenced(example.prompt), "", "The answer to it, in the form that all answers have:", "")
+            yield from (*_fenced(example.target), "")
+
+
+def _fenced(text: str) -> list[str]:
+    """A text as a block of code in Markdown, between fences longer than any of its own."""
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", text))])
+    return [f"{fence}text", text, fence]
 
 
 def _loading(model: Model, base: str, merged: bool) -> list[str]:

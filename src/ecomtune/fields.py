@@ -24,6 +24,8 @@ class Section(BaseModel):
             for name, each in value.items() if isinstance(value, dict) else [("", value)]:
                 if isinstance(each, bool):
                     raise ValueError(f"{name} must be a number, not true or false".strip())
+                if isinstance(each, int):  # some have more digits than a float can say
+                    _countable(each)
         return value
 
 
@@ -32,12 +34,40 @@ def types_in(annotation: Any) -> list[Any]:
     return [annotation, *(inner for part in get_args(annotation) for inner in types_in(part))]
 
 
+def _countable(value: int) -> int:
+    if abs(value) > LARGEST:
+        raise ValueError(f"must be at most {LARGEST} in size")
+    return value
+
+
+def _of_useful_size(weight: float) -> float:
+    if weight and not SMALLEST_WEIGHT <= abs(weight) <= LARGEST_WEIGHT:
+        raise ValueError(f"must be 0, or between {SMALLEST_WEIGHT:f} and {LARGEST_WEIGHT:.0f} in size")
+    return weight
+
+
+def _none_or_warm(temperature: float) -> float:
+    if temperature and temperature < LEAST_TEMPERATURE:
+        raise ValueError(f"must be 0, which takes the likeliest token, or at least {LEAST_TEMPERATURE}")
+    return temperature
+
+
 def _inside_repository(path: str) -> str:
+    if "\0" in path:
+        raise ValueError("holds a NUL character, which no file's name can have; remove it")
     parts = PurePosixPath(path).parts
     if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
         raise ValueError("must be a path inside the repository")
     if PurePosixPath(path).as_posix() != path:
         raise ValueError(f"must be written as {PurePosixPath(path)}")
+    return path
+
+
+def _visible(path: str) -> str:
+    if not path.isprintable():
+        raise ValueError("holds a character that can't be seen; write it with letters, digits, _ and -")
+    if hidden := [part for part in PurePosixPath(path).parts if part.startswith(".")]:
+        raise ValueError(f"{hidden[0]} begins with a dot, as the files do that git and DVC keep there; choose another name")
     return path
 
 
@@ -47,13 +77,23 @@ def _all_different(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+#: What any number may be in size, far more than there are rows, tokens or bytes; a float says each whole number up to it.
+LARGEST = 10**15
+#: Weights in float32 beyond these would leave nothing, or nothing finite, of what they weigh.
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-6, 1e6
+#: Below it a softmax over a model's logits is no longer finite, or takes the likeliest token anyway.
+LEAST_TEMPERATURE = 0.01
 RelativePath = Annotated[str, AfterValidator(_inside_repository)]
+#: Where an item is written, below a folder in which git and DVC keep files of their own.
+OutPath = Annotated[RelativePath, AfterValidator(_visible)]
 #: The key of an item: the name of a folder and a part of a DVC parameter's name, hence without slashes and dots.
 Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
 #: A whole number, not true or "3", which would pass for one.
-Integer = Annotated[int, Strict()]
+Integer = Annotated[int, Strict(), AfterValidator(_countable)]
 #: Fewer tokens than these can't hold a pair of texts, of one token each, with the special tokens around and between them.
 LEAST_LENGTH = 6
 Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, AfterValidator(_of_useful_size)]
+Temperature = Annotated[float, Field(ge=0, le=100), AfterValidator(_none_or_warm)]
 Seed = Annotated[Integer, Field(ge=0, lt=2**32)]  # NumPy takes no other
 TaskNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_all_different)]

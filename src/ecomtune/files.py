@@ -74,8 +74,11 @@ def _writer(path: Path) -> str:
     return next(found, "")
 
 
-class _NoDuplicates(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key written twice, which YAML would let win in silence."""
+class _Plain(yaml.SafeLoader):
+    """A safe YAML loader that refuses a key written twice, which YAML would let win in silence, and numbers of two readings.
+
+    010 is 8 in YAML 1.1, which PyYAML reads, and 10 in YAML 1.2, which DVC reads.
+    """
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=True) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
@@ -84,11 +87,21 @@ class _NoDuplicates(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = str(self.construct_scalar(node))
+        if not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", text):
+            told = f"{text} is not the same in every version of YAML; write a number in decimal digits, a text in quotes"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+        return int(text)
+
+
+_Plain.add_constructor("tag:yaml.org,2002:int", _Plain.construct_yaml_int)
+
 
 def read_yaml(path: Path) -> Any:
     """Parsed YAML of ``path``. Raises UserError where it is no UTF-8 text, no YAML, or a key stands twice."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from pydantic import ValidationError, model_validator
@@ -33,12 +33,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Params:
-        for where, name, known, section in _references(self):
-            if name not in known:
-                near = nearest(name, known)
-                to = f" to {near}" if near else ""
-                have = _told(name, known)
-                raise ValueError(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name{to}")
+        # tasks of baselines first, by which their outs are named
+        _check_known((f"baselines.{key}.task", each.task, self.tasks, "tasks") for key, each in self.baselines.items())
+        for key, baseline in self.baselines.items():
+            if problem := baseline.out_problem():
+                raise ValueError(f"baselines.{key}: {problem}")
+        _check_known(_references(self))
         _check_apart(self)
         for key, adapter in self.train.adapters.items():
             where = f"train.adapters.{key}"
@@ -60,6 +60,16 @@ class Params(Section):
         return self
 
 
+def _check_known(references: Iterable[tuple[str, str, Collection[str], str]]) -> None:
+    """Raises ValueError for the first place that names what there isn't."""
+    for where, name, known, section in references:
+        if name not in known:
+            near = nearest(name, known)
+            to = f" to {near}" if near else ""
+            have = _told(name, known)
+            raise ValueError(f"{where}: {name!r} is not in {section} (there: {have}); add it there or correct the name{to}")
+
+
 def _told(name: str, known: Collection[str]) -> str:
     """The known names, or of many the nearest few."""
     if len(known) <= MOST_TOLD:
@@ -69,7 +79,7 @@ def _told(name: str, known: Collection[str]) -> str:
 
 
 def _check_apart(params: Params) -> None:
-    """Raises ValueError where two items write the same folder, or one a folder inside another's."""
+    """Raises ValueError where two items write the same folder, one a folder inside another's, or one inside what it reads."""
     written = outs(params)
     if twice := [out for out in written if written.count(out) > 1]:
         raise ValueError(f"two items write {twice[0]}; give each an out of its own")
@@ -80,6 +90,13 @@ def _check_apart(params: Params) -> None:
             raise ValueError(f"{place}: models/adapters/merged is where merges are written; name another folder")
         if around := [out for out in written if own.startswith(f"{out}/")]:
             raise ValueError(f"{place}: {own} lies in {around[0]}, which another item replaces whole; name a folder beside it")
+    for key, recipe in params.merge.recipes.items():
+        own = f"models/adapters/merged/{key}"
+        if own.startswith(f"{recipe.reads}/"):
+            raise ValueError(
+                f"merge.recipes.{key}.reads: {recipe.reads} holds what the recipe itself writes, {own}; give the adapters outs "
+                "in a folder of their own, such as single/ner, and name that folder"
+            )
 
 
 def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str]]:
@@ -105,7 +122,6 @@ def _references(params: Params) -> Iterator[tuple[str, str, Collection[str], str
         for name in recipe.weights:
             yield f"merge.recipes.{key}.weights", f"{recipe.reads}/{name}", adapters, "the outs of train.adapters"
     for key, baseline in params.baselines.items():
-        yield f"baselines.{key}.task", baseline.task, params.tasks, "tasks"
         if baseline.model is not None:
             known = {"causal": causal, "encoder": encoders}.get(baseline.family, encoders + seq2seq)
             kinds = "encoder or seq2seq" if baseline.family == "seq2seq" else baseline.family

@@ -103,7 +103,8 @@ def as_inputs(task: Task, texts: Sequence[str], fields: Sequence[str], file: Pat
     if fields:
         return [("the input", _by_name(fields))]
     if texts:
-        return [(f"text {number}", _only_field(task, text)) for number, text in enumerate(texts, start=1)]
+        places = [f"text {number}" for number in range(1, len(texts) + 1)]
+        return [(place, _only_field(task, place, text)) for place, text in zip(places, texts, strict=True)]
     if file is None and sys.stdin.isatty():
         raise UserError("there is nothing to answer; give a text, --field NAME=VALUE, --file, or lines on standard input")
     name = "standard input" if file is None else str(file)
@@ -137,13 +138,14 @@ def _lines(task: Task, name: str, text: str) -> Iterator[Given]:
             except (ValueError, RecursionError) as error:
                 raise UserError(f"{place} is no JSON object ({error}); write one object a line") from error
         elif line.strip():
-            yield place, _only_field(task, line)
+            yield place, _only_field(task, place, line)
 
 
-def _only_field(task: Task, text: str) -> dict[str, str]:
+def _only_field(task: Task, place: str, text: str) -> dict[str, str]:
     """A text as the one field of the task. Raises UserError where the task has more."""
     names = task.required_fields
     if len(names) > 1:
         given = " ".join(f"--field {name}=..." for name in names)
-        raise UserError(f"{task.name} needs {' and '.join(names)}, not one text; give {given}, or JSON lines with these fields")
+        needed = f"{place}: {task.name} needs {' and '.join(names)}, not one text"
+        raise UserError(f"{needed}; give {given}, or JSON lines with these fields")
     return {names[0]: text}

@@ -42,10 +42,11 @@ class Row(Record):
 
 
 class Rejected(Record):
-    """A row that can't be used: where it stands, and why."""
+    """A row that can't be used: where it stands, why, and how it begins (no more than the first 200 characters)."""
 
     source: str
     reason: str
+    text: str = ""
 
 
 class Example(Record):

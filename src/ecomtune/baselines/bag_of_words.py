@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.job import Job
-from ecomtune.errors import reading
+from ecomtune.errors import UserError, reading
 from ecomtune.files import dump_json, read_json, write_text
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -22,10 +22,16 @@ from ecomtune.text import normalize
 
 
 def fit(job: Job) -> None:
-    """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle."""
+    """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle.
+
+    Raises UserError where the training rows have one label only, or no word.
+    """
     labels_of(job.train, job.task)
+    texts = [_text(example, job.task) for example in job.train]
+    if not any(texts):
+        raise UserError(f"tasks.{job.task.name}: no training row holds a word of letters or digits; correct its data set")
     vectorizer = _vectorizer()
-    features = vectorizer.fit_transform([_text(example, job.task) for example in job.train])
+    features = vectorizer.fit_transform(texts)
     regression = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=job.seed)
     regression.fit(features, [str(example.reference) for example in job.train])
     vocabulary = {word: int(index) for word, index in vectorizer.vocabulary_.items()}

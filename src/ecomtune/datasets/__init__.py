@@ -4,7 +4,7 @@ A reader module names the tasks it serves (``TASKS``) and yields their rows (``r
 Rejected, so that none is lost, while a broken file raises UserError. ``ROW_TOKENS`` may give, by task, the tokens of a typical
 row, for plans that are made before the data are there. One that makes its data itself has
 ``generate(target, seed)`` too; one for large data has ``parts(raw, task, dataset)``, each of which is given to ``rows`` as
-its last argument, so that parts can be read side by side. ``OPTIONS`` are those of locales and columns that it reads, and
+its last argument, so that parts can be read side by side. ``OPTIONS`` are those of locales, columns and part that it reads, and
 ``answerers(dataset)`` gives the names of others whose answers its rows hold. Its docstring is the data card: source, licence,
 size, columns, known faults.
 """
@@ -51,7 +51,7 @@ def check_keys(name: str, dataset: Dataset) -> None:
     module = load(dataset.reader)
     makes = hasattr(module, "generate")
     used = {*getattr(module, "OPTIONS", ()), "seed" if makes else "files"}
-    for key in ("files", "seed", "locales", "columns"):
+    for key in ("files", "seed", "locales", "columns", "part"):
         if getattr(dataset, key) and key not in used:
             why = "makes its data itself" if key == "files" else f"has no use for {key}"
             raise UserError(f"datasets.{name}.{key}: reader {dataset.reader} {why}; remove the key")

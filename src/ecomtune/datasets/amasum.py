@@ -6,10 +6,10 @@ English. Columns: website_summaries (verdict: a text, pros and cons: lists of te
 helpful_votes, verified, author, publication_date), product_meta. Published size: 33,324 summaries of 31,483 products, at
 least 10 reviews each; only five products could be read here, with 36 to 188 reviews.
 
-``columns`` of the data set says which part is summarized: ``reference: verdict`` (as where nothing is said), ``pros`` or
-``cons``. The input is the four most helpful reviews (most votes first, then by text, so that no directory order counts):
-of any rating for verdict, above 3 for pros, below 3 for cons. The summary is the target, several of them are references;
-the items of pros or cons stand one a line. The files may lie in the data set's folder, in folders below it, or in zip
+``part`` of the data set says what is summarized: ``verdict`` (as where nothing is said), ``pros`` or ``cons``. The input is
+the four most helpful reviews (most votes first, then by text, so that no directory order counts): of any rating for verdict,
+above 3 for pros, below 3 for cons. The summary is the target, several of them are references; the items of pros or cons
+stand one a line. The files may lie in the data set's folder, in folders below it, or in zip
 files, which are read in place. A folder called train, val(id) or test gives the split; else there is none.
 
 Known faults, measured on the five products: a sentence of the pros is cut in two at an exclamation mark; one product has no
@@ -25,13 +25,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeGuard
 
 from ecomtune.datasets.cleaning import plain, text_fault
-from ecomtune.datasets.raw_files import json_object, opened_zip
+from ecomtune.datasets.raw_files import Unreadable, beginning, json_object, opened_zip
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
 TASKS: Final = ("summarization",)
-OPTIONS: Final = ("columns",)
+OPTIONS: Final = ("part",)
 PARTS: Final = ("verdict", "pros", "cons")
 REVIEWS: Final = 4
 SPLITS: Final = {
@@ -46,18 +46,16 @@ SPLITS: Final = {
 
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
     """One row a product, files in sorted order. Raises UserError where there is none, or a zip is broken."""
-    part = dataset.columns.get("reference", "verdict")
-    if part not in PARTS or set(dataset.columns) - {"reference"}:
-        raise UserError(f"columns of AmaSum: only reference: {', '.join(PARTS[:-1])} or {PARTS[-1]} is known; correct it")
+    part = dataset.part or PARTS[0]
     seen: set[str] = set()
     path = None
     for path, data in read_files(raw):
         source = f"amasum:{path}:1"
         record = json_object(data)
-        if isinstance(record, str):
-            yield Rejected(source=source, reason=record)
+        if isinstance(record, Unreadable):
+            yield Rejected(source=source, reason=record.reason, text=record.text)
         elif path.stem in seen:
-            yield Rejected(source=source, reason="its product is that of an earlier file")
+            yield Rejected(source=source, reason="its product is that of an earlier file", text=beginning(data))
         else:
             seen.add(path.stem)
             yield as_row(record, part, path, source)
@@ -83,7 +81,8 @@ def as_row(product: dict[str, Any], part: str, path: PurePosixPath, source: str)
     """The row of one product, or why it has none."""
     summaries, reviews = product.get("website_summaries"), product.get("customer_reviews")
     if not _objects(summaries) or not _objects(reviews):
-        return Rejected(source=source, reason="website_summaries or customer_reviews is no list of objects")
+        fault = "website_summaries or customer_reviews is no list of objects"
+        return Rejected(source=source, reason=fault, text=beginning(product))
     chosen = most_helpful(reviews, part)
     reference = [text for summary in summaries if (text := summary_text(summary.get(part)))]
     reason = (
@@ -92,7 +91,7 @@ def as_row(product: dict[str, Any], part: str, path: PurePosixPath, source: str)
         or text_fault({"reviews": chosen, part: reference})
     )
     if reason:
-        return Rejected(source=source, reason=reason)
+        return Rejected(source=source, reason=reason, text=beginning(product))
     split = next((SPLITS[name] for name in reversed(path.parent.parts) if name in SPLITS), None)
     return Row(fields={"reviews": chosen}, reference=reference, group=path.stem, split=split, source=source)
 

@@ -32,6 +32,7 @@ import polars as pl
 
 from ecomtune.datasets.parquet import batches, rows_in, scan, tuples
 from ecomtune.datasets.products import described, judged, query_group, without_repeated_titles
+from ecomtune.datasets.raw_files import beginning
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
@@ -88,7 +89,8 @@ def _judgements(raw: Path, locales: tuple[str, ...], part: Part) -> Iterator[Row
         before = row
         source = f"esci:{EXAMPLES}:{row}"
         if row in repeated:
-            yield Rejected(source=source, reason="its example_id is that of an earlier row")
+            text = beginning({"query": values[0], "title": values[1]})
+            yield Rejected(source=source, reason="its example_id is that of an earlier row", text=text)
         else:
             yield judgement(source, test_groups, *values)
 
@@ -105,15 +107,17 @@ def judgement(
     known: bool | None,
 ) -> Row | Rejected:
     """The row of one joined record; ``test_groups`` are the queries that no train row may have."""
+    reason = None
     if not known:
-        return Rejected(source=source, reason="its product is not among the products")
-    if split == "train":
+        reason = "its product is not among the products"
+    elif split == "train":
         group = query_group(query or "")
-        if group in test_groups:
-            return Rejected(source=source, reason="its query, or a near copy, is in the official test split")
+        reason = "its query, or a near copy, is in the official test split" if group in test_groups else None
         split = train_or_validation(group)
     elif split != "test":
-        return Rejected(source=source, reason="the split is neither train nor test")
+        reason = "the split is neither train nor test"
+    if reason:
+        return Rejected(source=source, reason=reason, text=beginning({"query": query, "title": title, "split": split}))
     return judged(source, query, title, brand, color, label, split)
 
 

@@ -26,7 +26,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecomtune.datasets.products import described, judged, without_repeated_titles
-from ecomtune.datasets.raw_files import MEND, check_columns, check_file, json_object, opened_zip, unreadable
+from ecomtune.datasets.raw_files import (
+    MEND,
+    Unreadable,
+    beginning,
+    check_columns,
+    check_file,
+    json_object,
+    opened_zip,
+    unreadable,
+)
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
@@ -46,15 +55,16 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
 
 
 def _judgements(raw: Path) -> Iterator[Row | Rejected]:
-    products = {product["asin"]: product for _, product in read_products(raw / PRODUCTS) if not isinstance(product, str)}
+    products = {product["asin"]: product for _, product in read_products(raw / PRODUCTS) if isinstance(product, dict)}
     seen: set[tuple[str, str]] = set()
     for number, (query, judgement) in enumerate(read_judgements(raw / JUDGEMENTS), start=1):
         source = f"esci_small:{JUDGEMENTS}:{number}"
         identity = str(judgement.get("docId"))
+        text = beginning({"query": query, **judgement})
         if identity not in products:
-            yield Rejected(source=source, reason="its product is not among the products")
+            yield Rejected(source=source, reason="its product is not among the products", text=text)
         elif (query, identity) in seen:
-            yield Rejected(source=source, reason="its query and product are those of an earlier row")
+            yield Rejected(source=source, reason="its query and product are those of an earlier row", text=text)
         else:
             seen.add((query, identity))
             title, brand, color = (products[identity][name] for name in ("title", "brand", "color"))
@@ -72,8 +82,8 @@ def letter(rating: object) -> str | None:
 def _descriptions(raw: Path) -> Iterator[Row | Rejected]:
     for number, product in read_products(raw / PRODUCTS):
         source = f"esci_small:{PRODUCTS}:{number}"
-        if isinstance(product, str):
-            yield Rejected(source=source, reason=product)
+        if isinstance(product, Unreadable):
+            yield Rejected(source=source, reason=product.reason, text=product.text)
         else:
             yield described(source, *(product[name] for name in TEXTS[1:]))
 
@@ -92,7 +102,7 @@ def read_judgements(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield query, judgement
 
 
-def read_products(path: Path) -> Iterator[tuple[int, dict[str, str | None] | str]]:
+def read_products(path: Path) -> Iterator[tuple[int, dict[str, str | None] | Unreadable]]:
     """The line of each product, and its texts or what is wrong with it. Raises UserError for a broken zip or other columns."""
     seen: set[str] = set()
     with opened_zip(path) as opened:
@@ -106,21 +116,21 @@ def read_products(path: Path) -> Iterator[tuple[int, dict[str, str | None] | str
                     continue
                 if isinstance(value, dict) and not seen:
                     check_columns(path, TEXTS, value)
-                product = value if isinstance(value, str) else _product(value)
+                product = _product(value) if isinstance(value, dict) else value
                 if isinstance(product, dict):
                     identity = str(product["asin"])
                     if identity in seen:
-                        product = "its asin is that of an earlier product"
+                        product = Unreadable("its asin is that of an earlier product", beginning(line))
                     seen.add(identity)
                 yield number, product
     if not seen:
         raise UserError(f"{path} holds no products; {MEND}")
 
 
-def _product(value: dict[str, Any]) -> dict[str, str | None] | str:
+def _product(value: dict[str, Any]) -> dict[str, str | None] | Unreadable:
     """The texts of a product, or what is wrong with them."""
     texts = {name: value.get(name) for name in TEXTS}
     for name, text in texts.items():
         if not isinstance(text, str) and (text is not None or name == "asin"):
-            return f"its {name} is no text"
+            return Unreadable(f"its {name} is no text", beginning(value))
     return texts

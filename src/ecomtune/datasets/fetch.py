@@ -192,7 +192,7 @@ async def _receive(source: SourceFile, part: Path, have: int) -> None:
         except TimeoutError as error:
             raise _TryAgain(f"no answer has begun in {PATIENCE_SECONDS:g} seconds") from error
         async with aclosing(response):
-            _refuse_status(source, part, response.status_code)
+            _refuse_status(source, part, response.status_code, have)
             resumed = response.status_code == 206
             with part.open("ab" if resumed else "wb") as file, _progress_bar() as bar:
                 task = bar.add_task(source.path, total=source.bytes, completed=have if resumed else 0)
@@ -203,11 +203,14 @@ async def _receive(source: SourceFile, part: Path, have: int) -> None:
                         break
 
 
-def _refuse_status(source: SourceFile, part: Path, status: int) -> None:
-    """Raises _TryAgain for a status that another try may mend, else UserError for one that gives no file."""
+def _refuse_status(source: SourceFile, part: Path, status: int, have: int) -> None:
+    """Raises _TryAgain for a status that another try may mend, else UserError for one that gives no file.
+
+    ``have`` is how many bytes were skipped: 416 says that there are no more, but nothing of a file that was asked for whole.
+    """
     if status >= 500 or status == 429:
         raise _TryAgain(f"status {status}")
-    if status == 416:
+    if status == 416 and have:
         part.unlink()
         raise UserError(f"{source.path}: {source.url} holds less than the pinned {source.bytes} bytes; correct the URL")
     if status >= 400:

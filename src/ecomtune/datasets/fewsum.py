@@ -1,7 +1,8 @@
 """FewSum: Amazon products with eight reviews and three human summaries each (arXiv 2004.14884).
 
 Source: github.com/abrazinskas/FewSum, folder artifacts/amazon/gold_summs, three tab-separated files. Licence: MIT, which allows
-redistribution. Language: English. Columns: cat, group_id (the product), rev1 to rev8, summ1 to summ3, rating1 to rating8.
+redistribution. Language: English. Columns: cat, group_id (the product), rev1 to rev8, summ1 to summ3, rating1 to rating8. Rows
+are numbered from 1, the line of column names left out.
 
 Measured size: 28 / 12 / 20 products of four categories, in equal shares; a review has at most 85 words, and the eight of a
 product at most 438. So little data suits few-shot prompts and tests, not a learning curve; the first of the three summaries
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from ecomtune.datasets.cleaning import plain, text_fault
+from ecomtune.datasets.raw_files import Unreadable, beginning
 from ecomtune.datasets.table_files import read_csv
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
@@ -35,12 +37,16 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
     """Rows of the official splits, in file order. Raises UserError for a file that can't be read."""
     seen: set[str] = set()
     for split, name in SPLITS.items():
-        for number, record in read_csv(raw / name, ("group_id", *REVIEWS, *SUMMARIES), separator="\t"):
+        records = read_csv(raw / name, ("group_id", *REVIEWS, *SUMMARIES), separator="\t")
+        for number, (_, record) in enumerate(records, start=1):
             source = f"fewsum:{name}:{number}"
-            row = Rejected(source=source, reason=record) if isinstance(record, str) else as_row(record, split, source)
+            if isinstance(record, Unreadable):
+                yield Rejected(source=source, reason=record.reason, text=record.text)
+                continue
+            row = as_row(record, split, source)
             if isinstance(row, Row):
                 if row.group in seen:
-                    row = Rejected(source=source, reason="its product is that of an earlier row")
+                    row = Rejected(source=source, reason="its product is that of an earlier row", text=beginning(record))
                 else:
                     seen.add(row.group)
             yield row
@@ -57,5 +63,5 @@ def as_row(record: Mapping[str, str], split: str, source: str) -> Row | Rejected
         or text_fault({"reviews": reviews, "summaries": summaries})
     )
     if reason:
-        return Rejected(source=source, reason=reason)
+        return Rejected(source=source, reason=reason, text=beginning(record))
     return Row(fields={"reviews": reviews}, reference=summaries, group=record["group_id"], split=split, source=source)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from ecomtune.datasets.cleaning import plain, plain_lines, text_fault
+from ecomtune.datasets.raw_files import beginning
 from ecomtune.records import Rejected, Row
 from ecomtune.text import normalize
 
@@ -33,10 +34,11 @@ def judged(
     """The row of one judgement, whose label is the letter E, S, C or I; an empty query or title is left to formatting."""
     reference = LABELS.get(label or "")
     if reference is None:
-        return Rejected(source=source, reason="the label is none of E, S, C, I")
+        text = beginning({"query": query, "title": title, "label": label})
+        return Rejected(source=source, reason="the label is none of E, S, C, I", text=text)
     fields = _known(query=plain(query or ""), title=plain(title or ""), brand=plain(brand or ""), color=plain(color or ""))
     if reason := text_fault(fields):
-        return Rejected(source=source, reason=reason)
+        return Rejected(source=source, reason=reason, text=beginning(fields))
     return Row(fields=fields, reference=reference, group=query_group(query or ""), split=split, source=source)
 
 
@@ -60,7 +62,8 @@ def described(
         or ("the description is not longer than the title" if len(text.split()) <= len(name.split()) else None)
     )
     if reason:
-        return Rejected(source=source, reason=reason)
+        raw = {"title": title, "description": description, "bullets": bullets}
+        return Rejected(source=source, reason=reason, text=beginning(raw))
     return Row(fields=fields, reference=[text], group=_digest(normal or text).hex(), split=None, source=source)
 
 
@@ -72,7 +75,8 @@ def without_repeated_titles(rows: Iterable[Row | Rejected]) -> Iterator[Row | Re
             title = str(row.fields["title"])
             key = _digest(normalize(title) or title)
             if key in seen:
-                yield Rejected(source=row.source, reason="the title is that of an earlier product")
+                reason = "the title is that of an earlier product"
+                yield Rejected(source=row.source, reason=reason, text=beginning(row.fields))
                 continue
             seen.add(key)
         yield row

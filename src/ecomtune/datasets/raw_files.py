@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ STRANGERS = {
 }
 #: A zip may hold so many times its own size, and a small one so many bytes: what holds more is made to fill disk or memory.
 LARGEST_RATIO, ALWAYS_ALLOWED_BYTES = 100, 2**24
+#: So many characters of a record are told where it can't be used.
+BEGINNING = 200
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A single record that can't be read: why, and how it begins."""
+
+    reason: str
+    text: str
+
+
+def beginning(record: str | bytes | Mapping[str, Any]) -> str:
+    """The first characters of a record: as it stands in its file, or of its values by name as JSON."""
+    if isinstance(record, bytes):
+        record = record[: 4 * BEGINNING].decode("utf-8-sig", errors="replace")  # a character has 4 bytes at most
+    if not isinstance(record, str):
+        cut = {name: value[:BEGINNING] if isinstance(value, str | list) else value for name, value in record.items()}
+        record = json.dumps(cut, ensure_ascii=False, default=str)
+    return record[:BEGINNING]
 
 
 def check_file(path: Path) -> None:
@@ -90,12 +111,12 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         raise unreadable(path, error) from error
 
 
-def json_object(data: bytes) -> dict[str, Any] | str:
+def json_object(data: bytes) -> dict[str, Any] | Unreadable:
     """The JSON object written in ``data``, or why there is none."""
     try:
         value = json.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return "broken UTF-8"
+        return Unreadable("broken UTF-8", beginning(data))
     except (ValueError, RecursionError):
-        return "no valid JSON"
-    return value if isinstance(value, dict) else "no JSON object"
+        return Unreadable("no valid JSON", beginning(data))
+    return value if isinstance(value, dict) else Unreadable("no JSON object", beginning(data))

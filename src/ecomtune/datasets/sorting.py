@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
+from ecomtune.datasets.raw_files import beginning
 from ecomtune.datasets.splits import SPLITS, Marks, mark
 from ecomtune.records import Rejected, Row, dump_line
 from ecomtune.tasks.base import Task, text_of
@@ -65,7 +66,8 @@ def sort_out(rows: Callable[[], Iterable[Row | Rejected]], task: Task, seed: int
                 ends.append(end)
                 marks.extend(mark(row, task.stratum(row.reference), task.input_key(row.fields), seed))
             else:
-                refused = Rejected(source=whole(row.source), reason=whole(str(found)))
+                text = row.text if isinstance(row, Rejected) else beginning({**row.fields, "reference": row.reference})
+                refused = Rejected(source=whole(row.source), reason=whole(str(found)), text=whole(beginning(text)))
                 rejecting.write(f"{dump_line(refused)}\n".encode())
                 reasons[refused.reason] += 1
                 first = first or refused

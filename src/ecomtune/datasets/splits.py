@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,7 +68,8 @@ def _of_group(group: str, seed: int) -> tuple[str, int, int]:
 
 
 def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8])
+    composed = unicodedata.normalize("NFC", text)  # a group's name is one name, however its accents are written
+    return int.from_bytes(hashlib.sha256(composed.encode(errors="surrogatepass")).digest()[:8])
 
 
 def sample(marks: Marks, split: str, size: int) -> Numbers:

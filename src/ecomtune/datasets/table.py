@@ -1,7 +1,8 @@
 """A table of the user's own: CSV, JSON lines or parquet files for any task, with a map from fields to columns.
 
 Source and licence: the user's. Files: every .csv (comma-separated, a line of column names first), .jsonl and .parquet of the
-data set, in sorted order, all with the same columns, as UTF-8. Size: a CSV of some hundred rows is enough; CSV, JSON lines
+data set, in sorted order, all with the same columns, as UTF-8. Rows are named by file and line, the line of column names being
+line 1, in parquet by the number of the row. Size: a CSV of some hundred rows is enough; CSV, JSON lines
 and parquet are read row by row, parquet in batches.
 
 Columns: ``columns`` of the data set names, for each field, the column that holds it.
@@ -31,6 +32,7 @@ from typing import Any, Final
 
 from ecomtune.datasets.cleaning import text_fault
 from ecomtune.datasets.products import LABELS
+from ecomtune.datasets.raw_files import Unreadable, beginning
 from ecomtune.datasets.table_files import READERS, read_table
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
@@ -57,20 +59,30 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
     columns = column_map(task, dataset.columns)
     paths = sorted(path for path in raw.iterdir() if path.suffix.lower() in READERS) if raw.is_dir() else []
     if not paths:
-        raise UserError(f"{raw} holds no .csv, .jsonl or .parquet file; name one under files of its data set and run dvc repro")
+        raise _no_table(raw, dataset)
     seen: set[str] = set()
     for path in paths:
         for number, record in read_table(path, set(columns.values())):
             source = f"table:{path.name}:{number}"
+            if isinstance(record, Unreadable):
+                yield Rejected(source=source, reason=record.reason, text=record.text)
+                continue
+            values = {name: record.get(column) for name, column in columns.items()}
             try:
-                if isinstance(record, str):
-                    raise ValueError(record)
-                row = as_row(task, {name: record.get(column) for name, column in columns.items()}, source)
+                row = as_row(task, values, source)
                 if "id" in columns:
-                    _check_new(_text("id", record.get(columns["id"])), seen)
+                    _check_new(_text("id", values["id"]), seen)
                 yield row
             except ValueError as error:
-                yield Rejected(source=source, reason=str(error))
+                yield Rejected(source=source, reason=str(error), text=beginning(values))
+
+
+def _no_table(raw: Path, dataset: Dataset) -> UserError:
+    """The error of a folder without a table: that it hasn't been filled yet, or that none is named which belongs there."""
+    tables = [file.url for file in dataset.files if Path(file.path).suffix.lower() in READERS]
+    if tables and not raw.is_dir():
+        return UserError(f"{raw} is missing; run dvc repro download@{raw.name}, which puts a copy of {tables[0]} there")
+    return UserError(f"{raw} holds no .csv, .jsonl or .parquet file; name one under files of its data set and run dvc repro")
 
 
 def answerers(dataset: Dataset) -> list[str]:

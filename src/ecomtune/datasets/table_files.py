@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from ecomtune.datasets.cleaning import broken_encoding
 from ecomtune.datasets.parquet import scan, tuples
-from ecomtune.datasets.raw_files import MEND, check_columns, check_file, json_object
+from ecomtune.datasets.raw_files import MEND, Unreadable, beginning, check_columns, check_file, json_object
 from ecomtune.errors import UserError
 
-Record = dict[str, Any] | str
+Record = dict[str, Any] | Unreadable
 
 
 def read_table(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Record]]:
-    """The number of each row, from 1, and its values by column, or why it can't be read.
+    """The number of each row and its values by column, or why it can't be read.
 
+    The number is that of the line in which the row begins, as an editor shows it; parquet has no lines, so that of the row.
     Raises UserError where the file is broken, holds no rows, or lacks one of the columns.
     """
     number = 0
@@ -28,10 +29,14 @@ def read_table(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Reco
 
 
 def read_csv(path: Path, columns: Collection[str], separator: str = ",") -> Iterator[tuple[int, Record]]:
-    """Rows of a UTF-8 text file with a line of column names, cells in double quotes where they hold separators or line ends."""
+    """Rows of a UTF-8 text file with a line of column names, cells in double quotes where they hold separators or line ends.
+
+    The line of column names is line 1. Where quotes don't match, each line that they have swallowed is a record of its own.
+    """
     check_file(path)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:  # broken bytes stay in their row
-        lines = csv.reader(file, delimiter=separator, strict=True)
+        own: list[str] = []  # the lines of the record that is read
+        lines = csv.reader(_noting(file, own), delimiter=separator, strict=True)
         try:
             names = next(lines)
         except (csv.Error, StopIteration) as error:
@@ -39,29 +44,37 @@ def read_csv(path: Path, columns: Collection[str], separator: str = ",") -> Iter
         if broken_encoding("".join(names)):
             raise UserError(f"{path} is no UTF-8 text; save it as UTF-8")
         check_columns(path, columns, names)
-        number = 0
         while True:
-            start = lines.line_num
+            own.clear()
+            first = lines.line_num + 1
             try:
                 cells = next(lines)
             except StopIteration:
                 return
             except csv.Error:
-                for _ in range(lines.line_num - start):  # each line that the open quote has swallowed
-                    number += 1
-                    yield number, "its quotes don't match, or a cell is far too long"
+                reason = "its quotes don't match, or a cell is far too long"
+                for number, line in enumerate(own, start=first):
+                    yield number, Unreadable(reason, beginning(line.rstrip("\r\n")))
                 continue
             if cells:
-                number += 1
-                yield number, _row(names, cells)
+                yield first, _row(names, cells, own)
 
 
-def _row(names: list[str], cells: list[str]) -> Record:
+def _noting(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
+    """The lines, each added to ``noted`` as it is read."""
+    for line in lines:
+        noted.append(line)
+        yield line
+
+
+def _row(names: list[str], cells: list[str], lines: list[str]) -> Record:
     if len(cells) != len(names):
-        return "it has more or fewer cells than there are columns"
-    if any(map(broken_encoding, cells)):
-        return "broken UTF-8"
-    return dict(zip(names, cells, strict=True))
+        fault = "it has more or fewer cells than there are columns"
+    elif any(map(broken_encoding, cells)):
+        fault = "broken UTF-8"
+    else:
+        return dict(zip(names, cells, strict=True))
+    return Unreadable(fault, beginning("".join(lines).rstrip("\r\n")))
 
 
 def read_jsonl(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Record]]:

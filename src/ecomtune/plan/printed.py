@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from ecomtune import console
 from ecomtune.params import Params
 from ecomtune.plan.machine import Peak, measured_peak
 from ecomtune.plan.steps import LIGHT_START, Step, steps
@@ -21,6 +21,12 @@ MEANINGS: dict[Basis, str] = {
     "most": "≤: the most that max_length allows, since examples of its data set don't lie in data/: dvc repro format makes "
     "them for a better estimate.",
 }
+#: What the columns count.
+TOKENS = (
+    "tokens: the beginning that prompts share is counted once, for a batch in training and for all rows in answering; "
+    "input_tokens of metrics/S.json count it in full for each row."
+)
+MEMORY = "GiB: at the most, with what Python, torch and transformers take themselves; blank where no model is loaded."
 UNKNOWN = "unknown: a model's size is neither in models/ nor in params.yaml."
 
 
@@ -28,7 +34,7 @@ def show(params: Params, root: Path, teraflops: float) -> None:
     """Print what a run in ``root`` would cost on a machine of that peak; 0 for this one, which is measured."""
     peak = Peak(teraflops * 1e12) if teraflops else measured_peak()
     found = steps(params, root, peak.operations)
-    Console().print(table(found))
+    console.show(table(found))
     print(notes(found, peak))
 
 
@@ -68,7 +74,9 @@ def notes(found: Sequence[Step], peak: Peak) -> str:
     brought = [f"{step.stage}: {step.downloads}" for step in found if step.downloads]
     told = [meaning for basis, meaning in MEANINGS.items() if any(step.basis == basis for step in found)]
     unknown = [UNKNOWN] if any(step.seconds is None for step in found) else []
-    return "\n".join([*brought, *told, *unknown, str(peak)])
+    columns = [TOKENS] if any(step.tokens for step in found) else []
+    columns += [MEMORY] if any(step.memory for step in found) else []
+    return "\n".join([*brought, *columns, *told, *unknown, str(peak)])
 
 
 def _number(value: int | None) -> str:

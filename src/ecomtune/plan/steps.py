@@ -13,25 +13,23 @@ from pathlib import Path
 from ecomtune.costs import count_weights
 from ecomtune.mixing import row_counts
 from ecomtune.params import Params, model_of
+from ecomtune.plan import memory
 from ecomtune.plan.tokens import MARKS, Basis, RowTokens, row_tokens, weakest
-from ecomtune.sections import Endpoint, Model, System
+from ecomtune.sections import Baseline, Endpoint, Model, System
 
 #: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
 SHARE_OF_PEAK = 0.4
 #: What a process that imports torch and transformers costs before its work, and any other.
 HEAVY_START, LIGHT_START = 8.0, 1.0
-#: Bytes of a weight in fp32 and in 4-bit NormalFloat with its constants (arXiv 2305.14314).
-BYTES, QUANTIZED_BYTES = 4, 0.52
-#: Bytes that training keeps of each token of a batch, in fp32, over the root of the number of weights: 2.1 to 2.9 MB were
-#: measured with SmolLM2-135M, and depth times width grows about as that root.
-KEPT_BYTES = 215
+#: A seq2seq model made of an encoder has a decoder of its size, with attention to the encoder: 49.0 of 22.7 million weights.
+WARM_STARTED = 2.16
 
 
 @dataclass(frozen=True)
 class Step:
     """One stage: what it brings, how many tokens it computes, its peak memory in bytes, its seconds; None where unknown.
 
-    ``basis`` says how the tokens are known.
+    ``memory`` is None too where no model is loaded. ``basis`` says how the tokens are known.
     """
 
     stage: str
@@ -58,6 +56,13 @@ class _Study:
         """The number of a model's weights: of its files where they are there, else as params say."""
         return count_weights(self.root / "models/pretrained" / model) or self.params.models[model].parameters
 
+    def trained(self, baseline: Baseline) -> float | None:
+        """The number of weights of a baseline's model, which may have a decoder more than the one it starts from."""
+        if baseline.model is None or (weights := self.weights(baseline.model)) is None:
+            return None
+        encoder = self.params.models[baseline.model].kind == "encoder"
+        return weights * WARM_STARTED if encoder and baseline.family == "seq2seq" else weights
+
     def row(self, task: str) -> RowTokens:
         """Tokens of a row's prompt and target."""
         return row_tokens(self.params, task, self.root)
@@ -73,8 +78,8 @@ def _steps(study: _Study) -> Iterator[Step]:
         yield Step(f"download@{name}", f"{size / 1e6:.1f} MB" if size else "", seconds=LIGHT_START)
     for name, model in params.models.items():
         weights = study.weights(name)
-        memory = None if weights is None else 2.0 * BYTES * weights
-        yield Step(f"pretrained@{name}", _source(model), memory=memory, seconds=study.seconds(None if weights is None else 0))
+        held = None if weights is None else memory.loaded(weights)
+        yield Step(f"pretrained@{name}", _source(model), memory=held, seconds=study.seconds(None if weights is None else 0))
     for name, task in params.tasks.items():
         yield Step(f"format@{name}", rows=task.train_size + task.validation_size + task.test_size, seconds=LIGHT_START)
     yield from _trainings(study)
@@ -105,12 +110,10 @@ def _trainings(study: _Study) -> Iterator[Step]:
         each = {task: row.own + row.prefix / settings.batch_size for task, row in of_rows.items()}
         tokens = int(sum(number * each[task] for task, number in rows.items()) / shares * settings.epochs)
         batch = min(settings.token_budget, max(row.prefix + settings.batch_size * row.own for row in of_rows.values()))
-        quantized = settings.quantization == "nf4"
-        of_weights, of_tokens = (QUANTIZED_BYTES, KEPT_BYTES / 2) if quantized else (BYTES, KEPT_BYTES)
-        memory = None if weights is None else of_weights * weights + of_tokens * weights**0.5 * batch
+        held = None if weights is None else memory.with_adapter(weights, batch, settings.quantization == "nf4")
         seconds = study.seconds(None if weights is None else 4.0 * weights * tokens)
         basis = weakest(row.basis for row in of_rows.values())
-        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, basis=basis)
+        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=basis)
 
 
 def _baselines(study: _Study) -> Iterator[Step]:
@@ -119,16 +122,15 @@ def _baselines(study: _Study) -> Iterator[Step]:
         if baseline.model is None:
             yield Step(f"baseline@{name}", rows=rows, seconds=LIGHT_START)
             continue
-        weights, row = study.weights(baseline.model), study.row(baseline.task)
-        # a causal model reads the whole prompt of each row; the others read its fields alone, and keep little of them
+        weights, trained, row = study.weights(baseline.model), study.trained(baseline), study.row(baseline.task)
+        # a causal model reads the whole prompt of each row, the others its fields alone
         prompted = baseline.family == "causal"
         each = min(row.own + row.prefix if prompted else row.own, baseline.max_length)
         tokens = each * rows * baseline.epochs
-        kept = KEPT_BYTES * (weights or 0) ** 0.5 * baseline.batch_size * each if prompted else 0.0
-        memory = None if weights is None else 4.0 * BYTES * weights + kept  # weights, gradients and AdamW's two moments
+        held = None if trained is None else memory.fully_trained(trained, baseline.batch_size * each, prompted)
         seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
         learnt = rows * baseline.epochs
-        yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=memory, seconds=seconds, basis=row.basis)
+        yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=row.basis)
 
 
 def _predictions(study: _Study) -> Iterator[Step]:
@@ -143,20 +145,20 @@ def _predictions(study: _Study) -> Iterator[Step]:
         once, each = (0, system.shots) if system.demonstrations != "fixed" else (system.shots, 0)
         read_once = sum(study.row(task).prefix + once * study.row(task).own for task in system.tasks)
         tokens = read_once + sum((1 + each) * study.row(task).own * params.tasks[task].test_size for task in system.tasks)
-        models: set[str | None] = set()
+        found: list[float | None] = []
         if system.kind == "baseline":
-            models = {outs[model_of(system, task, params)].model for task in system.tasks}
+            own = [outs[model_of(system, task, params)] for task in system.tasks]
+            found = [study.trained(baseline) for baseline in own if baseline.model is not None]
         elif system.kind != "recorded":
-            models = {params.train.shared.model if system.kind == "adapter" else Path(system.reads).name}
-        found = [study.weights(model) for model in models if model is not None]
+            found = [study.weights(params.train.shared.model if system.kind == "adapter" else Path(system.reads).name)]
         if not found:
             yield Step(f"predict@{name}", rows=rows, seconds=LIGHT_START)
             continue
         largest = None if None in found else max(weights for weights in found if weights is not None)
-        memory = None if largest is None else 2.0 * BYTES * largest
+        held = None if largest is None else memory.loaded(largest)
         seconds = study.seconds(None if largest is None else 2.0 * largest * tokens)
         basis = weakest(study.row(task).basis for task in system.tasks)
-        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=memory, seconds=seconds, basis=basis)
+        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=held, seconds=seconds, basis=basis)
 
 
 def _asked(study: _Study, name: str, system: System, endpoint: Endpoint) -> Step:

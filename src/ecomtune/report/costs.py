@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot
 from rich.table import Table
 
-from ecomtune.report.plots import save
+#: The columns of :func:`rows`.
+HEADER = ("task", "system", "operations", "tokens read", "written", "weights trained", "on tokens")
+#: In which sign and color a picture shows each system: as many as there are before one comes again.
+SIGNS, COLORS = "os^DvPX", 10
 
 
 def compute(costs: Mapping[str, float]) -> float | None:
@@ -59,42 +61,52 @@ def costs_section(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def costs_table(summary: Mapping[str, Any]) -> Table:
-    """What each system's answers cost by task, for a terminal; those that no other beats in bold."""
-    tasks = list(summary["main_metric"])
-    grid = Table(title="Floating-point operations of an answer, and tokens read + written; bold: none is better for less")
-    grid.add_column("system")
-    grid.add_column("weights trained", justify="right")
-    grid.add_column("on tokens", justify="right")
-    for task in tasks:
-        grid.add_column(task, justify="right")
-    best = {task: unbeaten(summary, task) for task in tasks}
-    for name, trained, tokens, *shown in rows(summary):
-        cells = [f"[bold]{cell}[/bold]" if name in best[task] else cell for task, cell in zip(tasks, shown, strict=True)]
-        grid.add_row(name, trained, tokens, *cells)
+    """What an answer of each system costs, and what its model has learnt from, for a terminal; the unbeaten in bold."""
+    grid = Table(title="What an answer takes: floating-point operations, and tokens read and written; bold: unbeaten")
+    for name in HEADER:
+        grid.add_column(name, justify="left" if name in HEADER[:2] else "right")
+    for task in summary["main_metric"]:
+        best = unbeaten(summary, task)
+        for row in (row for row in rows(summary) if row[0] == task):
+            grid.add_row(*row, style="bold" if row[1] in best else None)
+        grid.add_section()
     return grid
 
 
 def rows(summary: Mapping[str, Any]) -> list[list[str]]:
-    """For each system its name, the weights that were trained, the tokens they saw, and by task what an answer takes."""
-    found = []
+    """A row of HEADER for each task and system that answers it; a dash where something isn't known."""
+    answering = [(task, name, cells) for task in summary["main_metric"] for name, cells in summary["systems"].items()]
+    return [[task, name, *_texts(cells[task]["costs"])] for task, name, cells in answering if task in cells]
+
+
+def _texts(costs: Mapping[str, float]) -> list[str]:
+    operations = compute(costs)
+    first = "–" if operations is None else f"{operations:.1e}" if operations else "0"
+    keys = ("input_tokens", "output_tokens", "trained_parameters", "trained_tokens")
+    return [first, *(f"{costs[key]:,.0f}" if key in costs else "–" for key in keys)]
+
+
+def remarks(summary: Mapping[str, Any]) -> list[str]:
+    """What to know beside the rows, a line each: who is unbeaten, what several models come to, why a floor takes nothing."""
+    found = [
+        f"{task}: no other system is at least as good for no more operations than {', '.join(best)}"
+        for task in summary["main_metric"]
+        if (best := unbeaten(summary, task))
+    ]
     for name, cells in summary["systems"].items():
-        own = {task: cell["costs"] for task, cell in cells.items()}
-        trained = [total(own, key) for key in ("trained_parameters", "trained_tokens")]
-        found.append([name, *trained, *(text(own.get(task)) for task in summary["main_metric"])])
+        learnt = {cell["model"]: cell["costs"] for cell in cells.values() if "trained_tokens" in cell["costs"]}
+        if len(learnt) > 1:
+            weights, tokens = (total(cells, key) for key in ("trained_parameters", "trained_tokens"))
+            found.append(f"{name} is {len(learnt)} models, in all {weights} trained weights on {tokens} tokens")
+    if free := [name for name in summary["systems"] if any(row[1:3] == [name, "0"] for row in rows(summary))]:
+        found.append(f"{', '.join(free)}: 0 operations where no tokens run through a network (a floor looks words up)")
     return found
 
 
-def total(costs: Mapping[str, Mapping[str, float]], key: str) -> str:
+def total(cells: Mapping[str, Mapping[str, Any]], key: str) -> str:
     """The sum over the models of a system's tasks; one model that answers several tasks counts once."""
-    models = {(each.get("trained_parameters"), each.get("trained_tokens")): each for each in costs.values() if key in each}
-    return f"{sum(each[key] for each in models.values()):,.0f}" if models else "–"
-
-
-def text(costs: Mapping[str, float] | None) -> str:
-    """An answer's operations, and the tokens that it reads and writes; a dash where they aren't known."""
-    if costs is None or (operations := compute(costs)) is None:
-        return "–"
-    return f"{operations:.1e}, {costs['input_tokens']:.0f} + {costs['output_tokens']:.0f}"
+    models = {cell["model"]: cell["costs"][key] for cell in cells.values() if key in cell["costs"]}
+    return f"{sum(models.values()):,.0f}" if models else "–"
 
 
 def in_words(summary: Mapping[str, Any]) -> str:
@@ -105,21 +117,31 @@ def in_words(summary: Mapping[str, Any]) -> str:
 
 
 def plot_costs(summary: Mapping[str, Any], path: Path) -> None:
-    """One panel a task: quality with its interval against compute; a line joins the systems that no other beats."""
+    """One panel a task: quality with its interval against compute; a line joins the systems that no other beats, which are
+    filled. One legend names the systems, since points that lie together leave no room for names."""
+    from matplotlib import pyplot
+
+    from ecomtune.report.plots import save
+
     tasks = list(summary["main_metric"])
-    figure, axes = pyplot.subplots(1, len(tasks), figsize=(4.4 * len(tasks), 4.0), squeeze=False)
+    looks = {
+        name: {"color": f"C{place % COLORS}", "marker": SIGNS[place % len(SIGNS)], "linestyle": "none", "markersize": 7}
+        for place, name in enumerate(summary["systems"])
+    }
+    figure, axes = pyplot.subplots(1, len(tasks), figsize=(4.0 * len(tasks) + 1.6, 4.0), squeeze=False)
     for axis, task in zip(axes[0], tasks, strict=True):
         points = {name: (known, summary["systems"][name][task]) for name, known in operations_of(summary, task).items()}
         best = unbeaten(summary, task)
-        axis.plot([points[name][0] for name in best], [points[name][1]["value"] for name in best], color="#7a93ac")
+        axis.plot([points[name][0] for name in best], [points[name][1]["value"] for name in best], color="#7a93ac", zorder=1)
         for name, (operations, cell) in points.items():
-            color = "#12355b" if name in best else "#9a9a9a"
-            axis.plot([operations] * 2, cell["ci"], color=color, alpha=0.4, linewidth=3, solid_capstyle="round")
-            axis.plot(operations, cell["value"], "o", color=color)
-            axis.annotate(name, (operations, cell["value"]), textcoords="offset points", xytext=(5, 4), fontsize=7)
+            axis.plot([operations] * 2, cell["ci"], color=looks[name]["color"], alpha=0.3, linewidth=3, solid_capstyle="round")
+            filled = looks[name]["color"] if name in best else "white"
+            axis.plot(operations, cell["value"], markerfacecolor=filled, **looks[name])
         axis.set_xscale("symlog", linthresh=1e8)  # a floor computes next to nothing
-        axis.set_xlim(left=0)
+        axis.set_xlim(-1e7, 2 * max([1e8, *operations_of(summary, task).values()]))  # room for the outermost signs
         axis.set_title(f"{task}\n{summary['main_metric'][task]}", fontsize=10)
         axis.set_xlabel("operations of an answer", fontsize=8)
         axis.grid(alpha=0.3)
+    shown = [pyplot.Line2D([], [], label=name, **look) for name, look in looks.items()]
+    axes[0][-1].legend(handles=shown, bbox_to_anchor=(1.02, 1), loc="upper left", fontsize=8, title="filled: unbeaten")
     save(figure, path)

@@ -78,6 +78,12 @@ def sentences(pairs: Pairs, confidence: float) -> list[str]:
     return lines
 
 
+def explained(confidence: float) -> str:
+    """Why a difference may not be significant whose interval leaves out 0, in one line."""
+    level = f"{100 * confidence:g}% intervals hold each by itself, p is corrected by Holm for all pairs of its task"
+    return f"{level}: so a difference may not be significant though its interval leaves out 0"
+
+
 def is_significant(pair: Mapping[str, Any], confidence: float) -> bool:
     """Whether a pair's corrected p is below 1 - ``confidence`` (rounded: 1 - 0.95 is a hair above 0.05 in floating point)."""
     p: float = pair["p_holm"]

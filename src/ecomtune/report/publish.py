@@ -17,11 +17,11 @@ import yaml
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write_text
 from ecomtune.params import PARAMS_FILE, Params, load
-from ecomtune.report import costs, questions
-from ecomtune.report.pairs import Pairs, sentences
+from ecomtune.report import costs, provenance, questions
+from ecomtune.report.pairs import Pairs, explained, sentences
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.study import LOCK, SUMMARY, read_study
-from ecomtune.report.summary import interval
+from ecomtune.report.summary import interval, warnings
 
 PICTURE = "systems.png"
 TIMES = SCRATCH / "times.jsonl"
@@ -96,15 +96,17 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
         [
             f"# Run `{name}`",
             "",
+            *([f"**Made-up data:** {made_up}", ""] if (made_up := provenance.made_up(params)) else []),
             f"Code: commit {commit}. Command: `ecomtune profile {name} && dvc repro`. {total}",
             "",
             *markdown(summary),
             "",
             f"Values with their {interval(summary)} (bootstrap over groups); the whole of them stands in metrics/.",
             "",
+            *(f"Beware: {told}.\n" for told in warnings(summary)),
             f"![Every system's main metric by task, with its interval]({PICTURE})",
             "",
-            *_paired(sentences(pairs, summary["confidence"])),
+            *_paired(sentences(pairs, summary["confidence"]), summary["confidence"]),
             *_costs(summary),
             "What the run says of the study's six questions: [ANSWERS.md](ANSWERS.md).",
             "",
@@ -131,31 +133,27 @@ def _noted(value: float | None, missing: str) -> str:
     return missing if value is None else f"{value:,.0f}"
 
 
-def _paired(lines: list[str]) -> list[str]:
+def _paired(lines: list[str], confidence: float) -> list[str]:
     if not lines:
         return []
-    explained = (
-        "Paired on the same test rows: the difference, its interval, and p by exchanging the answers of random groups, "
-        "corrected by Holm for all pairs of the task (all of them stand in summary.json):"
+    told = (
+        "Paired on the same test rows: the difference, its interval, and p by exchanging the answers of random groups (all "
+        f"pairs stand in summary.json). {explained(confidence)}."
     )
-    return [explained, "", *(f"- {line}" for line in lines), ""]
+    return [told, "", *(f"- {line}" for line in lines), ""]
 
 
 def _costs(summary: dict[str, Any]) -> list[str]:
     """What an answer of each system takes, and who is unbeaten."""
-    tasks = list(summary["main_metric"])
-    rows = ["| " + " | ".join(row) + " |" for row in costs.rows(summary)]
-    best = [f"- {task}: {', '.join(costs.unbeaten(summary, task))}" for task in tasks]
+    rows = ["| " + " | ".join(row) + " |" for row in (costs.HEADER, *costs.rows(summary))]
     return [
-        "What an answer takes: floating-point operations (two for each weight and token), and tokens read + written:",
+        "What an answer takes: floating-point operations (two for each weight and token), and tokens read and written:",
         "",
-        "| system | weights trained | on tokens | " + " | ".join(tasks) + " |",
-        "|---" * (len(tasks) + 3) + "|",
-        *rows,
+        rows[0],
+        "|---" * len(costs.HEADER) + "|",
+        *rows[1:],
         "",
-        "No other system is at least as good for no more (of those whose operations are known):",
-        "",
-        *best,
+        *(f"- {told}" for told in costs.remarks(summary)),
         "",
     ]
 

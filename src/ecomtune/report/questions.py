@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ecomtune import datasets
 from ecomtune.params import Params
+from ecomtune.report import provenance
 from ecomtune.report.comparisons import HEADER, Comparison, compare, figures, in_words, value_of
 from ecomtune.report.roles import adapters_of, trains_the_llm
 from ecomtune.report.study import Study
+from ecomtune.report.summary import warnings
 
 #: The summary's measures of two adapters (principal angles between what ΔW writes and reads), and what it says of their help.
 MEASURES = {"cosine": "cosine of ΔW", "columns": "output side", "rows": "input side"}
@@ -52,14 +53,10 @@ def _row(cells: Iterable[str]) -> str:
 def _premises(study: Study) -> list[str]:
     """Which data are made up, what significant means here, and what no figure can tell."""
     params, level = study.params, study.summary["confidence"]
-    readers = {task: datasets.load(params.datasets[settings.dataset].reader) for task, settings in params.tasks.items()}
-    made_up = [f"{task} ({params.tasks[task].dataset})" for task, reader in readers.items() if hasattr(reader, "generate")]
-    warning = (
-        f"**Made-up data:** a generator wrote the rows of {', '.join(made_up)}. What follows about them shows that the "
-        "pipeline works, and nothing about real shops."
-    )
+    made_up = provenance.made_up(params)
     return [
-        *([warning, ""] if made_up else []),
+        *([f"**Made-up data:** {made_up}", ""] if made_up else []),
+        *(line for told in warnings(study.summary) for line in (f"**Few groups:** {told}.", "")),
         f"Values are those of the test rows, with {100 * level:g}% intervals over groups. A difference is paired on the same "
         "rows; it is significant where p, by exchanging the answers of random groups and corrected by Holm for all pairs of "
         f"systems of the task, is below {1 - level:.2g}. The intervals, those of differences too, aren't "

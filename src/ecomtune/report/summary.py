@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from rich.table import Table
 from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.files import read_json
+from ecomtune.metrics.bootstrap import few_groups
 from ecomtune.notes import COSTS, Costs, Count, Score
-from ecomtune.params import Params
+from ecomtune.params import Params, model_of
 
 
 class _Cell(Score):
@@ -23,7 +25,7 @@ class _Cell(Score):
 
 
 def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]:
-    """Main metric, interval and counts of every system and task that params name, and the files that they don't.
+    """Main metric, interval, counts and model of every system and task that params name, and the files that they don't.
 
     Raises UserError where a system's metrics are missing or of another shape.
     """
@@ -38,7 +40,7 @@ def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]
             except (KeyError, TypeError, ValueError) as error:
                 problem = f"{file} doesn't hold the scores of task {task} as stage score@{name} writes them"
                 raise UserError(f"{problem}; run dvc repro score@{name}") from error
-            systems.setdefault(name, {})[task] = cell
+            systems.setdefault(name, {})[task] = {**cell, "model": model_of(system, task, params)}
     return {
         "confidence": params.score.confidence,
         "left_over": sorted(file.name for file in metrics.glob("*.json") if file.name not in known),
@@ -55,6 +57,23 @@ def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
     return {"metric": metric, **cell.model_dump()}
 
 
+def warnings(summary: dict[str, Any]) -> list[str]:
+    """A line for each task whose test rows are of too few groups."""
+    counted = [(task, counts) for task in summary["main_metric"] if (counts := _counts(summary, task))]
+    return [told for task, counts in counted if (told := few_groups(task, counts["groups"]))]
+
+
+def left_out(summary: dict[str, Any]) -> list[str]:
+    """The line that tells of files of metrics/ which belong to no system, and how to remove them; none where there are none."""
+    files = [f"metrics/{name}" for name in summary["left_over"]]
+    return [f"of no system in params.yaml, and left out; remove with: {shlex.join(['rm', *files])}"] if files else []
+
+
+def _counts(summary: dict[str, Any], task: str) -> dict[str, Any] | None:
+    """Rows and groups of a task, which are the same for all systems; None where none answers it."""
+    return next((cells[task] for cells in summary["systems"].values() if task in cells), None)
+
+
 def interval(summary: dict[str, Any]) -> str:
     """The name of the intervals, as in "95% interval"."""
     return f"{100 * summary['confidence']:g}% interval"
@@ -66,7 +85,7 @@ def table(summary: dict[str, Any]) -> Table:
     grid = Table(title=f"Main metric and {interval(summary)} by system and task")
     grid.add_column("system")
     for task in columns:
-        counts = next((cells[task] for cells in summary["systems"].values() if task in cells), None)
+        counts = _counts(summary, task)
         size = f"\n{counts['n']} rows, {counts['groups']} groups" if counts else ""
         grid.add_column(f"{task}\n{summary['main_metric'][task]}{size}", justify="right")
     best = {

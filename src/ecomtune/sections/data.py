@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, Share
+from ecomtune.fields import Integer, Name, RelativePath, Section, Seed, Share, Temperature
 
 
 def _address(url: str) -> str:
@@ -35,7 +35,8 @@ class Dataset(Section):
     """A data set: the module of ecomtune.datasets that reads it, and its pinned files (none for a generated one).
 
     ``seed`` is for generated ones, ``locales`` for those of several countries (none named: all of them); ``columns`` says
-    for a table of the user's own which of its columns holds each field.
+    for a table of the user's own which of its columns holds each field, ``part`` which text of AmaSum's pages is the summary
+    (none named: the verdict).
     """
 
     reader: str
@@ -43,6 +44,7 @@ class Dataset(Section):
     files: tuple[SourceFile, ...] = ()
     locales: tuple[Name, ...] = ()
     columns: dict[Name, str] = {}
+    part: Literal["verdict", "pros", "cons"] | None = None
 
     @model_validator(mode="after")
     def _paths_differ(self) -> Dataset:
@@ -101,7 +103,7 @@ class TaskSettings(Section):
     max_rejected: Share = 0.05
     decoding: Literal["constrained", "free"] = "constrained"
     labels: Literal["greedy", "sum", "mean", "calibrated"] = "greedy"
-    temperature: float = Field(default=0.0, ge=0)
+    temperature: Temperature = 0.0
     seed: Seed = 0
     max_new_tokens: Integer = Field(gt=0)
     batch_size: Integer = Field(default=32, gt=0)

@@ -7,7 +7,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ecomtune.fields import LEAST_LENGTH, Integer, RelativePath, Section, TaskNames
+from ecomtune.fields import LEAST_LENGTH, Integer, OutPath, RelativePath, Section, TaskNames
+from ecomtune.sections.training import MOST_EPOCHS
+
+#: Keys that a family never looks at.
+NEEDLESS = {
+    "floor": ("learning_rate", "epochs", "batch_size", "max_length", "max_new_tokens"),
+    "encoder": ("max_new_tokens",),
+}
 
 
 class Baseline(Section):
@@ -29,10 +36,10 @@ class Baseline(Section):
     family: Literal["encoder", "seq2seq", "causal", "floor"]
     method: Literal["tfidf", "majority", "lead", "title"] | None = None
     task: str
-    out: RelativePath
+    out: OutPath
     model: str | None = None
     learning_rate: float = Field(default=5e-4, gt=0, le=1)
-    epochs: Integer = Field(default=5, gt=0)
+    epochs: Integer = Field(default=5, gt=0, le=MOST_EPOCHS)
     batch_size: Integer = Field(default=16, gt=0)
     max_length: Integer = Field(default=256, ge=LEAST_LENGTH)
     max_new_tokens: Integer = Field(default=96, gt=0)
@@ -45,6 +52,9 @@ class Baseline(Section):
             raise ValueError("patience goes with families causal, encoder and seq2seq, since a floor has no epochs; remove it")
         if self.class_weights and self.family != "encoder":
             raise ValueError("class_weights go with family encoder; remove the key")
+        for key in NEEDLESS.get(self.family, ()):
+            if key in self.model_fields_set:
+                raise ValueError(f"family {self.family} has no use for {key}; remove the key")
         if self.family == "causal" and "max_new_tokens" in self.model_fields_set:
             raise ValueError(f"max_new_tokens of family causal is that of tasks.{self.task}; set it there and remove it here")
         return self
@@ -55,12 +65,14 @@ class Baseline(Section):
             raise ValueError("families causal, encoder and seq2seq need a model, floor has none; add or remove the key")
         if self.method and self.family != "floor":
             raise ValueError("method goes with family floor; remove it")
-        folder, _, task = self.out.partition("/")
-        if task != self.task or not re.fullmatch(rf"{self.family}(_\w[\w-]*)?", folder):
-            raise ValueError(
-                f"out must be {self.family}/{self.task}, or {self.family}_NAME/{self.task} for another of its kind"
-            )
         return self
+
+    def out_problem(self) -> str | None:
+        """What to say where ``out`` isn't named by family and task, or None."""
+        folder, _, task = self.out.partition("/")
+        if task == self.task and re.fullmatch(rf"{self.family}(_\w[\w-]*)?", folder):
+            return None
+        return f"out must be {self.family}/{self.task}, or {self.family}_NAME/{self.task} for another of its kind"
 
 
 class Endpoint(Section):

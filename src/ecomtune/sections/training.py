@@ -7,10 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ecomtune.fields import LEAST_LENGTH, Integer, Name, RelativePath, Section, Seed, TaskNames
+from ecomtune.fields import LEAST_LENGTH, Integer, Name, OutPath, RelativePath, Section, Seed, TaskNames, Weight
 
 #: Merges that a search for weights may try: each takes about as long as reading the validation rows.
 MOST_SEARCHED = 1000
+#: The rows of a mix, and the ends of its epochs, stand in memory.
+MOST_ROWS, MOST_EPOCHS = 100_000_000, 100_000
+#: Of a smaller share of ΔW nothing is left, or what is left is rescaled beyond float32.
+LEAST_DENSITY = 0.0001
+#: A lower one gives all rows to the largest task, and its powers of row counts are no longer finite.
+LEAST_MIX_TEMPERATURE = 0.1
 
 
 class Training(Section):
@@ -27,7 +33,7 @@ class Training(Section):
     alpha: float = Field(gt=0, le=1e6)
     dropout: float = Field(ge=0, lt=1)
     learning_rate: float = Field(gt=0, le=1)
-    epochs: Integer = Field(gt=0)
+    epochs: Integer = Field(gt=0, le=MOST_EPOCHS)
     batch_size: Integer = Field(gt=0)
     accumulation: Integer = Field(default=1, gt=0)
     token_budget: Integer = Field(gt=0)
@@ -53,9 +59,9 @@ class Mix(Section):
     """
 
     by: Literal["proportional", "equal", "temperature", "weights"]
-    temperature: float | None = Field(default=None, gt=0)
-    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
-    rows: Integer | None = Field(default=None, gt=0)
+    temperature: float | None = Field(default=None, ge=LEAST_MIX_TEMPERATURE)
+    weights: dict[str, Annotated[Weight, Field(ge=0)]] = {}
+    rows: Integer | None = Field(default=None, gt=0, le=MOST_ROWS)
 
     @model_validator(mode="after")
     def _keys_fit(self) -> Mix:
@@ -77,7 +83,7 @@ class Adapter(Section):
     ``mix`` in which proportion several tasks give theirs (without it: all of them, one after another).
     """
 
-    out: RelativePath
+    out: OutPath
     reads: RelativePath
     tasks: TaskNames
     shard: tuple[Integer, Integer] | None = None
@@ -120,11 +126,11 @@ class Recipe(Section):
 
     reads: RelativePath
     method: Literal["cat", "svd", "linear"]
-    weights: dict[str, float] = Field(min_length=1)
+    weights: dict[str, Weight] = Field(min_length=1)
     search: Search | None = None
     rank: Integer | None = Field(default=None, gt=0, le=4096)
     sparsify: Literal["none", "magnitude", "dare"] = "none"
-    density: float | None = Field(default=None, gt=0, le=1)
+    density: float | None = Field(default=None, ge=LEAST_DENSITY, le=1)
     rescale: bool | None = None
     consensus: Literal["none", "ties"] = "none"
     seed: Seed = 0
@@ -140,6 +146,8 @@ class Recipe(Section):
             raise ValueError(f"rank goes with method svd, and only with it; {advice}")
         if not any(self.weights.values()):
             raise ValueError("weights must not all be 0; change one")
+        if self.method == "linear" and min(self.weights.values()) < 0:
+            raise ValueError("method linear takes no negative weight, of which it needs the square root; use cat or svd")
         if self.search and min(self.weights.values()) < 0:
             raise ValueError("search looks for weights that are not negative; give none that is")
         number = comb(self.search.steps + len(self.weights) - 1, len(self.weights) - 1) if self.search else 0

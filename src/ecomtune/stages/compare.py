@@ -6,9 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ecomtune import tasks
+from ecomtune.console import show
 from ecomtune.files import dump_json, output_folder, write_text
 from ecomtune.lora.adapter import is_plain, load_adapter
 from ecomtune.lora.similarity import compare_adapters
@@ -21,7 +20,7 @@ from ecomtune.report.page import render
 from ecomtune.report.page.content import content
 from ecomtune.report.page.pictures import Picture, inline
 from ecomtune.report.plots import plot_systems
-from ecomtune.report.summary import summarize, table
+from ecomtune.report.summary import left_out, summarize, table, warnings
 from ecomtune.stages import run
 
 
@@ -67,16 +66,17 @@ def _draw(params: Params, summary: dict[str, Any], folder: Path) -> list[Picture
 
 def _tell(params: Params, summary: dict[str, Any]) -> None:
     """Print what was found."""
-    for name in summary["left_over"]:
-        print(f"metrics/{name} belongs to no system of params.yaml and is left out")
-    console = Console(width=120)
-    console.print(table(summary))
-    console.print(costs.costs_table(summary))
-    print("\n".join(pairs.sentences(summary["pairs"], params.score.confidence)))
+    show(costs.costs_table(summary))
+    print("\n".join(costs.remarks(summary)))
+    show(table(summary))
+    told = pairs.sentences(summary["pairs"], params.score.confidence)
+    told += [pairs.explained(params.score.confidence)] if told else []
+    for line in [*warnings(summary), *left_out(summary), *told]:
+        print(line)
     if summary["similarity"]["pairs"]:
-        console.print(similarity.similarity_table(summary["similarity"]))
+        show(similarity.similarity_table(summary["similarity"]))
     if similarity.measured(summary["transfer"]):
-        console.print(similarity.transfer_table(summary["transfer"]))
+        show(similarity.transfer_table(summary["transfer"]))
 
 
 def _write_confusion(answered: Answers, folder: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecomtune import metrics, tasks
 from ecomtune.files import dump_json, write_text
+from ecomtune.metrics.bootstrap import few_groups
 from ecomtune.notes import read_costs
 from ecomtune.params import Params
 from ecomtune.records import Prediction, read_task
@@ -27,6 +28,8 @@ def main(params: Params, name: str) -> None:
             seed=params.seed,
         )
         scores[key] = {**costs, **values}  # what was measured stays, whatever it is called
+        if told := few_groups(key, values["groups"]):
+            print(told)
     write_text(Path("metrics") / f"{name}.json", dump_json(scores))
 
 

@@ -10,11 +10,12 @@ from ecomtune import tasks
 from ecomtune.errors import UserError
 from ecomtune.params import Params
 from ecomtune.records import Example, Prediction, Reference, read_task
+from ecomtune.report import costs, provenance
 from ecomtune.report.answers import Answers, outcome, scores
 from ecomtune.report.confusion import confused, matrix
 from ecomtune.report.merges import merge_weights
-from ecomtune.report.pairs import Pairs
-from ecomtune.report.summary import interval
+from ecomtune.report.pairs import Pairs, explained
+from ecomtune.report.summary import interval, warnings
 from ecomtune.tasks.base import Task
 
 #: The first test rows of each task that are in the page, so that it opens on a phone; all of them are compared.
@@ -37,8 +38,16 @@ def content(
     """
     return {
         "alpha": round(1 - params.score.confidence, 6),
+        "costs": {
+            "header": costs.HEADER,
+            "remarks": costs.remarks(summary),
+            "rows": [[row[1] in costs.unbeaten(summary, row[0]), *row] for row in costs.rows(summary)],
+        },
+        "explained": explained(params.score.confidence),
         "interval": interval(summary),
+        "made_up": provenance.made_up(params),
         "merges": merge_weights(params.merge.recipes),
+        "sources": provenance.sources(params, examples),
         "systems": list(summary["systems"]),
         "tasks": [
             {
@@ -53,6 +62,7 @@ def content(
             for key, given in answered.items()
             if given
         ],
+        "warnings": warnings(summary),
     }
 
 

@@ -230,7 +230,9 @@ function drawExamples() {
   chooseTask();
 }
 
+drawSources();
 drawComparison();
+drawCosts();
 drawDifferences();
 drawIntervals();
 drawConfusion();

@@ -60,6 +60,13 @@ const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3)
 const range = ([low, high]) => `${low.toFixed(2)}–${high.toFixed(2)}`;
 const spaced = (name) => name.replaceAll("_", " ");
 
+// what the page rests on
+
+function drawSources() {
+  const warnings = data.made_up === null ? [] : [make("p", "notice", make("strong", "", "Made-up data: "), data.made_up)];
+  byId("sources").append(...warnings, ...data.sources.map((text) => make("p", "muted", text)));
+}
+
 // comparison
 
 function drawComparison() {
@@ -81,6 +88,7 @@ function drawComparison() {
     return row;
   });
   byId("comparison-table").append(make("thead", "", head), make("tbody", "", ...body));
+  byId("comparison-note").after(...data.warnings.map((text) => make("p", "notice", text)));
 }
 
 function comparisonCell(task, cell) {
@@ -89,4 +97,19 @@ function comparisonCell(task, cell) {
   const malformed = cell.invalid ? make("span", "muted", `${cell.invalid} malformed`) : null;
   const value = make("span", "value", fixed(cell.value));
   return make("td", best ? "best" : "", value, make("span", "muted", range(cell.ci)), malformed);
+}
+
+// costs
+
+function drawCosts() {
+  byId("costs-note").textContent =
+    "Floating-point operations of an answer: two for each weight and token; what a batch shares is counted in full. " +
+    "Bold: no other system is at least as good for no more operations.";
+  const head = make("tr", "", ...data.costs.header.map((name) => heading(name, "col")));
+  const body = data.costs.rows.map(([unbeaten, task, system, ...numbers]) => {
+    const cells = numbers.map((text) => make("td", "", text));
+    return make("tr", unbeaten ? "best" : "", heading(task, "row"), make("td", "text", system), ...cells);
+  });
+  byId("costs-table").append(make("thead", "", head), make("tbody", "", ...body));
+  byId("costs-remarks").append(...data.costs.remarks.map((text) => make("li", "", text)));
 }
