@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -265,10 +266,15 @@ def test_a_download_that_is_stopped_keeps_the_former_output_and_what_came(
     workplace: Path, slow: SlowServer, number: signal.Signals
 ) -> None:
     former = put_shop(workplace, slow)
-    status, told = stop(start(workplace, "download", "web"), number, slow.under_way.is_set)
+    part = workplace / ".scratch/downloads" / hashlib.sha256(slow.content).hexdigest()
+
+    def under_way() -> bool:
+        return slow.under_way.is_set() and part.is_file()
+
+    status, told = stop(start(workplace, "download", "web"), number, under_way)
     assert (status, told) == (STATUS[number], "download: stopped; nothing half-written is left\n")
     assert contents(workplace / "data/raw/web") == former
-    (part,) = (path for path in (workplace / ".scratch").rglob("*") if path.is_file())
+    assert [path for path in (workplace / ".scratch").rglob("*") if path.is_file()] == [part]
     came = part.stat().st_size
     slow.let_go.set()
     assert run(workplace, "download", "web") == (0, "")

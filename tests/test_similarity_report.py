@@ -43,6 +43,8 @@ def run(params: Params, workplace: Path) -> Params:
         write_text(Path(f"metrics/{name}.json"), dump_json({"relevance": scores}))
         write_records(Path(f"data/predictions/{name}/relevance.jsonl"), predictions(name, wrong))
     write_records(Path("data/examples/relevance/test.jsonl"), examples())
+    report = {"splits": {split: {"rows": len(GOLD)} for split in ("train", "validation", "test")}}
+    write_text(Path("data/examples/relevance/report.json"), dump_json(report))
     for place, out in enumerate(["single/relevance", "single/ner", "shards/ner/1"]):
         save_adapter(random_adapter(place), Path("models/adapters") / out)
     return params
