@@ -100,13 +100,16 @@ NOTES = [
     ("models/adapters/mixed/training.json", '{"loss": [[1, NaN]], "steps": 1, "validation": []}', "train"),
     ("models/adapters/mixed/training.json", '{"loss": [[1]], "steps": 1, "validation": []}', "train"),
     ("models/adapters/mixed/training.json", '{"loss": [[1, 2.0]], "steps": 1, "validation": [{"step": 1, "a": "x"}]}', "train"),
+    ("data/examples/ner/report.json", "[]", "format@ner"),
+    ("data/examples/ner/report.json", '{"splits": {"train": {"rows": 1}, "test": {"rows": 1}}}', "format@ner"),
+    ("data/examples/ner/report.json", '{"splits": {"train": 1, "validation": 1, "test": 1}}', "format@ner"),
     ("models/adapters/mixed/adapter_config.json", "[]", "train"),
     ("models/adapters/mixed/adapter_config.json", "{", "train"),
     ("models/adapters/mixed/adapter_config.json", '{"r": 2}', "train"),
     ("models/adapters/mixed/adapter_config.json", '{"lora_alpha": "2"}', "train"),
     *(
         ("models/adapters/mixed/adapter_config.json", f'{{"lora_alpha": {keys}}}', "train")
-        for keys in ("0", "NaN", "Infinity", '2, "alpha_pattern": [2]', '2, "use_dora": 1', '2, "base_model_name_or_path": ["x"]')
+        for keys in ("0", "NaN", "Infinity", '2, "alpha_pattern": [2]', '2, "use_dora": 1', '2, "base_model_name_or_path": 3')
     ),
 ]
 

@@ -71,6 +71,26 @@ class Losses(Note):
     validation: list[ValidationLosses]
 
 
+class Split(Note):
+    """The number of a split's rows."""
+
+    rows: Count
+
+
+class Splits(Note):
+    """The splits of a task's examples."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+
+class FormatReport(Note):
+    """What formatting counted of a task's examples."""
+
+    splits: Splits
+
+
 class _Base(Note):
     base_model_name_or_path: str
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecomtune.files import read_json
+from ecomtune.files import read_checked
+from ecomtune.notes import FormatReport
 from ecomtune.params import Params
 
 
@@ -29,5 +30,5 @@ def sources(params: Params, examples: Path) -> list[str]:
 
 
 def _rows(report: Path) -> str:
-    splits = read_json(report)["splits"]
-    return " + ".join(f"{splits[split]['rows']:,}" for split in ("train", "validation", "test"))
+    splits = read_checked(report, FormatReport).splits
+    return " + ".join(f"{split.rows:,}" for split in (splits.train, splits.validation, splits.test))
