@@ -16,7 +16,7 @@ TEXT, UNBOUNDED = 100, 10_000
 def show(shown: Table | Markdown) -> None:
     """Print a table or page, in which nothing is cut where the output is no terminal."""
     console = Console()
-    if not console.is_terminal:
+    if not console.file.isatty():  # rich's own is_terminal goes by FORCE_COLOR, which says nothing of the width
         wide = Console(width=UNBOUNDED)
         needed = _of_tables(shown.markup) if isinstance(shown, Markdown) else _of(wide, shown)
         console = Console(width=max(TEXT, needed))
