@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ecomtune.cli import app
 from ecomtune.errors import UserError
 from ecomtune.files import dump_json, write_text
+from ecomtune.freshness import stage_names
 from ecomtune.lora.adapter import save_adapter
 from ecomtune.other_parameters import made_with_others
 from tests.conftest import REPOSITORY
@@ -122,15 +123,18 @@ def test_nothing_is_exported_beside_metrics_of_another_shape(
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"error: {told}\n") and not Path("out").exists()
 
 
+@pytest.mark.parametrize("hub", [True, False], ids=["of the hub", "of a package"])
 @pytest.mark.parametrize("content", ["[]", "{", '{"lora_alpha": null}'])
-def test_no_adapter_of_a_broken_config_is_exported(repository: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
-    """As one on a base of the hub, whose config names it by its id there."""
+def test_no_adapter_of_a_broken_config_is_exported(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, content: str, hub: bool
+) -> None:
     monkeypatch.chdir(repository)
     save_adapter(adapter_of(1), Path(SINGLE))
     (Path(SINGLE) / "adapter_config.json").write_text(content)
     values = yaml.safe_load(Path("params.yaml").read_text())
-    hub = {"source": "hub", "name": "owner/model", "version": "0" * 40, "kind": "causal", "licence": "MIT"}
-    values["models"][values["train"]["shared"]["model"]] = hub
+    if hub:
+        base = {"source": "hub", "name": "owner/model", "version": "0" * 40, "kind": "causal", "licence": "MIT"}
+        values["models"][values["train"]["shared"]["model"]] = base
     Path("params.yaml").write_text(yaml.safe_dump(values))
     done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
     *_, told = done.stderr.splitlines()  # before it the note of other parameters
@@ -144,7 +148,6 @@ BROKEN_STAGES = {
     "": "doesn't hold stages as dvc knows them",
     "stages: [format]\n": "doesn't hold stages as dvc knows them",
     "stages: {format: 3}\n": "doesn't hold stages as dvc knows them",
-    "stages: {format: {foreach: [a]}}\n": "doesn't hold stages as dvc knows them",
     "stages: {format: {foreach: '${task}'}}\n": "doesn't hold stages as dvc knows them",
     "stages: {format: {foreach: '${seed}'}}\n": "doesn't hold stages as dvc knows them",
 }
@@ -161,6 +164,14 @@ def test_a_broken_dvc_yaml_is_told_by_its_own_name(
         done = CliRunner().invoke(app, [command])
         assert done.exit_code == 1 and done.stdout == "" and done.stderr.startswith(f"error: dvc.yaml {told}"), done.output
         assert done.stderr.endswith("; restore it (git checkout HEAD -- dvc.yaml), then run dvc repro\n")
+
+
+@pytest.mark.parametrize("items", ["[a, b]", "{a: 1, b: 2}"])
+def test_a_stage_of_ones_own_may_name_its_items_itself(repository: Path, items: str) -> None:
+    file = repository / "dvc.yaml"
+    own = f"stages:\n  own:\n    foreach: {items}\n    do: {{cmd: echo}}\n"
+    file.write_text(file.read_text().replace("stages:\n", own, 1))
+    assert stage_names(repository)[:2] == ["own@a", "own@b"]
 
 
 def test_without_a_dvc_yaml_it_is_asked_for(repository: Path) -> None:

@@ -35,7 +35,10 @@ def wide_table() -> Table:
     return grid
 
 
-def test_a_table_is_whole_in_a_pipe_and_as_wide_as_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forced", [True, False], ids=["FORCE_COLOR", "plain"])
+def test_a_table_is_whole_in_a_pipe_and_as_wide_as_a_terminal(monkeypatch: pytest.MonkeyPatch, forced: bool) -> None:
+    if forced:
+        monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
     (row,) = [line for line in printed(wide_table(), io.StringIO()) if "merged_shards" in line]

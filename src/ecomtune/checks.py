@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from ecomtune import baselines, datasets, tasks
@@ -22,6 +23,7 @@ def check(params: Params) -> None:
     for problem in changed_files(params)[:1]:
         raise UserError(problem)
     check_fits(params)
+    _check_warmup(params)  # not in check_fits: a sweep over schedules can't take a key away for one of them
     _check_contexts(params)
 
 
@@ -36,7 +38,6 @@ def check_fits(params: Params) -> None:
         baselines.module_name(baseline, tasks.load(baseline.task), f"baselines.{name}")
         if baseline.patience:
             _check_validation([baseline.task], f"baselines.{name}.patience", params)
-    _check_warmup(params)
     for name in params.train.adapters:
         _check_adapter(name, params)
     for name in params.merge.recipes:
@@ -87,16 +88,16 @@ def _check_warmup(params: Params) -> None:
 
 
 def _check_adapter(name: str, params: Params) -> None:
-    """Whether an adapter's tasks have the rows that it asks for."""
+    """Whether an adapter's tasks have the rows that it asks for, be it for its shard."""
     adapter = params.train.adapters[name]
     if params.train.settings_of(name).patience:
         place = f"train.adapters.{name}.settings" if "patience" in adapter.settings else "train.shared"
         _check_validation(adapter.tasks, f"{place}.patience", params)
     for task in adapter.tasks if adapter.shard else ():
         rows = min(params.tasks[task].train_size, adapter.limit.get(task, LARGEST))
-        if adapter.shard and adapter.shard[1] > rows:
+        if adapter.shard and adapter.shard[0] > rows:
             parts = f"{adapter.shard[1]} parts of {rows} training rows of {task}"
-            raise UserError(f"train.adapters.{name}.shard: {parts} leave some without a row; ask for fewer parts")
+            raise UserError(f"train.adapters.{name}.shard: {parts} leave this one without a row; ask for fewer parts")
 
 
 def _check_recipe(name: str, params: Params) -> None:
@@ -109,8 +110,10 @@ def _check_recipe(name: str, params: Params) -> None:
     for key in joined:
         if params.train.settings_of(key).dora:
             raise UserError(f"{where}: adapter {key} is trained with dora, and can't be merged as B @ A; train it without")
-    ranks = sorted({params.train.settings_of(key).rank for key in joined})
-    if recipe.method == "linear" and len(ranks) > 1:
+    settings = [params.train.settings_of(key) for key in joined]
+    ranks, modules = sorted({each.rank for each in settings}), [set(each.target_modules) for each in settings]
+    shared = not all(modules) or any(one & other for one, other in combinations(modules, 2))  # none named: all of them
+    if recipe.method == "linear" and len(ranks) > 1 and shared:
         raise UserError(f"{where}: method linear can't join adapters of ranks {ranks}; use cat or svd")
 
 
@@ -126,7 +129,8 @@ def _check_contexts(params: Params) -> None:
 
 def _lengths(params: Params) -> Iterator[tuple[str, str, int]]:
     """Every max_length of a causal model: its place, the model and the length."""
-    yield "train.shared.max_length", params.train.shared.model, params.train.shared.max_length
+    if any("max_length" not in adapter.settings for adapter in params.train.adapters.values()):
+        yield "train.shared.max_length", params.train.shared.model, params.train.shared.max_length
     for name, adapter in params.train.adapters.items():
         if "max_length" in adapter.settings:
             settings = params.train.settings_of(name)

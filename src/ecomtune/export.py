@@ -65,14 +65,15 @@ def _adapter_of(params: Params, system: str, task: str) -> Path:
 def _write_adapter(adapter: Path, folder: Path, model: Model) -> None:
     """The adapter's files; a base from the hub is named by its id there, any other by its folder in this repository.
 
-    Raises UserError where its weights are cut or broken.
+    Raises UserError where its config or weights are cut or broken.
     """
+    config = read_config(adapter)
     with reading(adapter), safe_open(adapter / WEIGHTS, framework="np"):
         pass  # opening it compares the file's length with its header
     for file in sorted(adapter.iterdir()):
         shutil.copyfile(file, folder / file.name)
     if model.source == "hub":
-        config = {**read_config(adapter), "base_model_name_or_path": model.name, "revision": model.version}
+        config |= {"base_model_name_or_path": model.name, "revision": model.version}
         (folder / CONFIG).write_text(dump_json(config), encoding="utf-8")
 
 
@@ -140,7 +141,7 @@ def _examples(params: Params, system: str, task: str) -> Iterator[str]:
     how = "the one message of the model's chat form" if chat else "followed by a line break"
     for name in sorted(learnt):
         file = Path("data/examples") / name / "train.jsonl"
-        for example in read_records(file, Example)[:1] if file.is_file() else []:
+        for example in read_records(file, Example, 1) if file.is_file() else []:
             yield f"A prompt of {name}, from its training rows ({how}):"
             yield from ("", *_fenced(example.prompt), "", "The answer to it, in the form that all answers have:", "")
             yield from (*_fenced(example.target), "")

@@ -54,7 +54,8 @@ def _items(stage: Mapping[str, Any], params: dict[str, Any]) -> list[str]:
     """What stands behind a stage's name: nothing, or each item of the section that it is over."""
     if "foreach" not in stage:
         return [""]
-    section: dict[str, Any] = reduce(lambda part, key: part[key], stage["foreach"][2:-1].split("."), params)
+    over = stage["foreach"]  # a section of params.yaml by its name, or in a stage of one's own the items themselves
+    section: Any = over if isinstance(over, list | dict) else reduce(lambda part, key: part[key], over[2:-1].split("."), params)
     return [f"@{item}" for item in section]
 
 
