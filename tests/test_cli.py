@@ -145,7 +145,7 @@ def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("profile", "stages"),
-    [("demo", 41), ("queryner", 17), ("demonstrations", 13), ("real", 45), ("one_task", 18), ("paper", 50)],
+    [("demo", 41), ("queryner", 17), ("demonstrations", 11), ("real", 45), ("one_task", 18), ("paper", 50)],
 )
 def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
     done = ecomtune("plan", profile, "--teraflops", "0.2")
