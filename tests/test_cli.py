@@ -126,6 +126,27 @@ def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Pa
     assert refusal("check") == f"error: {gone}"
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("query,name,label\nmug,Mug,E\n", "error: shop.csv has no column 'title', but the columns 'query', 'name', 'label';"),
+        ("query;title;label\nmug;Mug;E\n", "error: shop.csv has no column 'label', but the columns 'query;title;label';"),
+        ("query,title,label\n", "error: shop.csv holds no rows; add some,"),
+    ],
+)
+def test_check_looks_for_the_columns_of_ones_own_table(project: Path, text: str, told: str) -> None:
+    own = project / "shop.csv"
+    columns = {"query": "query", "title": "title", "reference": "label"}
+    for content in ("query,title,label\nmug,Mug,E\n", text):
+        own.write_text(content, encoding="utf-8")
+        add_own_file(project, ecomtune("pin", "shop.csv", "--licence", "own").stdout)
+        change(project, "datasets.shop.columns", columns)
+        change(project, "tasks.relevance.dataset", "shop")
+        if content != text:
+            assert ecomtune("check").stdout == "params.yaml is valid\n"
+    assert refusal("check").startswith(told)
+
+
 def test_a_pin_without_a_licence_is_refused(project: Path) -> None:
     (project / "shop.csv").write_text("query\nmug\n", encoding="utf-8")
     told = "error: shop.csv: the licence is empty; say who may use the file, and how"

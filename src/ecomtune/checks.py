@@ -16,13 +16,15 @@ from ecomtune.sections import TaskSettings
 
 
 def check(params: Params) -> None:
-    """Raises UserError for the first of the user's own files that isn't as pinned, or what :func:`check_fits` finds.
+    """Raises UserError for the first of the user's own files that isn't as pinned or lacks a column, or what
+    :func:`check_fits` finds.
 
     And, where a causal model's weights are there already, for a max_length beyond its context.
     """
     for problem in changed_files(params)[:1]:
         raise UserError(problem)
     check_fits(params)
+    _check_columns(params)
     _check_warmup(params)  # not in check_fits: a sweep over schedules can't take a key away for one of them
     _check_contexts(params)
 
@@ -69,6 +71,20 @@ def _check_validation(of: Sequence[str], where: str, params: Params) -> None:
         raise UserError(
             f"{where}: validation rows decide, and tasks.{of[0]}.validation_size is 0; raise that, or remove the key"
         )
+
+
+def _check_columns(params: Params) -> None:
+    """Whether the user's own tables have the columns that they are said to have."""
+    tables = [settings for settings in params.tasks.items() if params.datasets[settings[1].dataset].reader == "table"]
+    for task, settings in tables:
+        from ecomtune.datasets.table import column_map  # here: most studies have no table, and parquet takes long to import
+        from ecomtune.datasets.table_files import READERS, read_table
+
+        dataset = params.datasets[settings.dataset]
+        columns = sorted(set(column_map(task, dataset.columns).values()))
+        for file in dataset.files:
+            if "://" not in file.url and Path(file.url).suffix.lower() in READERS:
+                next(read_table(Path(file.url), columns))
 
 
 def _check_warmup(params: Params) -> None:
