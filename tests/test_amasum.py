@@ -77,9 +77,13 @@ def test_another_part_is_refused_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("reader", ["fewsum", "table", "queryner"])
 def test_a_part_is_refused_by_other_readers_and_columns_by_this_one(reader: str) -> None:
-    with pytest.raises(UserError, match=rf"^datasets\.some\.part: reader {reader} has no use for part; remove the key$"):
+    with pytest.raises(
+        UserError, match=rf"^datasets\.some\.part: reader {reader} has no use for part(, only for columns)?; remove the key$"
+    ):
         check_keys("some", Dataset(reader=reader, part="pros"))
-    with pytest.raises(UserError, match=r"^datasets\.some\.columns: reader amasum has no use for columns; remove the key$"):
+    with pytest.raises(
+        UserError, match=r"^datasets\.some\.columns: reader amasum has no use for columns, only for part; remove the key$"
+    ):
         check_keys("some", Dataset(reader="amasum", columns={"reference": "pros"}))
 
 

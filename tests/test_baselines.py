@@ -198,7 +198,9 @@ def test_a_trained_baseline_learns_its_examples(pico: Path, family: str, task: s
 )
 def test_a_family_or_method_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
     way = "method" if family in METHODS else "family"
-    with pytest.raises(UserError, match=rf"^baselines: {way} {family} has no model for task {task}; choose another {way}$"):
+    choices = {"ner": "family encoder, family causal or method majority of family floor", "relevance": "family encoder, "}
+    told = rf"^baselines: {way} {family} has no model for task {task}; choose {choices.get(task, 'family seq2seq, ')}"
+    with pytest.raises(UserError, match=rf"{told}.*, or remove the baseline$"):
         fit(baseline(family, task), examples(task), pico / "fitted")
 
 
@@ -479,6 +481,24 @@ def test_training_rows_without_a_word_are_refused(pico: Path, family: str) -> No
         fit(baseline(family, "ner"), empty, pico / "fitted")
     fit(baseline(family, "ner"), [*empty[:1], *examples("ner")], pico / "with one")
     assert len(answer(baseline(family, "ner"), pico / "with one", examples("ner"))) == 8
+
+
+@pytest.mark.parametrize(
+    ("family", "task", "file", "text"),
+    [
+        ("majority", "relevance", "majority.json", "[]"),
+        ("majority", "relevance", "majority.json", '{"label": "Perfect"}'),
+        ("majority", "ner", "majority.json", '{"tag": "O"}'),
+        ("majority", "ner", "majority.json", '{"tag": "B-shade", "words": {}}'),
+        ("floor", "relevance", "vocabulary.json", '{"classes": [], "words": 7}'),
+        ("floor", "relevance", "vocabulary.json", '{"classes": ["Exact"], "words": {"shared": 0}}'),
+    ],
+)
+def test_a_floor_that_knows_what_it_can_t_have_learnt_is_told(pico: Path, family: str, task: str, file: str, text: str) -> None:
+    fit(baseline(family, task), examples(task), pico / "fitted")
+    (pico / "fitted" / file).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"fitted is missing or broken \(.*\); remove it and run dvc repro$"):
+        answer(baseline(family, task), pico / "fitted", examples(task))
 
 
 def spoil_weights(folder: Path, value: float) -> None:

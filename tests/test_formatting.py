@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ecomtune import tasks
-from ecomtune.datasets.formatting import format_rows
+from ecomtune.datasets.formatting import format_rows, unlearnable
 from ecomtune.datasets.sorting import fault
 from ecomtune.errors import UserError
 from ecomtune.records import Example, Reference, Rejected, Row, read_records
@@ -113,7 +113,12 @@ def test_equal_seeds_give_equal_examples_and_other_seeds_another_order() -> None
         ("ner", {"words": ["", " "]}, ["O", "O"], "field words is missing or empty"),
         ("ner", {"query": "mug"}, ["O"], "field words is missing or empty"),
         ("ner", {"words": ["mug"]}, ["O", "O"], "1 words but 2 tags"),
-        ("ner", {"words": ["mug"]}, ["I-color"], "tag 'I-color' after 'O' is no valid IOB2 tag of a known type"),
+        (
+            "ner",
+            {"words": ["mug"]},
+            ["I-color"],
+            "tag 'I-color' after 'O' is no valid IOB2 tag: it continues no entity of its type; write B-color",
+        ),
         ("ner", {"words": ["a\nb"]}, ["O"], "its target doesn't parse back to its reference"),
         ("relevance", {"query": "mug", "title": ""}, "Exact", "field title is missing or empty"),
         ("relevance", {"query": "mug", "title": "Mug"}, "E", "label 'E' is none of Exact, Substitute, Complement, Irrelevant"),
@@ -265,6 +270,21 @@ def test_labels_keep_their_shares_across_parts() -> None:
     ]
     changes: dict[str, Any] = {"name": "relevance", "train_size": 10, "validation_size": 0}
     assert formatted(rows[:7], rows[7:33], rows[33:], **changes) == formatted(rows, **changes)
+
+
+def test_the_report_counts_labels_and_a_label_that_no_training_row_has_is_told() -> None:
+    labels = ["Exact", "Exact", "Irrelevant", "Exact", "Substitute", "Substitute", "Exact"]
+    splits = ["train"] * 3 + ["test"] * 4
+    rows = [
+        Row(fields={"query": f"q{n}", "title": f"Mug {n}"}, reference=label, group=f"q{n}", split=split, source=f"shop:{n}")
+        for n, (label, split) in enumerate(zip(labels, splits, strict=True))
+    ]
+    _, _, report = formatted(rows, name="relevance", validation_size=0)
+    assert report["splits"]["train"]["labels"] == {"Exact": 2, "Substitute": 0, "Complement": 0, "Irrelevant": 1}
+    assert report["splits"]["test"]["labels"] == {"Exact": 2, "Substitute": 2, "Complement": 0, "Irrelevant": 0}
+    (told,) = unlearnable(report)
+    assert told.startswith("relevance: no training row has the label Substitute, which 2 test rows have")
+    assert unlearnable(formatted(good_rows())[2]) == []  # a task without labels
 
 
 def refusal_of_parts(*readers: Callable[[], Any]) -> str:

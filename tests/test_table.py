@@ -17,6 +17,7 @@ from ecomtune.datasets.formatting import format_rows
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset, SourceFile, TaskSettings
+from ecomtune.tasks.ner import TYPE_WORDS
 from tests.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
 
 RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
@@ -217,7 +218,7 @@ def test_a_broken_line_of_json_is_rejected_alone(tmp_path: Path, record: Any, re
 def test_tags_that_are_too_few_are_left_to_formatting(tmp_path: Path) -> None:
     csv_of(tmp_path, "w,t\nred mug,O\nred mug,O B-shade\n")
     good, bad = sorted_out("ner", rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
-    assert (good, bad) == ([], {"2 words but 1 tags": 1, "tag 'B-shade' after 'O' is no valid IOB2 tag of a known type": 1})
+    assert (good, bad) == ([], {"2 words but 1 tags": 1, f"the type of tag 'B-shade' is none of {', '.join(TYPE_WORDS)}": 1})
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def _advice(problem: str, place: Sequence[str | int], value: Any) -> str | None:
 
 
 def _digits(text: str) -> str | None:
-    """The whole number that a short text says, in decimal digits, or None; 0o10 is one in Python, but not in YAML 1.1."""
+    """The whole number that a short text says, in decimal digits, or None."""
     try:
         return str(int(text, 0)) if len(text) <= LONGEST_NUMBER else None
     except ValueError:

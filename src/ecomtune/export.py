@@ -15,7 +15,7 @@ from safetensors import safe_open
 from ecomtune.errors import UserError, reading, writing
 from ecomtune.files import dump_json, read_json
 from ecomtune.lora.adapter import CONFIG, WEIGHTS, read_config
-from ecomtune.notes import base_of
+from ecomtune.notes import base_of, no_scores
 from ecomtune.params import Params, model_of
 from ecomtune.records import Example, read_records
 from ecomtune.report.roles import adapters_of
@@ -198,5 +198,4 @@ def _metrics(system: str, task: str, confidence: float) -> list[str]:
             if f"{name}_ci" in scores
         ]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        problem = f"{file} doesn't hold the scores of task {task} as stage score@{system} writes them"
-        raise UserError(f"{problem}; run dvc repro score@{system}") from error
+        raise no_scores(file, task, system) from error

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ecomtune.errors import UserError, describe, writing
 
@@ -74,36 +75,21 @@ def _writer(path: Path) -> str:
     return next(found, "")
 
 
-class _Plain(yaml.SafeLoader):
-    """A safe YAML loader that refuses a key written twice, which YAML would let win in silence, and numbers of two readings.
-
-    010 is 8 in YAML 1.1, which PyYAML reads, and 10 in YAML 1.2, which DVC reads.
-    """
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        text = str(self.construct_scalar(node))
-        if not re.fullmatch(r"[-+]?(0|[1-9][0-9]*)", text):
-            told = f"{text} is not the same in every version of YAML; write a number in decimal digits, a text in quotes"
-            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
-        return int(text)
-
-
-_Plain.add_constructor("tag:yaml.org,2002:int", _Plain.construct_yaml_int)
-
-
 def read_yaml(path: Path) -> Any:
-    """Parsed YAML of ``path``. Raises UserError where it is no UTF-8 text, no YAML, or a key stands twice."""
+    """``path`` as DVC reads it: YAML 1.2, where 010 is 10 and 1e-3 a number.
+
+    Raises UserError where it is no UTF-8 text, no YAML, or a key stands twice.
+    """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
+        raise UserError(f"{path} is not valid YAML: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, MarkedYAMLError) and error.problem and error.problem_mark:  # its text goes over several lines
+        return f"line {error.problem_mark.line + 1}: {error.problem}"
+    return " ".join(str(error).split())
 
 
 def write_text(path: Path, text: str) -> None:

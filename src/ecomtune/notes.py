@@ -107,6 +107,13 @@ def read_costs(predictions: Path, task: str) -> Costs:
     return found[task]
 
 
+def no_scores(file: Path, task: str, system: str) -> UserError:
+    """The error of a metrics file that doesn't hold what scoring writes of a task."""
+    return UserError(
+        f"{file} doesn't hold the scores of task {task} as stage score@{system} writes them; run dvc repro score@{system}"
+    )
+
+
 def learnt(model: Path) -> Learnt | None:
     """What training noted beside a model's weights, or merging of all its parts; None where neither did.
 

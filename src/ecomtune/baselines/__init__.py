@@ -22,6 +22,7 @@ from ecomtune.runtime import prepare
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
 
+_FAMILIES = ("encoder", "seq2seq", "causal", "floor")
 #: The module of each family, or method of family floor, for each kind of answer.
 _MODULES = {
     ("encoder", "label"): "encoder_classifier",
@@ -45,7 +46,13 @@ def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str
     way, chosen = ("method", settings.method) if settings.method else ("family", settings.family)
     name = _MODULES.get((chosen, task.decoder))
     if name is None:
-        raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose another {way}")
+        *others, last = [
+            f"family {each}" if each in _FAMILIES else f"method {each} of family floor"
+            for each, decoder in _MODULES
+            if decoder == task.decoder
+        ]
+        fits = f"{', '.join(others)} or {last}"
+        raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose {fits}, or remove the baseline")
     if chosen == "title" and "title" not in task.required_fields:
         raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
     return name

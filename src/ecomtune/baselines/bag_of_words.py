@@ -42,16 +42,15 @@ def fit(job: Job) -> None:
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The likeliest label of each example."""
-    with reading(folder):
+    with reading(folder):  # all of it: words and weights may not fit
         known = read_json(folder / "vocabulary.json")
         tensors = load_file(folder / "weights.safetensors")
         vectorizer = _vectorizer(known["words"])
         vectorizer.idf_ = tensors["idf"]
-    features: csr_matrix = vectorizer.transform([_text(example, task) for example in examples])
-    scores = features @ tensors["coefficients"].T + tensors["intercepts"]
-    labels = known["classes"]
-    best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
-    return [labels[index] for index in best]
+        features: csr_matrix = vectorizer.transform([_text(example, task) for example in examples])
+        scores = features @ tensors["coefficients"].T + tensors["intercepts"]
+        best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
+        return [task.target(example.fields, known["classes"][index]) for example, index in zip(examples, best, strict=True)]
 
 
 def _vectorizer(vocabulary: dict[str, int] | None = None) -> TfidfVectorizer:

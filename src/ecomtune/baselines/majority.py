@@ -33,12 +33,12 @@ def fit(job: Job) -> None:
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The one label for each example, or its words' tags; a word that no training row has gets the most frequent tag."""
-    with reading(folder):
+    with reading(folder):  # all of it: what it knows may be no tag or label of the task
         known = read_json(folder / "majority.json")
-    if task.decoder == "label":
-        return [task.target(example.fields, known["label"]) for example in examples]
-    tags = [[known["words"].get(w.lower(), known["tag"]) for w in texts_of(each.fields, "words")] for each in examples]
-    return [task.target(example.fields, _valid(of_words)) for example, of_words in zip(examples, tags, strict=True)]
+        if task.decoder == "label":
+            return [task.target(example.fields, known["label"]) for example in examples]
+        tags = [[known["words"].get(w.lower(), known["tag"]) for w in texts_of(each.fields, "words")] for each in examples]
+        return [task.target(example.fields, _valid(of_words)) for example, of_words in zip(examples, tags, strict=True)]
 
 
 def _most(counts: Counter[str]) -> str:

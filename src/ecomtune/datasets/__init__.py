@@ -50,10 +50,12 @@ def check_keys(name: str, dataset: Dataset) -> None:
     """Raises UserError where the data set has a key that its reader has no use for, or lacks the files that it reads."""
     module = load(dataset.reader)
     makes = hasattr(module, "generate")
-    used = {*getattr(module, "OPTIONS", ()), "seed" if makes else "files"}
+    options = getattr(module, "OPTIONS", ())
+    used = {*options, "seed" if makes else "files"}
     for key in ("files", "seed", "locales", "columns", "part"):
         if getattr(dataset, key) and key not in used:
-            why = "makes its data itself" if key == "files" else f"has no use for {key}"
+            others = f", only for {', '.join(options)}" if options else ""
+            why = "makes its data itself" if key == "files" else f"has no use for {key}{others}"
             raise UserError(f"datasets.{name}.{key}: reader {dataset.reader} {why}; remove the key")
     if not makes and not dataset.files:
         raise UserError(f"datasets.{name}: reader {dataset.reader} reads files, and none is named; add the key files")

@@ -174,6 +174,24 @@ def _check_rejected(name: str, settings: TaskSettings, parts: Sequence[Part]) ->
         )
 
 
+def unlearnable(report: Mapping[str, Any]) -> list[str]:
+    """A line for each label that test rows of a format report have, and no training row."""
+    train, test = (report["splits"][split].get("labels", {}) for split in ("train", "test"))
+    return [
+        f"{report['task']}: no training row has the label {label}, which {number} test rows have, so no system can learn it; "
+        f"raise tasks.{report['task']}.train_size, or take a data set whose training rows have it"
+        for label, number in test.items()
+        if number and not train[label]
+    ]
+
+
+def _labels(name: str, marks: Marks, numbers: Numbers) -> dict[str, dict[str, int]]:
+    """How many of the rows have each label, where the task has labels."""
+    labels = tasks.load(name).labels
+    counts = np.bincount(marks.stratum[numbers], minlength=len(labels)).tolist()
+    return {"labels": dict(zip(labels, counts, strict=True))} if labels else {}
+
+
 def _report(
     name: str,
     settings: TaskSettings,
@@ -194,6 +212,7 @@ def _report(
                 "available": int((marks.split == SPLITS.index(split)).sum()),
                 "rows": len(numbers),
                 "groups": len(np.unique(marks.group[numbers])),
+                **_labels(name, marks, numbers),
             }
             for split, numbers in chosen.items()
         },

@@ -62,7 +62,7 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
         raise _no_table(raw, dataset)
     seen: set[str] = set()
     for path in paths:
-        for number, record in read_table(path, set(columns.values())):
+        for number, record in read_table(path, sorted(set(columns.values()))):
             source = f"table:{path.name}:{number}"
             if isinstance(record, Unreadable):
                 yield Rejected(source=source, reason=record.reason, text=record.text)

@@ -9,10 +9,9 @@ from typing import Any
 from rich.table import Table
 
 from ecomtune import tasks
-from ecomtune.errors import UserError
 from ecomtune.files import read_json
 from ecomtune.metrics.bootstrap import few_groups
-from ecomtune.notes import COSTS, Costs, Count, Score
+from ecomtune.notes import COSTS, Costs, Count, Score, no_scores
 from ecomtune.params import Params, model_of
 
 
@@ -38,8 +37,7 @@ def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]
             try:
                 cell = _cell(task, scores[task])
             except (KeyError, TypeError, ValueError) as error:
-                problem = f"{file} doesn't hold the scores of task {task} as stage score@{name} writes them"
-                raise UserError(f"{problem}; run dvc repro score@{name}") from error
+                raise no_scores(file, task, name) from error
             systems.setdefault(name, {})[task] = {**cell, "model": model_of(system, task, params)}
     return {
         "confidence": params.score.confidence,

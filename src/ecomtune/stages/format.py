@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 
 from ecomtune import datasets
-from ecomtune.datasets.formatting import format_rows
+from ecomtune.datasets.formatting import format_rows, unlearnable
 from ecomtune.files import SCRATCH, dump_json, output_folder, write_text
+from ecomtune.metrics.bootstrap import few_groups
 from ecomtune.params import Params
 from ecomtune.stages import pick, run
 
@@ -18,6 +19,8 @@ def main(params: Params, name: str) -> None:
     with output_folder(Path("data/examples") / name) as folder, tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         report = format_rows(name, readers, settings, params.seed, folder, Path(scratch))
         write_text(folder / "report.json", dump_json(report))
+    for told in filter(None, [few_groups(name, report["splits"]["test"]["groups"]), *unlearnable(report)]):
+        print(told)
     found = {split: counts["rows"] for split, counts in report["splits"].items()}
     asked = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}
     for split, number in asked.items():

@@ -51,9 +51,17 @@ def tag_words(tags: Sequence[str]) -> list[str]:
         elif tag.startswith("I-") and previous[2:] == kind and kind in TYPE_WORDS:
             words.append(CONTINUE)
         else:
-            raise ValueError(f"tag {tag!r} after {previous!r} is no valid IOB2 tag of a known type")
+            raise ValueError(_fault(tag, previous))
         previous = tag
     return words
+
+
+def _fault(tag: str, previous: str) -> str:
+    if tag[:2] in ("B-", "I-") and tag[2:] not in TYPE_WORDS:
+        return f"the type of tag {tag!r} is none of {', '.join(TYPE_WORDS)}"
+    if tag[:2] == "I-":
+        return f"tag {tag!r} after {previous!r} is no valid IOB2 tag: it continues no entity of its type; write B-{tag[2:]}"
+    return f"tag {tag!r} is no IOB2 tag: these are O, B-TYPE and I-TYPE"
 
 
 def tags_of(words: Sequence[str]) -> list[str] | None:
