@@ -81,9 +81,17 @@ def read_yaml(path: Path) -> Any:
     Raises UserError where it is no UTF-8 text, no YAML, or a key stands twice.
     """
     try:
-        return YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, or a date such as 2026-13-01
-        raise UserError(f"{path} is not valid YAML: {_told(error)}") from error
+        return parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not valid YAML: {error}") from error
+
+
+def parse_yaml(text: str, name: str) -> Any:
+    """What :func:`read_yaml` gives, of a text and what to call it."""
+    try:
+        return YAML(typ="safe").load(text)
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-01
+        raise UserError(f"{name} is not valid YAML: {_told(error)}") from error
 
 
 def _told(error: Exception) -> str:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ecomtune.errors import UserError
+from ecomtune.files import parse_yaml
 
 #: The working tree in place of a commit, as ``dvc exp show`` calls it.
 WORKSPACE = "workspace"
@@ -28,11 +27,11 @@ class Run:
 def run_at(revision: str) -> Run:
     """The run of a commit or of the working tree. Raises UserError where its files are not as the stages write them."""
     try:
-        params = yaml.safe_load(file_at(revision, "params.yaml") or "{}")
+        params = parse_yaml(file_at(revision, "params.yaml") or "{}", f"params.yaml of {revision}")
         systems = params.get("systems", {})
         texts = {system: file_at(revision, f"metrics/{system}.json") for system in systems}
         return Run(params, {system: dict(json.loads(text)) for system, text in texts.items() if text})
-    except (AttributeError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"params.yaml or metrics/ of {revision} can't be read ({reason}); name a commit of this project"
