@@ -19,6 +19,7 @@ from ecomtune.report.curve import Curve
 from ecomtune.report.questions import Answer
 from ecomtune.report.roles import adapters_of, role_of
 from ecomtune.report.study import Study
+from ecomtune.report.winners import winners
 from ecomtune.sections import Baseline, Endpoint, System
 from tests.conftest import REPOSITORY
 
@@ -324,9 +325,35 @@ def test_question_6_is_not_measured_where_no_two_tasks_adapters_are_compared() -
         assert answer.reading == "not measured (the summary compares no two tasks' adapters)." and answer.rows == []
 
 
+def best(values: Mapping[str, float], pairs: Mapping[tuple[str, str, str], Found] | None = None) -> dict[str, str]:
+    """What is told of each task's best system, by task, where systems have these values of ner."""
+    found = study(pairs)
+    for name, cells in found.summary["systems"].items():
+        if "ner" in cells:
+            cells["ner"] = {**cells["ner"], "value": values.get(name, 0.1)}
+    return dict(line.split(": ", 1) for line in winners(found))
+
+
+def test_the_best_system_is_told_with_those_that_it_is_not_significantly_better_than() -> None:
+    pairs = {("ner", "gus", name): BETTER for name in study().summary["systems"] if name != "gus"}
+    assert best({"gus": 0.9}, pairs)["ner"] == "gus, f1 0.900 (0.400–0.600); significantly better than every other system"
+    level = best({"gus": 0.9}, {**pairs, ("ner", "gus", "cyd"): LEVEL, ("ner", "gus", "dot"): LEVEL})["ner"]
+    told = "not significantly different from cyd, dot; significantly better than the others"
+    assert level.endswith(f"; {told}")
+    del pairs["ner", "gus", "cyd"]
+    assert "; not compared with cyd; significantly better than the others" in best({"gus": 0.9}, pairs)["ner"]
+    assert list(best({})) == ["relevance", "ner", "summarization", "description"]
+
+
+def test_recorded_answers_are_never_the_best_system_and_a_lone_one_is_told_as_such() -> None:
+    params = without(renamed("queryner"), "gus")
+    (line,) = winners(study(params=params))
+    assert line == "ner: cyd, f1 0.500 (0.400–0.600); no other system answers it"
+
+
 def test_the_page_has_six_questions_and_says_that_the_demo_is_made_up() -> None:
     page = questions.page(study({("ner", "cyd", "gus"): LEVEL}))
-    assert [line[3] for line in page.splitlines() if line.startswith("## ")] == list("123456")
+    assert [line[3] for line in page.splitlines() if line.startswith("## ")] == [*"123456", "T"]
     warning = "**Made-up data:** a generator wrote the rows of relevance (demo_shop), ner (demo_shop), "
     assert page.splitlines()[2].startswith(warning) and page.splitlines()[2].endswith("and nothing about real shops.")
     assert (

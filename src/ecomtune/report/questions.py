@@ -13,6 +13,7 @@ from ecomtune.report.comparisons import HEADER, Comparison, compare, figures, in
 from ecomtune.report.roles import adapters_of, trains_the_llm
 from ecomtune.report.study import Study
 from ecomtune.report.summary import warnings
+from ecomtune.report.winners import winners
 
 #: The summary's measures of two adapters (principal angles between what ΔW writes and reads), and what it says of their help.
 MEASURES = {"cosine": "cosine of ΔW", "columns": "output side", "rows": "input side"}
@@ -37,12 +38,13 @@ def answers(study: Study) -> list[Answer]:
 
 
 def page(study: Study) -> str:
-    """Markdown: what all answers rest on, then each question with its reading and its figures."""
+    """Markdown: what all answers rest on, each question with its reading and its figures, and the best system of each task."""
     lines = ["# Answers to the study's six questions", "", *_premises(study)]
     for number, answer in enumerate(answers(study), start=1):
         lines += ["", f"## {number}. {answer.question}", "", answer.reading]
         if answer.rows:
             lines += ["", _row(answer.header), "|---" * len(answer.header) + "|", *map(_row, answer.rows)]
+    lines += ["", "## The best system of each task", "", *(f"- {line}" for line in winners(study))]
     return "\n".join([*lines, ""])
 
 
