@@ -20,7 +20,7 @@ LAYERS = [
     {"files", "fields"},
     {"records", "sections"},
     {"params"},
-    {"answer_cache", "checkpoints", "costs", "encoding", "mixing", "notes", "trainer_callbacks"},
+    {"answer_cache", "checkpoints", "costs", "encoding", "mixing", "notes", "times", "trainer_callbacks"},
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"checks", "systems"},

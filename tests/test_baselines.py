@@ -583,6 +583,14 @@ def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: s
     assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
+@pytest.mark.parametrize(("family", "task"), LEARNT)
+def test_few_rows_are_gone_through_until_there_are_min_steps(pico: Path, family: str, task: str) -> None:
+    for least, steps in ((0, 4), (4, 4), (5, 6)):  # 2 epochs of 2 steps, and whole ones
+        fit(baseline(family, task, epochs=2, min_steps=least), examples(task), pico / str(least))
+        assert json.loads((pico / str(least) / "training.json").read_text())["steps"] == steps
+    assert baseline(family, task, min_steps=9).epochs_of(0) == 1  # nothing to learn from is told by the training
+
+
 def test_patience_without_validation_rows_is_refused(pico: Path) -> None:
     with pytest.raises(UserError, match="patience needs validation rows"):
         fit(baseline("encoder", "relevance", patience=1), examples("relevance"), pico / "made")

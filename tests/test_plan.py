@@ -15,7 +15,7 @@ from ecomtune import datasets, tasks
 from ecomtune.costs import count_weights
 from ecomtune.errors import UserError
 from ecomtune.params import Params, load
-from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, steps, table, tokens_of
+from ecomtune.plan import Peak, RowTokens, Step, measured_peak, notes, show, steps, table, tokens_of
 from ecomtune.plan.tokens import SAMPLE
 from ecomtune.records import Row
 from ecomtune.sections import Baseline, System
@@ -146,6 +146,9 @@ def test_a_causal_baseline_reads_whole_prompts_and_keeps_them_in_memory(demo: Pa
     found = steps(demo.model_copy(update={"baselines": baselines, "systems": {}}), tmp_path, 1e11)
     causal, other = step(found, "baseline@causal"), step(found, "baseline@encoder")
     assert (causal.tokens, other.tokens) == (200 * 3 * (50 + 20), 200 * 3 * 20)
+    longer = encoder.model_copy(update={"min_steps": 5 * -(-200 // encoder.batch_size)})  # five epochs of the demo's 200 rows
+    found = steps(demo.model_copy(update={"baselines": {"longer": longer}, "systems": {}}), tmp_path, 1e11)
+    assert step(found, "baseline@longer").rows == 200 * 5
     assert causal.memory is not None and other.memory is not None and causal.memory > other.memory
 
 
@@ -231,11 +234,11 @@ def test_what_an_endpoint_reads_and_costs_is_told(demo: Params, tmp_path: Path) 
     assert found.rows == rows and found.tokens is None and found.memory is None
 
 
-def printed(found: list[Step], width: int) -> list[list[str]]:
+def printed(found: list[Step], width: int, took: dict[str, float] | None = None) -> list[list[str]]:
     """The cells of the printed table in a terminal of that width."""
     console = Console(width=width)
     with console.capture() as captured:
-        console.print(table(found))
+        console.print(table(found, took))
     rows = [line for line in captured.get().splitlines() if line[:1] in "┃│"]
     return [[cell.strip() for cell in row.strip("┃│").replace("┃", "│").split("│")] for row in rows]
 
@@ -250,6 +253,25 @@ def test_no_stage_is_cut_in_a_narrow_terminal_and_quick_ones_share_a_row(tmp_pat
     sizes = [task.train_size + task.validation_size + task.test_size for task in paper.tasks.values()]
     assert rows["format: 4 quick ones"][0] == f"{sum(sizes):,}"
     assert len(rows) < len(found) and rows[f"{len(found)} stages"][1].startswith("~ ")
+
+
+def test_what_a_stage_took_here_stands_beside_its_estimate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = load(REPOSITORY / "profiles" / "demo.yaml")
+    found = steps(demo, tmp_path, 1e11)
+    assert printed(found, 80)[0][-1] == "minutes"
+    took = {"train@ner": 90.0, "gone": 7.0, **{step.stage: 3.0 for step in found if step.stage.startswith("score@")}}
+    rows = {cells[0]: cells[-1] for cells in printed(found, 100, took)}
+    score = f"score: {len(demo.systems)} quick ones"
+    assert (rows["stage"], rows["train@ner"], rows["train@relevance"]) == ("took", "1.5", "")
+    assert rows[score] == f"{3 * len(demo.systems) / 60:.1f}"
+    assert rows[f"{len(found)} stages"] == f"more than {(90 + 3 * len(demo.systems)) / 60:.1f}"
+    assert printed(found, 80, {"gone": 7.0})[0][-1] == "minutes"
+    (tmp_path / ".scratch").mkdir()
+    runs = [{"stage": "train@ner", "seconds": seconds, "memory_mib": 1, "params": "1"} for seconds in (6.0, 120.0)]
+    (tmp_path / ".scratch/times.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in runs))
+    show(demo, tmp_path, 1.0)
+    shown = capsys.readouterr().out
+    assert "took: minutes of each stage's newest run" in shown and "more than 2.0" in shown
 
 
 def test_the_papers_very_large_llm_is_planned_with_what_it_would_read(tmp_path: Path) -> None:

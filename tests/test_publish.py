@@ -134,7 +134,7 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
     assert "[ANSWERS.md](ANSWERS.md)" in text and answers.startswith(
         "# Answers to the study's six questions\n\n**Made-up data:**"
     )
-    assert answers.count("\n## ") == 6 and "Within one task: not measured (" in answers
+    assert answers.count("\n## ") == 7 and "Within one task: not measured (" in answers
     assert (project / "results/wide/summary.json").read_bytes() == (project / "reports/summary.json").read_bytes()
     assert "](systems.png)\n" in text and (project / "results/wide/systems.png").read_bytes().startswith(b"\x89PNG")
     for name in ("params.yaml", "metrics/floor.json", "metrics/merged_shards.json"):

@@ -61,9 +61,10 @@ def train_model(
 ) -> dict[str, Any]:
     """Train all weights of ``model`` on ``rows`` (AdamW, linear decay after a tenth of warm-up, the usual BERT recipe).
 
-    From the newest whole checkpoint on; after each epoch the loss on ``held_out`` is noted, and decides where
-    ``settings.patience`` is set. ``loss`` takes the place of the model's own. Gives the training's record: its losses by step,
-    rows, tokens without padding, and weights. Raises UserError where the training diverges.
+    As many epochs as ``settings`` give so many rows, from the newest whole checkpoint on; after each one the loss on
+    ``held_out`` is noted, and decides where ``settings.patience`` is set. ``loss`` takes the place of the model's own.
+    Gives the training's record: its losses by step, rows, tokens without padding, and weights. Raises UserError where the
+    training diverges.
     """
     settings, checkpoints = job.settings, job.checkpoints
     set_seed(job.seed)
@@ -71,7 +72,7 @@ def train_model(
         raise UserError("a baseline's patience needs validation rows to stop by; raise validation_size, or set it to 0")
     arguments = TrainingArguments(
         output_dir=str(checkpoints.folder),
-        num_train_epochs=settings.epochs,
+        num_train_epochs=settings.epochs_of(len(rows)),
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -90,7 +91,7 @@ def train_model(
     arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would cut what all rows of a batch share
     trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
     steps = -(-len(rows) // settings.batch_size)
-    ends = [steps * (epoch + 1) for epoch in range(settings.epochs)] if held_out else []
+    ends = [steps * (epoch + 1) for epoch in range(int(arguments.num_train_epochs))] if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
     train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder), job.live)
     if not all(weight.isfinite().all() for weight in model.parameters()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ecomtune.params import Params
 from ecomtune.plan.machine import Peak, measured_peak
 from ecomtune.plan.steps import LIGHT_START, Step, steps
 from ecomtune.plan.tokens import MARKS, Basis, weakest
+from ecomtune.times import read_times
 
 #: What the marks before numbers mean, by how tokens are known.
 MEANINGS: dict[Basis, str] = {
@@ -27,6 +28,7 @@ TOKENS = (
     "input_tokens of metrics/S.json count it in full for each row."
 )
 MEMORY = "GiB: at the most, with what Python, torch and transformers take themselves; blank where no model is loaded."
+TOOK = "took: minutes of each stage's newest run in this folder, whatever params.yaml said then (.scratch/times.jsonl)."
 UNKNOWN = "unknown: a model's size is neither in models/ nor in params.yaml."
 
 
@@ -34,21 +36,28 @@ def show(params: Params, root: Path, teraflops: float) -> None:
     """Print what a run in ``root`` would cost on a machine of that peak; 0 for this one, which is measured."""
     peak = Peak(teraflops * 1e12) if teraflops else measured_peak()
     found = steps(params, root, peak.operations)
-    console.show(table(found))
+    took = {each.stage: each.seconds for each in read_times(root)}  # of several runs the newest
+    console.show(table(found, took))
     print(notes(found, peak))
+    if any(step.stage in took for step in found):
+        print(TOOK)
 
 
-def table(found: Sequence[Step]) -> Table:
-    """The steps and what they come to in all; quick stages of a family that cost nothing else stand in one row."""
+def table(found: Sequence[Step], took: Mapping[str, float] | None = None) -> Table:
+    """The steps and what they come to in all; quick stages of a family that cost nothing else stand in one row.
+
+    With a column of the seconds that stages ``took``, where some of them have run.
+    """
+    took = {step.stage: took[step.stage] for step in found if took and step.stage in took}
     grid = Table(title="What a run would cost, estimated")
-    for name in ("stage", "rows", "tokens", "GiB", "minutes"):
+    for name in ("stage", "rows", "tokens", "GiB", "minutes", *(["took"] if took else [])):
         grid.add_column(name, justify="left" if name == "stage" else "right", no_wrap=True)
     for name, part in _rows(found):
         rows = [step.rows for step in part if step.rows is not None]
         tokens = [step.tokens for step in part if step.tokens is not None]
-        _add(grid, name, part, sum(rows) if rows else None, sum(tokens) if tokens else None)
+        _add(grid, name, part, sum(rows) if rows else None, sum(tokens) if tokens else None, took)
     grid.add_section()
-    _add(grid, f"{len(found)} stages", found, None, sum(step.tokens or 0 for step in found))
+    _add(grid, f"{len(found)} stages", found, None, sum(step.tokens or 0 for step in found), took)
     return grid
 
 
@@ -62,11 +71,13 @@ def _rows(found: Sequence[Step]) -> Iterator[tuple[str, Sequence[Step]]]:
             yield f"{family}: {len(quick)} quick ones", quick
 
 
-def _add(grid: Table, name: str, part: Sequence[Step], rows: int | None, tokens: int | None) -> None:
+def _add(grid: Table, name: str, part: Sequence[Step], rows: int | None, tokens: int | None, took: Mapping[str, float]) -> None:
     mark = MARKS[weakest(step.basis for step in part)]
     memory = max((step.memory for step in part if step.memory), default=None)
     minutes = mark + _minutes([step.seconds for step in part])
-    grid.add_row(name, _number(rows), mark + _number(tokens), _gib(memory), minutes)
+    known = [took[step.stage] for step in part if step.stage in took]
+    taken = [_minutes([*known, *[None] * (len(part) - len(known))]) if known else ""] if took else []
+    grid.add_row(name, _number(rows), mark + _number(tokens), _gib(memory), minutes, *taken)
 
 
 def notes(found: Sequence[Step], peak: Peak) -> str:

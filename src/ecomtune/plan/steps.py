@@ -126,10 +126,10 @@ def _baselines(study: _Study) -> Iterator[Step]:
         # a causal model reads the whole prompt of each row, the others its fields alone
         prompted = baseline.family == "causal"
         each = min(row.own + row.prefix if prompted else row.own, baseline.max_length)
-        tokens = each * rows * baseline.epochs
+        learnt = rows * baseline.epochs_of(rows)
+        tokens = each * learnt
         held = None if trained is None else memory.fully_trained(trained, baseline.batch_size * each, prompted)
         seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
-        learnt = rows * baseline.epochs
         yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=row.basis)
 
 

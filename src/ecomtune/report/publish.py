@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -15,16 +14,16 @@ from typing import Any
 import yaml
 
 from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH, output_folder, read_yaml, sha256_file, write_text
+from ecomtune.files import output_folder, read_yaml, sha256_file, write_text
 from ecomtune.params import PARAMS_FILE, Params, load
 from ecomtune.report import costs, provenance, questions
 from ecomtune.report.pairs import Pairs, explained, sentences
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.study import LOCK, SUMMARY, read_study
 from ecomtune.report.summary import interval, warnings
+from ecomtune.times import read_times
 
 PICTURE = "systems.png"
-TIMES = SCRATCH / "times.jsonl"
 #: Seconds and MiB at the most of each stage; None where they weren't noted.
 Times = Mapping[str, tuple[float | None, int | None]]
 #: What a run and its publication write, so that it may differ from the commit that the page names.
@@ -180,13 +179,9 @@ def _times(stages: list[str]) -> Times:
     """Seconds and memory of each stage's last run under this params.yaml, from the log that the stages keep in scratch."""
     times: dict[str, tuple[float | None, int | None]] = dict.fromkeys(stages, (None, None))
     current = sha256_file(PARAMS_FILE)
-    for line in TIMES.read_text(encoding="utf-8").splitlines() if TIMES.is_file() else []:
-        try:
-            entry = json.loads(line)
-            if entry["stage"] in times and entry.get("params") == current:
-                times[entry["stage"]] = float(entry["seconds"]), entry.get("memory_mib")
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{TIMES} has a line that is no stage's time; remove the line: {line}") from error
+    for each in read_times():
+        if each.stage in times and each.params == current:
+            times[each.stage] = each.seconds, each.memory_mib
     return times
 
 

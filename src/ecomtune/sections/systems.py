@@ -12,7 +12,7 @@ from ecomtune.sections.training import MOST_EPOCHS
 
 #: Keys that a family never looks at.
 NEEDLESS = {
-    "floor": ("learning_rate", "epochs", "batch_size", "max_length", "max_new_tokens"),
+    "floor": ("learning_rate", "epochs", "min_steps", "batch_size", "max_length", "max_new_tokens"),
     "encoder": ("max_new_tokens",),
 }
 
@@ -28,6 +28,9 @@ class Baseline(Section):
     causal model on the task's prompts, as LoRA does, so that a row of more than ``max_length`` tokens is refused, and answers
     are as long as the task says.
 
+    Few rows are gone through more than ``epochs`` times, until the training has ``min_steps`` optimizer steps, whole epochs of
+    them: the usual few epochs train a small data set too briefly (arXiv 2006.05987).
+
     ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops and takes
     the best epoch's weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as
     common ones.
@@ -40,6 +43,7 @@ class Baseline(Section):
     model: str | None = None
     learning_rate: float = Field(default=5e-4, gt=0, le=1)
     epochs: Integer = Field(default=5, gt=0, le=MOST_EPOCHS)
+    min_steps: Integer = Field(default=0, ge=0, le=MOST_EPOCHS)  # a step may be an epoch
     batch_size: Integer = Field(default=16, gt=0)
     max_length: Integer = Field(default=256, ge=LEAST_LENGTH)
     max_new_tokens: Integer = Field(default=96, gt=0)
@@ -66,6 +70,11 @@ class Baseline(Section):
         if self.method and self.family != "floor":
             raise ValueError("method goes with family floor; remove it")
         return self
+
+    def epochs_of(self, rows: int) -> int:
+        """How many times the training goes through so many rows."""
+        steps = -(-rows // self.batch_size)
+        return max(self.epochs, -(-self.min_steps // steps) if steps else 0)
 
     def out_problem(self) -> str | None:
         """What to say where ``out`` isn't named by family and task, or None."""
