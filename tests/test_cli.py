@@ -341,6 +341,38 @@ def test_check_refuses_a_seed_of_data_that_is_not_generated(project: Path) -> No
     assert refusal("check") == "error: datasets.queryner.seed: reader queryner has no use for seed; remove the key"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check",
+        "plan",
+        "table",
+        "answers",
+        "fresh",
+        "experiments",
+        "sweep -S seed=8",
+        "pr-report",
+        "profile demo",
+        "export single ner --out x",
+    ],
+)
+def test_outside_the_root_every_command_says_where_to_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = (
+        "this folder is not the repository's root, which has params.yaml, dvc.yaml, profiles; change to it and run this again"
+    )
+    assert refusal(*command.split()) == f"error: {told}"
+
+
+def test_a_file_is_pinned_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refusal("pin", "x.csv").startswith("error: there is no file x.csv")
+    (tmp_path / "x.csv").write_text("words\nmug\n")
+    assert ecomtune("pin", "x.csv").exit_code == 0
+
+
 def test_profile_without_a_name_lists_the_profiles(project: Path) -> None:
     assert refusal("profile") == f"error: no profile is named; name one of: {PROFILES}"
 

@@ -16,6 +16,10 @@ from typer.core import TyperGroup
 
 from ecomtune.errors import UserError
 
+#: What lies in the repository's root, and the sentence of a command that failed where none of it is.
+OF_ROOT = ("params.yaml", "dvc.yaml", "profiles")
+OUTSIDE = f"this folder is not the repository's root, which has {', '.join(OF_ROOT)}; change to it and run this again"
+
 
 class _Commands(TyperGroup):
     """Commands that tell a user's mistake, or a file that can't be read or written, in one sentence with status 1."""
@@ -28,7 +32,8 @@ class _Commands(TyperGroup):
         except (UserError, OSError) as error:
             from ecomtune.stages import sentence
 
-            print(f"error: {sentence(error)}", file=sys.stderr)
+            outside = ctx.invoked_subcommand != "pin" and not any(Path(name).exists() for name in OF_ROOT)
+            print(f"error: {OUTSIDE if outside else sentence(error)}", file=sys.stderr)
             raise typer.Exit(1) from error
 
 
@@ -283,7 +288,7 @@ def _profile_file(name: str) -> Path:
     """profiles/NAME.yaml. Raises UserError where there is none, so that no NAME leads out of profiles/ or results/."""
     source = PROFILES / f"{name}.yaml"
     if not re.fullmatch(r"\w[\w-]*", name) or not source.is_file():
-        have = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none: run in the repository's root"
+        have = ", ".join(sorted(file.stem for file in PROFILES.glob("*.yaml"))) or "none"
         raise UserError(f"{f'there is no profile {name!r}' if name else 'no profile is named'}; name one of: {have}")
     return source
 
