@@ -200,8 +200,9 @@ def test_a_family_or_method_without_a_model_for_the_task_is_refused(pico: Path, 
     way = "method" if family in METHODS else "family"
     choices = {"ner": "family encoder, family causal or method majority of family floor", "relevance": "family encoder, "}
     told = rf"^baselines: {way} {family} has no model for task {task}; choose {choices.get(task, 'family seq2seq, ')}"
-    with pytest.raises(UserError, match=rf"{told}.*, or remove the baseline$"):
+    with pytest.raises(UserError, match=rf"{told}.*, or remove the baseline$") as caught:
         fit(baseline(family, task), examples(task), pico / "fitted")
+    assert ("method title" in str(caught.value)) == (task == "description") and "family floor," not in str(caught.value)
 
 
 def test_the_title_of_rows_without_one_is_refused(pico: Path) -> None:
@@ -586,8 +587,14 @@ def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: s
 @pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_few_rows_are_gone_through_until_there_are_min_steps(pico: Path, family: str, task: str) -> None:
     for least, steps in ((0, 4), (4, 4), (5, 6)):  # 2 epochs of 2 steps, and whole ones
-        fit(baseline(family, task, epochs=2, min_steps=least), examples(task), pico / str(least))
-        assert json.loads((pico / str(least) / "training.json").read_text())["steps"] == steps
+        fit(baseline(family, task, epochs=2, min_steps=least), examples(task), pico / str(least), validation=examples(task)[:3])
+        record = json.loads((pico / str(least) / "training.json").read_text())
+        assert record["steps"] == steps and record["rows"] == 4 * steps
+        assert [noted["step"] for noted in record["validation"]] == [steps - 2, steps] if steps == 4 else [4, 6]
+    patient = baseline(family, task, epochs=1, min_steps=5, patience=9)
+    fit(patient, examples(task), pico / "patient", validation=examples(task)[:3])
+    record = json.loads((pico / "patient" / "training.json").read_text())
+    assert [noted["step"] for noted in record["validation"]] == [2, 4, 6]
     assert baseline(family, task, min_steps=9).epochs_of(0) == 1  # nothing to learn from is told by the training
 
 

@@ -599,11 +599,16 @@ def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["seed: 7\nseed: 8\n", "tasks:\n  ner: {train_size: 1}\n  ner: {train_size: 2}\n", "score: {confidence: 1, confidence: 2}"],
+    ("text", "line", "key"),
+    [
+        ("seed: 7\nseed: 8\n", 2, "seed"),
+        ("tasks:\n  ner: {train_size: 1}\n  ner: {train_size: 2}\n", 3, "ner"),
+        ("score: {confidence: 1, confidence: 2}", 1, "confidence"),
+    ],
 )
-def test_a_key_that_stands_twice_is_named(tmp_path: Path, text: str) -> None:
-    assert any(f'duplicate key "{key}"' in refusal(tmp_path, text) for key in ("seed", "ner", "confidence"))
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path: Path, text: str, line: int, key: str) -> None:
+    told = f'is not valid YAML: line {line}: the key "{key}" stands twice; remove or rename one'
+    assert refusal(tmp_path, text).endswith(told)
 
 
 @pytest.mark.parametrize(
@@ -618,6 +623,9 @@ def test_a_key_that_stands_twice_is_named(tmp_path: Path, text: str) -> None:
         "!!map seed",
         "!!python/object:os.system {}",
         "[" * 600,
+        'seed: !!int ""',
+        "seed: !!bool maybe",
+        "!!omap [seed: 1, seed: 2]",
         "seed: \x07",
     ],
 )

@@ -247,7 +247,9 @@ def test_times_of_another_profiles_run_are_not_taken(project: Path) -> None:
 
 def test_a_log_of_times_that_is_cut_short_is_told_in_one_sentence(project: Path) -> None:
     (project / ".scratch/times.jsonl").write_text('{"params": "1", "sec\n')
-    assert '.scratch/times.jsonl has a line that is no stage\'s time; remove the line: {"params": "1", "sec' in refusal("wide")
+    assert "line 1 of .scratch/times.jsonl is no stage's time; remove it" in refusal("wide")
+    (project / ".scratch/times.jsonl").write_bytes(b"\xff\n")
+    assert "line 1 of .scratch/times.jsonl is no stage's time; remove it" in refusal("wide")
 
 
 def test_page_and_table_name_the_intervals_by_the_confidence_of_params(project: Path) -> None:

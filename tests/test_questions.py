@@ -342,13 +342,20 @@ def test_the_best_system_is_told_with_those_that_it_is_not_significantly_better_
     assert level.endswith(f"; {told}")
     del pairs["ner", "gus", "cyd"]
     assert "; not compared with cyd; significantly better than the others" in best({"gus": 0.9}, pairs)["ner"]
+    assert best({})["ner"].startswith("ada, ")  # of equal ones the first
     assert list(best({})) == ["relevance", "ner", "summarization", "description"]
 
 
-def test_recorded_answers_are_never_the_best_system_and_a_lone_one_is_told_as_such() -> None:
+def test_recorded_answers_are_compared_with_the_best_system_and_never_it() -> None:
     params = without(renamed("queryner"), "gus")
-    (line,) = winners(study(params=params))
-    assert line == "ner: cyd, f1 0.500 (0.400–0.600); no other system answers it"
+    worse = (-0.1, -0.15, -0.05, 0.01)
+    pairs = {("ner", "cyd", "annotator_1"): worse, ("ner", "cyd", "annotator_2"): LEVEL, ("ner", "cyd", "annotator_3"): BETTER}
+    (line,) = winners(study(pairs, params=params))
+    told = "significantly worse than annotator_1; not significantly different from annotator_2"
+    assert line == f"ner: cyd, f1 0.500 (0.400–0.600); {told}; significantly better than the others"
+    alone = without(params, "annotator_1", "annotator_2", "annotator_3")
+    assert winners(study(params=alone)) == ["ner: cyd, f1 0.500 (0.400–0.600); no other system answers it"]
+    assert winners(study(params=without(params, "cyd"))) == []  # answers given elsewhere alone
 
 
 def test_the_page_has_six_questions_and_says_that_the_demo_is_made_up() -> None:

@@ -11,9 +11,10 @@ import pytest
 from ecomtune.errors import UserError
 from ecomtune.params import Params, load
 from ecomtune.records import Example, Prediction, Reference, read_task, write_records
-from ecomtune.sections import Adapter, System
+from ecomtune.sections import Adapter, Dataset, System
 from ecomtune.stages import pick
 from ecomtune.stages.baseline import main as baseline
+from ecomtune.stages.format import main as format_rows
 from ecomtune.stages.predict import main as predict
 from ecomtune.stages.score import main as score
 from ecomtune.stages.train import main as train
@@ -104,6 +105,21 @@ def test_a_stage_that_is_given_an_empty_file_refuses_it_and_leaves_nothing(
     with pytest.raises(UserError, match=f"^{file} is empty; delete it and run dvc repro again$"):
         stage(load(REPOSITORY / "profiles/demo.yaml"), item)
     assert sorted(Path().rglob("*")) == before
+
+
+def test_format_says_what_test_rows_can_tell_little_of_and_what_nothing_can_learn(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"q{n},Mug {n},{label},train" for n, label in enumerate(["E", "I"] * 4)]
+    lines += [f"x{n},Cup {n},{label},test" for n, label in enumerate(["E", "S", "S"])]
+    Path("data/raw/shop").mkdir(parents=True)
+    Path("data/raw/shop/shop.csv").write_text("\n".join(["query,title,label,split", *lines]) + "\n")
+    columns = {"query": "query", "title": "title", "reference": "label", "split": "split"}
+    demo = load(REPOSITORY / "profiles/demo.yaml")
+    settings = demo.tasks["relevance"].model_copy(update={"dataset": "shop", "validation_size": 0})
+    shop = Dataset(reader="table", columns=columns)
+    format_rows(demo.model_copy(update={"datasets": {"shop": shop}, "tasks": {"relevance": settings}}), "relevance")
+    few, unlearnt = [line for line in capsys.readouterr().out.splitlines() if "groups" in line or "label" in line]
+    assert few.startswith("relevance: too few groups (3, of at least 10)")
+    assert unlearnt.startswith("relevance: no training row has the label Substitute, which 2 test rows have")
 
 
 def test_demonstrations_from_an_empty_file_are_refused() -> None:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.error import MarkedYAMLError
 
 from ecomtune.errors import UserError, describe, writing
 
@@ -90,11 +91,17 @@ def parse_yaml(text: str, name: str) -> Any:
     """What :func:`read_yaml` gives, of a text and what to call it."""
     try:
         return YAML(typ="safe").load(text)
-    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-01
+    except Exception as error:  # ruamel raises what a text provokes: ValueError, IndexError, AssertionError, RecursionError
         raise UserError(f"{name} is not valid YAML: {_told(error)}") from error
 
 
+#: The key in ruamel's words; behind it are values, those that aren't texts as if they were empty.
+_KEY = re.compile(r'".*?"')
+
+
 def _told(error: Exception) -> str:
+    if isinstance(error, DuplicateKeyError) and error.problem_mark and (key := _KEY.search(str(error.problem))):
+        return f"line {error.problem_mark.line + 1}: the key {key[0]} stands twice; remove or rename one"
     if isinstance(error, MarkedYAMLError) and error.problem and error.problem_mark:  # its text goes over several lines
         return f"line {error.problem_mark.line + 1}: {error.problem}"
     return " ".join(str(error).split())

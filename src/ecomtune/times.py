@@ -26,9 +26,9 @@ def read_times(root: Path = Path()) -> list[StageTime]:
     """The runs in a folder, in their order; none where no stage has run. Raises UserError for a line that is no such note."""
     file = root / TIMES
     found = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+    for number, line in enumerate(file.read_bytes().splitlines() if file.is_file() else [], start=1):
         try:
             found.append(StageTime.model_validate_json(line))
         except ValidationError as error:
-            raise UserError(f"{file} has a line that is no stage's time; remove the line: {line}") from error
+            raise UserError(f"line {number} of {file} is no stage's time; remove it") from error
     return found

@@ -49,7 +49,7 @@ def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str
         *others, last = [
             f"family {each}" if each in _FAMILIES else f"method {each} of family floor"
             for each, decoder in _MODULES
-            if decoder == task.decoder
+            if decoder == task.decoder and each != settings.family and (each != "title" or "title" in task.required_fields)
         ]
         fits = f"{', '.join(others)} or {last}"
         raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose {fits}, or remove the baseline")

@@ -61,18 +61,19 @@ def train_model(
 ) -> dict[str, Any]:
     """Train all weights of ``model`` on ``rows`` (AdamW, linear decay after a tenth of warm-up, the usual BERT recipe).
 
-    As many epochs as ``settings`` give so many rows, from the newest whole checkpoint on; after each one the loss on
+    As many epochs as ``settings`` give so many rows, from the newest whole checkpoint on; after them the loss on
     ``held_out`` is noted, and decides where ``settings.patience`` is set. ``loss`` takes the place of the model's own.
     Gives the training's record: its losses by step, rows, tokens without padding, and weights. Raises UserError where the
     training diverges.
     """
     settings, checkpoints = job.settings, job.checkpoints
+    steps, epochs = -(-len(rows) // job.settings.batch_size), job.settings.epochs_of(len(rows))
     set_seed(job.seed)
     if settings.patience and not held_out:
         raise UserError("a baseline's patience needs validation rows to stop by; raise validation_size, or set it to 0")
     arguments = TrainingArguments(
         output_dir=str(checkpoints.folder),
-        num_train_epochs=settings.epochs_of(len(rows)),
+        num_train_epochs=epochs,
         per_device_train_batch_size=settings.batch_size,
         learning_rate=settings.learning_rate,
         lr_scheduler_type="linear",
@@ -90,18 +91,24 @@ def train_model(
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would cut what all rows of a batch share
     trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
-    steps = -(-len(rows) // settings.batch_size)
-    ends = [steps * (epoch + 1) for epoch in range(int(arguments.num_train_epochs))] if held_out else []
+    ends = _validations(settings, steps, epochs) if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
     train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder), job.live)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())
-    epochs = trainer.state.global_step // steps  # whole ones: a training stops early at an epoch's end
+    seen_epochs = trainer.state.global_step // steps  # whole ones: a training stops early at an epoch's end
     texts = ("input_ids", "labels") if settings.family == "seq2seq" else ("input_ids",)  # else labels are no text
     tokens = sum(len(row[text]) for row in rows for text in texts)
-    seen = {"rows": epochs * len(rows), "tokens": epochs * tokens, "trained_parameters": parameters}
+    seen = {"rows": seen_epochs * len(rows), "tokens": seen_epochs * tokens, "trained_parameters": parameters}
     return {**seen, **history(trainer.state)}
+
+
+def _validations(settings: Baseline, steps: int, epochs: int) -> list[int]:
+    """The steps after which validation rows are read: each epoch's end, or where ``min_steps`` makes epochs many and nothing
+    is decided by them, as many of these as ``settings.epochs``."""
+    every = 1 if settings.patience else -(-epochs // settings.epochs)
+    return sorted({steps * epoch for epoch in (*range(every, epochs + 1, every), epochs)})
 
 
 @torch.no_grad()

@@ -178,8 +178,8 @@ def unlearnable(report: Mapping[str, Any]) -> list[str]:
     """A line for each label that test rows of a format report have, and no training row."""
     train, test = (report["splits"][split].get("labels", {}) for split in ("train", "test"))
     return [
-        f"{report['task']}: no training row has the label {label}, which {number} test rows have, so no system can learn it; "
-        f"raise tasks.{report['task']}.train_size, or take a data set whose training rows have it"
+        f"{report['task']}: no training row has the label {label}, which {number} test rows have, so that nothing trained can "
+        f"learn it; raise tasks.{report['task']}.train_size, or add such rows to the data set where it has none for training"
         for label, number in test.items()
         if number and not train[label]
     ]

@@ -28,7 +28,10 @@ TOKENS = (
     "input_tokens of metrics/S.json count it in full for each row."
 )
 MEMORY = "GiB: at the most, with what Python, torch and transformers take themselves; blank where no model is loaded."
-TOOK = "took: minutes of each stage's newest run in this folder, whatever params.yaml said then (.scratch/times.jsonl)."
+TOOK = (
+    "took: minutes of each stage's newest run in this folder, whatever params.yaml said then (.scratch/times.jsonl); "
+    "less where it resumed, or found its answers in scratch."
+)
 UNKNOWN = "unknown: a model's size is neither in models/ nor in params.yaml."
 
 
@@ -101,4 +104,4 @@ def _gib(value: float | None) -> str:
 def _minutes(values: list[float | None]) -> str:
     """The sum in minutes; a sum that lacks a part is told as a lower bound."""
     known = sum(value for value in values if value is not None) / 60
-    return f"{known:,.1f}" if None not in values else ("unknown" if not known else f"more than {known:,.1f}")
+    return f"{known:,.1f}" if None not in values else ("unknown" if not known else f"> {known:,.1f}")

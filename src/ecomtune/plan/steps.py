@@ -1,7 +1,7 @@
 """Every stage of a parameter file with what it would bring and cost.
 
 A token costs 2 operations a weight forward and as many for the gradient of its input (Kaplan et al. 2020, section 2.1), weights
-that are trained 2 more.
+that are trained 2 more. The tokens of validation rows, which are read forward alone, count for the time and not as a stage's.
 """
 
 from __future__ import annotations
@@ -111,7 +111,8 @@ def _trainings(study: _Study) -> Iterator[Step]:
         tokens = int(sum(number * each[task] for task, number in rows.items()) / shares * settings.epochs)
         batch = min(settings.token_budget, max(row.prefix + settings.batch_size * row.own for row in of_rows.values()))
         held = None if weights is None else memory.with_adapter(weights, batch, settings.quantization == "nf4")
-        seconds = study.seconds(None if weights is None else 4.0 * weights * tokens)
+        looked = settings.epochs * sum(params.tasks[task].validation_size * each[task] for task in adapter.tasks)
+        seconds = study.seconds(None if weights is None else weights * (4.0 * tokens + 2.0 * looked))
         basis = weakest(row.basis for row in of_rows.values())
         yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=basis)
 
@@ -129,7 +130,9 @@ def _baselines(study: _Study) -> Iterator[Step]:
         learnt = rows * baseline.epochs_of(rows)
         tokens = each * learnt
         held = None if trained is None else memory.fully_trained(trained, baseline.batch_size * each, prompted)
-        seconds = study.seconds(None if weights is None else 6.0 * weights * tokens)
+        looks = baseline.epochs_of(rows) if baseline.patience else baseline.epochs
+        looked = each * looks * study.params.tasks[baseline.task].validation_size
+        seconds = study.seconds(None if weights is None else weights * (6.0 * tokens + 2.0 * looked))
         yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=row.basis)
 
 

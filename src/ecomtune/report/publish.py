@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from dvc.utils.serialize import dumps_yaml
 
 from ecomtune.errors import UserError
 from ecomtune.files import output_folder, read_yaml, sha256_file, write_text
@@ -48,7 +48,7 @@ def publish(profile: Path, stages: list[str], problems: list[str], results: Path
     target = results / profile.stem
     with output_folder(target) as folder:
         shutil.copy(PARAMS_FILE, folder / "params.yaml")
-        write_text(folder / "dvc.lock", yaml.safe_dump(lock, sort_keys=False, allow_unicode=True))
+        write_text(folder / "dvc.lock", dumps_yaml(lock))  # as DVC writes it: texts that are numbers to it stay texts
         shutil.copy(SUMMARY, folder / "summary.json")
         (folder / "metrics").mkdir()
         for system in params.systems:

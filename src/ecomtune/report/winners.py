@@ -9,7 +9,10 @@ from ecomtune.report.study import Study
 
 
 def winners(study: Study) -> list[str]:
-    """A line for each task that has been scored; answers that were given elsewhere, an annotator's, say, take no part."""
+    """A line for each task that has been scored.
+
+    Answers that were given elsewhere, an annotator's, say, are never the best, but compared with it.
+    """
     return [line for task in study.params.tasks if (line := _winner(study, task))]
 
 
@@ -19,20 +22,22 @@ def _winner(study: Study, task: str) -> str | None:
     if not own:
         return None
     best = max(own, key=lambda name: float(cells[name]["value"]))  # of equal ones the first in params.yaml
-    others = [name for name in own if name != best]
+    others = [name for name in cells if name != best]
     found = compare(study, lambda each: [best] if each == task else [], lambda _: others)
     return f"{task}: {best}, {cells[best]['metric']} {value_of(cells[best])}; {_told(found, others)}"
 
 
 def _told(found: Sequence[Comparison], others: Sequence[str]) -> str:
-    worse = [each.theirs for each in found if each.significant]
+    worse = [each.theirs for each in found if each.significant and each.difference > 0]
+    better = [each.theirs for each in found if each.significant and each.difference < 0]
     level = [each.theirs for each in found if not each.significant]
-    untold = [name for name in others if name not in worse + level]
+    untold = [name for name in others if name not in worse + better + level]
     if not others:
         return "no other system answers it"
     if len(worse) == len(others):
         return "significantly better than every other system"
-    parts = [f"not significantly different from {', '.join(level)}"] if level else []
+    parts = [f"significantly worse than {', '.join(better)}"] if better else []
+    parts += [f"not significantly different from {', '.join(level)}"] if level else []
     parts += [f"not compared with {', '.join(untold)}"] if untold else []
     parts += ["significantly better than the others"] if worse else []
     return "; ".join(parts)

@@ -31,9 +31,9 @@ class Baseline(Section):
     Few rows are gone through more than ``epochs`` times, until the training has ``min_steps`` optimizer steps, whole epochs of
     them: the usual few epochs train a small data set too briefly (arXiv 2006.05987).
 
-    ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops and takes
-    the best epoch's weights, 0 for all epochs; ``class_weights`` gives rare labels or tags of family encoder as much say as
-    common ones.
+    ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops, be it
+    before ``min_steps``, and takes the best epoch's weights; 0 for all epochs. ``class_weights`` gives rare labels or tags of
+    family encoder as much say as common ones.
     """
 
     family: Literal["encoder", "seq2seq", "causal", "floor"]

@@ -19,7 +19,10 @@ def main(params: Params, name: str) -> None:
     train = read_task(examples / "train.jsonl", Example, settings.task)
     validation = read_task(examples / "validation.jsonl", Example, settings.task, may_be_empty=True)
     base = Path("models/pretrained") / settings.model if settings.model else None
-    code, threads = ("baselines/*.py", "encoding.py", "tasks/*.py", "text.py"), params.train.shared.threads
+    code, threads = (
+        ("baselines/*.py", "encoding.py", "sections/systems.py", "tasks/*.py", "text.py"),
+        params.train.shared.threads,
+    )
     decided = decides(code, base, settings, params.seed, threads, train, validation)
     with checkpoints_of(decided) as checkpoints, output_folder(Path("models/baselines") / settings.out) as folder:
         task = tasks.load(settings.task)
