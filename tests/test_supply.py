@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import REPOSITORY
 from tools.audit import NotPassed, judge
@@ -99,3 +100,13 @@ def test_an_audit_whose_service_can_not_be_asked_fails_with_a_sentence(tmp_path:
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and done.stdout == ""
     assert line.startswith("audit: not passed: ") and told in line
+
+
+def test_every_target_of_a_workflow_is_one_of_the_makefile() -> None:
+    texts = [file.read_text(encoding="utf-8") for file in (REPOSITORY / ".github/workflows").glob("*.yml")]
+    matrix = [yaml.safe_load(text)["jobs"].get("campaigns", {}).get("strategy", {}).get("matrix", {}) for text in texts]
+    named = {target for each in matrix for target in each.get("target", [])} | set(
+        re.findall(r"run: make (\w+)", "".join(texts))
+    )
+    made = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {"audit", "coverage", "test", "weights"} <= named <= made
