@@ -194,5 +194,6 @@ def test_what_can_not_be_drawn_is_told_in_one_sentence(
 
 def test_a_folder_without_runs_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("seed: 7\n")
     done = curve("seed", "ner")
     assert done.exit_code == 1 and done.stderr.startswith("error: dvc exp show failed (")

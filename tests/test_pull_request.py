@@ -214,6 +214,7 @@ def test_metrics_of_another_shape_are_refused(project: Path, scores: str) -> Non
 
 def test_outside_a_repository_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("seed: 7\n")
     assert "there is no commit 'main' to compare with" in refusal()
 
 

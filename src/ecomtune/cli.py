@@ -32,9 +32,13 @@ class _Commands(TyperGroup):
         except (UserError, OSError) as error:
             from ecomtune.stages import sentence
 
-            outside = ctx.invoked_subcommand != "pin" and not any(Path(name).exists() for name in OF_ROOT)
-            print(f"error: {OUTSIDE if outside else sentence(error)}", file=sys.stderr)
+            lost = ctx.invoked_subcommand != "pin" and _is_outside()
+            print(f"error: {OUTSIDE if lost else sentence(error)}", file=sys.stderr)
             raise typer.Exit(1) from error
+
+
+def _is_outside() -> bool:
+    return not any(Path(name).exists() for name in OF_ROOT)
 
 
 app = typer.Typer(cls=_Commands, help="Choose, on evidence, how to solve an e-commerce language task.", no_args_is_help=True)
@@ -252,6 +256,8 @@ def fresh() -> None:
     from ecomtune.freshness import problems
 
     found = problems(Path())
+    if found and _is_outside():
+        raise UserError(OUTSIDE)
     for problem in found:
         print(f"error: {problem}", file=sys.stderr)
     if found:
