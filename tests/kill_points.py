@@ -6,6 +6,7 @@ each run is forked. Prints a JSON list, one entry a kill.
 
 from __future__ import annotations
 
+import glob
 import importlib
 import json
 import os
@@ -65,6 +66,13 @@ def kept() -> int:
     return max([*steps, len(list(PAID.glob("*.json")))])
 
 
+def await_progress(process: int) -> None:
+    """Wait until the process has kept what a later run can go on from, or has ended."""
+    whole = [f"{SCRATCH}/checkpoints/*/checkpoint-*/complete.json", f"{PAID}/*.json"]
+    while not any(map(glob.glob, whole)) and os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        time.sleep(0.001)
+
+
 def forget() -> None:
     """Undo what a finished run keeps."""
     shutil.rmtree(PAID, ignore_errors=True)
@@ -73,7 +81,8 @@ def forget() -> None:
 def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[str, Any]]:
     """Kill the stage ``trials`` times; for each the share of its run time that had passed, what it had kept, and how it ended.
 
-    ``asked`` is the number of answers that the run after the kill paid for.
+    Every second kill comes after something was kept, at however slow a moment of the machine. ``asked`` is the number of
+    answers that the run after the kill paid for.
     """
     os.environ[INTERVAL] = "0"
     prepare(threads=1)
@@ -87,16 +96,19 @@ def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[s
     duration = time.monotonic() - started
     killed: list[dict[str, Any]] = []
     while len(killed) < trials:
-        shutil.rmtree(out)
+        shutil.rmtree(out, ignore_errors=True)
         forget()
         share = rng.random()
         process = fork(stage, item)
-        time.sleep(share * duration)
+        if late := len(killed) % 2 == 1:
+            await_progress(process)
+        time.sleep(share * duration / (2 if late else 1))
         os.kill(process, signal.SIGKILL)
         _, status = os.waitpid(process, 0)
-        if not os.WIFSIGNALED(status):
+        torn = out.exists() and sha256_folder(out) != expected
+        if not os.WIFSIGNALED(status) or (out.exists() and not torn):
             continue  # it had ended
-        left, stands = kept(), out.exists()
+        left = kept()
         again = run(stage, item, out)
         log = LOG.read_text()
         asked = sum(map(int, re.findall(r"answers paid for now: (\d+)", log)))
@@ -106,9 +118,10 @@ def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[s
                 "asked": asked,
                 "equal": again == expected,
                 "kept": left,
+                "late": late,
                 "resumed": resumed,
                 "share": round(share, 2),
-                "stands": stands,
+                "torn": torn,
             }
         )
     return killed

@@ -25,6 +25,7 @@ LAYERS = [
     {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"checks", "systems"},
     {"stages", "export", "other_parameters", "predict", "sweep"},
+    {"command_errors"},
     {"cli"},
 ]
 #: Modules that a stage finds by name: by the item's parameters, or any of a folder.

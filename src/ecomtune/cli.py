@@ -12,36 +12,11 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from typer.core import TyperGroup
 
+from ecomtune.command_errors import OUTSIDE, Commands, is_outside
 from ecomtune.errors import UserError
 
-#: What lies in the repository's root, and the sentence of a command that failed where none of it is.
-OF_ROOT = ("params.yaml", "dvc.yaml", "profiles")
-OUTSIDE = f"this folder is not the repository's root, which has {', '.join(OF_ROOT)}; change to it and run this again"
-
-
-class _Commands(TyperGroup):
-    """Commands that tell a user's mistake, or a file that can't be read or written, in one sentence with status 1."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            raise  # the reader has gone, as in `ecomtune table | head`: typer ends in silence
-        except (UserError, OSError) as error:
-            from ecomtune.stages import sentence
-
-            lost = ctx.invoked_subcommand != "pin" and _is_outside()
-            print(f"error: {OUTSIDE if lost else sentence(error)}", file=sys.stderr)
-            raise typer.Exit(1) from error
-
-
-def _is_outside() -> bool:
-    return not any(Path(name).exists() for name in OF_ROOT)
-
-
-app = typer.Typer(cls=_Commands, help="Choose, on evidence, how to solve an e-commerce language task.", no_args_is_help=True)
+app = typer.Typer(cls=Commands, help="Choose, on evidence, how to solve an e-commerce language task.", no_args_is_help=True)
 PROFILES = Path("profiles")
 
 
@@ -256,7 +231,7 @@ def fresh() -> None:
     from ecomtune.freshness import problems
 
     found = problems(Path())
-    if found and _is_outside():
+    if found and is_outside():
         raise UserError(OUTSIDE)
     for problem in found:
         print(f"error: {problem}", file=sys.stderr)
