@@ -178,6 +178,13 @@ def test_each_beginning_of_a_sample_holds_the_labels_in_their_shares(strata: lis
             assert abs(found[:size].count(label) - size * strata.count(label) / len(strata)) <= 2
 
 
+def test_labels_beyond_the_256th_are_strata_of_their_own() -> None:
+    """A data set of product categories has hundreds of labels; two that fell together would be sampled as one."""
+    labels = [label for label in (0, 256, 65535) for _ in range(10)]
+    rows = [row(f"g{number}", number, "train") for number in range(30)]
+    assert marks_of(rows, 7, labels).stratum.tolist() == labels
+
+
 def test_parts_joined_are_the_whole() -> None:
     rows, strata = rows_of([f"q{number}" for number in range(9)]), [0, 1, 2, 3, 0, 1, 2, 3, 0]
     joined = Marks.joined([marks_of(rows[:4], 7, strata[:4]), marks_of([], 7), marks_of(rows[4:], 7, strata[4:])])

@@ -31,7 +31,7 @@ class Marks:
     """
 
     split: NDArray[np.uint8]
-    stratum: NDArray[np.uint8]
+    stratum: NDArray[np.uint16]
     order: NDArray[np.uint64]
     group: NDArray[np.uint64]
     key: NDArray[np.uint64]
@@ -40,7 +40,7 @@ class Marks:
     def of(cls, marks: Sequence[int]) -> Marks:
         """The marks of rows, laid end to end as :func:`mark` gives them."""
         split, stratum, *others = np.asarray(marks, dtype=np.uint64).reshape(-1, 5).T
-        return cls(split.astype(np.uint8), stratum.astype(np.uint8), *map(np.ascontiguousarray, others))
+        return cls(split.astype(np.uint8), stratum.astype(np.uint16), *map(np.ascontiguousarray, others))
 
     @classmethod
     def joined(cls, parts: list[Marks]) -> Marks:
