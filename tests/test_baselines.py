@@ -9,11 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
@@ -22,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ecomtune import baselines, tasks
 from ecomtune.baselines import bag_of_words
+from ecomtune.baselines.averaging import AveragedValidation
 from ecomtune.baselines.encoder_tagger import best_path, follows
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.baselines.job import Job
@@ -599,6 +601,62 @@ def test_few_rows_are_gone_through_until_there_are_min_steps(pico: Path, family:
     record = json.loads((pico / "patient" / "training.json").read_text())
     assert [noted["step"] for noted in record["validation"]] == [2, 4, 6]
     assert baseline(family, task, min_steps=9).epochs_of(0) == 1  # nothing to learn from is told by the training
+
+
+def test_the_average_of_weights_is_exponential_and_starts_short(tmp_path: Path) -> None:
+    model, arguments = torch.nn.Linear(1, 1, bias=False), SimpleNamespace(output_dir=str(tmp_path))
+    seen: list[float] = []
+
+    def losses() -> dict[str, float]:
+        seen.append(model.weight.item())
+        return {"loss": 0.0}
+
+    validation = AveragedValidation(0.5, losses, range(9), 0, tmp_path)
+    state = SimpleNamespace(global_step=0, log_history=[])
+    torch.nn.init.constant_(model.weight, 1.0)
+    validation.on_train_begin(arguments, state, None, model)
+    expected = [1.0]
+    for step in range(1, 9):
+        state.global_step = step
+        torch.nn.init.constant_(model.weight, step**2)
+        validation.on_step_end(arguments, state, None, model)
+        assert model.weight.item() == step**2  # the training goes on from its own weights
+        kept = [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5][step - 1]
+        expected.append(kept * expected[-1] + (1 - kept) * step**2)
+    assert seen == pytest.approx(expected[1:])
+    validation.restore_best(state, model)
+    assert model.weight.item() == pytest.approx(expected[-1])
+
+
+@pytest.mark.parametrize(("family", "task"), LEARNT)
+def test_averaged_weights_answer_and_change_no_step_of_the_training(pico: Path, family: str, task: str) -> None:
+    held_out = examples(task)[:3]
+    for name, decay in (("plain", 0.0), ("averaged", 0.9)):
+        fit(baseline(family, task, epochs=3, ema_decay=decay), examples(task), pico / name, validation=held_out)
+    plain, averaged = (json.loads((pico / name / "training.json").read_text()) for name in ("plain", "averaged"))
+    assert averaged["loss"] == plain["loss"] and averaged["steps"] == plain["steps"] == 6
+    assert averaged["validation"] != plain["validation"]  # it is the average that is looked at
+    weights = [load_file(pico / name / "model.safetensors") for name in ("plain", "averaged")]
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_with_patience_the_average_of_the_lowest_loss_answers(tmp_path: Path) -> None:
+    model, arguments = torch.nn.Linear(1, 1, bias=False), SimpleNamespace(output_dir=str(tmp_path))
+    control, falls = SimpleNamespace(should_training_stop=False), iter([3.0, 1.0, 2.0, 2.0])
+    validation = AveragedValidation(0.5, lambda: {"loss": next(falls)}, range(9), 2, tmp_path)
+    state = SimpleNamespace(global_step=0, log_history=[])
+    torch.nn.init.constant_(model.weight, 1.0)
+    validation.on_train_begin(arguments, state, control, model)
+    averages = []
+    for step in (1, 2, 3, 4):
+        assert not control.should_training_stop
+        state.global_step = step
+        torch.nn.init.constant_(model.weight, step**2)
+        validation.on_step_end(arguments, state, control, model)
+        averages.append(float(validation.average["weight"]))
+    assert control.should_training_stop and len(set(averages)) == 4
+    validation.restore_best(state, model)
+    assert model.weight.item() == averages[1]
 
 
 def test_patience_without_validation_rows_is_refused(pico: Path) -> None:

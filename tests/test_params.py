@@ -887,7 +887,8 @@ def test_a_mistyped_task_of_a_baseline_is_told_as_such(tmp_path: Path) -> None:
     )
 
 
-FLOOR = {"learning_rate": 0.01, "epochs": 5, "min_steps": 9, "batch_size": 16, "max_length": 256, "max_new_tokens": 96}
+LENGTHS = {"max_length": 256, "max_new_tokens": 96}
+FLOOR = {"learning_rate": 0.01, "epochs": 5, "min_steps": 9, "ema_decay": 0.5, "batch_size": 16, **LENGTHS}
 
 
 @pytest.mark.parametrize(

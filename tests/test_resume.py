@@ -29,7 +29,7 @@ TRAININGS = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose trainings have what a checkpoint must carry: dropout's random numbers, accumulated gradients, a warm-up,
-    the losses of every epoch and the best epoch's weights; and a system behind an endpoint."""
+    the losses of every epoch, the best epoch's weights and, of the encoder, their average; and a system behind an endpoint."""
 
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
@@ -40,6 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params["tasks"]["description"] = {**params["tasks"]["relevance"], "max_new_tokens": 32}
         seq2seq = {"family": "seq2seq", "task": "description", "out": "seq2seq/description", "max_new_tokens": 32}
         params["baselines"]["seq2seq"] = {**params["baselines"]["encoder"], **seq2seq}
+        params["baselines"]["encoder"]["ema_decay"] = 0.8
         large = {"kind": "endpoint", "reads": "data/examples", "tasks": ["relevance", "ner"]}
         params["systems"]["large"] = {**large, "endpoint": {"model": "large", "concurrency": 3}}
 
