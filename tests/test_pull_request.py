@@ -125,7 +125,8 @@ def test_exactly_the_changed_parameter_and_the_metrics_that_moved_are_told(proje
     found = rows(text)
     assert found[:3] == [["parameter", "base", "here"], ["---"] * 3, ["`right`", "`20`", "`36`"]]
     moved = [row[:2] for row in found[3:] if row[0] not in ("system", "---")]
-    assert moved == [["single", f"relevance: {name}"] for name in ("macro_f1", "accuracy", "micro_f1")]
+    assert moved == [["single", f"relevance: {name}"] for name in ("macro_f1", "accuracy", "invalid", "micro_f1")]
+    assert ["single", "relevance: invalid", "20", "4", "-16", ""] in found
     assert "floor" not in text
     values = json.loads(Path("metrics/single.json").read_text())["relevance"]
     (main,) = [row for row in found if row[1] == "relevance: macro_f1"]
@@ -204,12 +205,85 @@ def test_a_shallow_clone_is_refused_with_its_mend(project: Path, tmp_path: Path,
     assert told in refusal("--base", "origin/main")
 
 
-@pytest.mark.parametrize(
-    "scores", ['{"relevance": {"macro_f1": 0.5}}', '{"relevance": 1}', '{"relevance": {"f1": 1}}', "[1]", "{"]
-)
+ODD_SCORES = [
+    '{"relevance": {"macro_f1": 0.5}}',
+    '{"relevance": {"macro_f1": 0.5, "macro_f1_ci": [0.1]}}',
+    '{"relevance": {"macro_f1": NaN, "macro_f1_ci": [0.1, 0.9]}}',
+    '{"relevance": 1}',
+    '{"relevance": {"f1": 1}}',
+]
+
+
+@pytest.mark.parametrize("scores", ODD_SCORES)
 def test_metrics_of_another_shape_are_refused(project: Path, scores: str) -> None:
     Path("metrics/single.json").write_text(scores)
-    assert "metrics/" in refusal()
+    told = "metrics/single.json of this branch doesn't hold the scores of relevance as stage score@single writes them"
+    assert refusal() == f"error: {told}; run dvc repro and commit it\n"
+
+
+@pytest.mark.parametrize("scores", ["[1]", "{"])
+def test_metrics_that_are_none_are_refused(project: Path, scores: str) -> None:
+    Path("metrics/single.json").write_text(scores)
+    assert "params.yaml or metrics/ of workspace can't be read" in refusal()
+
+
+@pytest.mark.parametrize("scores", ODD_SCORES)
+def test_metrics_of_another_shape_in_the_base_are_told_as_the_bases(project: Path, scores: str) -> None:
+    run(project, "git checkout -qb older main")
+    Path("metrics/single.json").write_text(scores)
+    run(project, "git commit -qam Older", "git checkout -qb newer", "git checkout more metrics/single.json")
+    told = "metrics/single.json of the base doesn't hold the scores of relevance as stage score@single writes them"
+    assert refusal("--base", "older") == f"error: {told}; run dvc repro there and commit it, or name another base with --base\n"
+
+
+def test_predictions_of_another_commit_decide_nothing(project: Path) -> None:
+    """Whoever changes branches by git alone still has the other branch's data."""
+    run(project, "git checkout -q main", "dvc checkout -q", "git checkout -q more")
+    text = page()
+    assert "paired" not in text and "| better |" in text
+
+
+@pytest.mark.parametrize(("old", "new"), [("group", "groups"), ('"0"', '"a0"')])
+def test_predictions_of_another_shape_decide_nothing(project: Path, old: str, new: str) -> None:
+    file = Path("data/predictions/single/relevance.jsonl")
+    text = file.read_text().replace(old, new)
+    file.unlink()  # DVC's link
+    file.write_text(text)
+    assert "paired" not in page() and "| better |" in page()
+
+
+def test_a_task_that_this_branch_has_no_module_for_is_gone(project: Path) -> None:
+    run(project, "git checkout -qb older main")
+    scores = json.loads(Path("metrics/single.json").read_text())
+    Path("metrics/single.json").write_text(json.dumps({**scores, "intent": scores["relevance"]}))
+    run(project, "git commit -qam Older", "git checkout -qb newer", "git checkout main metrics/single.json")
+    found = rows(page("--base", "older"))
+    assert {row[-1] for row in found if row[1].startswith("intent: ")} == {"gone"}
+
+
+@pytest.mark.parametrize(
+    ("score", "told"),
+    [
+        ("{bootstrap: 0}", "params.yaml: score: bootstrap"),
+        ("", "params.yaml: score: "),
+    ],
+)
+def test_a_broken_score_section_is_told_in_a_sentence(project: Path, score: str, told: str) -> None:
+    text = Path("params.yaml").read_text().replace("{bootstrap: 200, confidence: 0.95}", score)
+    Path("params.yaml").write_text(text)
+    assert told in refusal()
+
+
+def test_pairs_are_judged_at_the_level_of_the_runs_confidence(project: Path) -> None:
+    """A level that no p-value is below: the confidence decides, not a number of the report's own."""
+    text = Path("params.yaml").read_text().replace("confidence: 0.95", "confidence: 0.99999999999")
+    Path("params.yaml").write_text(text)
+    assert "| not told apart (paired p 0.0" in page()
+
+
+def test_a_date_in_params_is_a_value_like_others(project: Path) -> None:
+    Path("params.yaml").write_text(Path("params.yaml").read_text() + "since: 2026-01-02\n")
+    assert ["`since`", "–", '`"2026-01-02"`'] in rows(page())
 
 
 def test_outside_a_repository_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

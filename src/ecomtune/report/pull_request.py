@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from ecomtune import tasks
-from ecomtune.errors import UserError
+from ecomtune.errors import UserError, describe
+from ecomtune.metrics.counted import PLACES
 from ecomtune.metrics.paired import Pair
 from ecomtune.records import Prediction
 from ecomtune.report.pairs import compare_answers
@@ -24,11 +28,10 @@ WIDTH = 48
 
 @dataclass(frozen=True)
 class Value:
-    """A metric's value and its interval."""
+    """A metric's value and its interval; a count or cost has none."""
 
     value: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ def report(name: str) -> str:
     """The Markdown page of the working tree against the commit at which it left ``name``."""
     commit = base_of(name)
     base, here = run_at(commit), run_at(WORKSPACE)
-    moved = list(changes(base, here, paired(commit, base, here)))
+    score = _score(here.params)
+    moved = list(changes(base, here, paired(commit, base, here, score), round(1 - score.confidence, 12)))
     main = [change for change in moved if change.metric == _main(change.task)]
     others = [change for change in moved if change not in main]
     return "\n".join(
@@ -84,8 +88,19 @@ def report(name: str) -> str:
     )
 
 
-def _main(task: str) -> str:
-    return tasks.load(task).main_metric
+def _main(task: str) -> str | None:
+    """The main metric of a task; None for one that this branch no longer has."""
+    try:
+        return tasks.load(task).main_metric
+    except UserError:
+        return None
+
+
+def _score(params: Mapping[str, Any]) -> Score:
+    try:
+        return Score.model_validate(params.get("score", {}))
+    except ValidationError as error:
+        raise UserError(f"params.yaml: score: {describe(error, Score)}") from error
 
 
 def _parameters(base: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
@@ -98,19 +113,22 @@ def _parameters(base: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _as_json(params: Mapping[str, Any]) -> dict[str, str]:
-    return {path: json.dumps(value, ensure_ascii=False) for path, value in leaves(params)}
+    return {path: json.dumps(value, ensure_ascii=False, default=str) for path, value in leaves(params)}
 
 
 def _code(text: str | None) -> str:
     return "–" if text is None else "`" + text.replace("|", "\\|").replace("`", "'") + "`"
 
 
-def paired(commit: str, base: Run, here: Run) -> dict[tuple[str, str], Pair]:
-    """By system and task, both sides' answers compared, where both sides' predictions are at hand and of the same rows."""
+def paired(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, str], Pair]:
+    """By system and task, both sides' answers compared, where both sides' predictions are at hand and of the same rows.
+
+    Predictions in the working tree may be another commit's; those that don't differ as the metrics do are left out.
+    """
     from dvc.api import DVCFileSystem
 
     found: dict[tuple[str, str], Pair] = {}
-    files, score = DVCFileSystem(rev=commit), Score.model_validate(here.params.get("score", {}))
+    files = DVCFileSystem(rev=commit)
     for system in base.metrics.keys() & here.metrics.keys():
         for task in base.metrics[system].keys() & here.metrics[system].keys():
             path = f"data/predictions/{system}/{task}.jsonl"
@@ -120,9 +138,15 @@ def paired(commit: str, base: Run, here: Run) -> dict[tuple[str, str], Pair]:
                 before = files.read_text(path, encoding="utf-8")
             except Exception:  # whatever keeps DVC from having them: no cache, no remote, another layout
                 continue
-            sides = {"base": _answers(before), "here": _answers(Path(path).read_text(encoding="utf-8"))}
-            with suppress(UserError):  # other test rows than the base's
-                (found[system, task],) = compare_answers(task, sides, score, here.params.get("seed", 0))
+            with suppress(
+                UserError, OSError, ValueError, KeyError, TypeError
+            ):  # other test rows than the base's, or rows of another shape
+                sides = {"base": _answers(before), "here": _answers(Path(path).read_text(encoding="utf-8"))}
+                (pair,) = compare_answers(task, sides, score, here.params.get("seed", 0))
+                scores = {"base": base.metrics[system][task], "here": here.metrics[system][task]}
+                ahead = scores[pair.first][_main(task)] - scores[pair.second][_main(task)]
+                if abs(pair.difference - ahead) < 1.51 * 10**-PLACES:  # three rounded figures
+                    found[system, task] = pair
     return found
 
 
@@ -130,41 +154,62 @@ def _answers(text: str) -> list[Prediction]:
     return [Prediction.model_validate_json(line) for line in text.splitlines()]
 
 
-def changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair]) -> Iterator[Change]:
-    """Every metric that moved, came or went. Raises UserError for metrics of another shape."""
+def changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level: float) -> Iterator[Change]:
+    """Every metric that moved, came or went, judged at ``level`` where paired.
+
+    Raises UserError for metrics of another shape.
+    """
     for system in sorted(base.metrics.keys() | here.metrics.keys()):
         before, after = base.metrics.get(system, {}), here.metrics.get(system, {})
         for task in sorted(before.keys() | after.keys()):
-            old, new = _values(before, task, system, "the base"), _values(after, task, system, "this branch")
+            old = _values(
+                before, task, system, "the base", "run dvc repro there and commit it, or name another base with --base"
+            )
+            new = _values(after, task, system, "this branch", "run dvc repro and commit it")
             for metric in sorted(old.keys() | new.keys()):
                 if old.get(metric) != new.get(metric):
-                    verdict = _verdict(old.get(metric), new.get(metric), pairs.get((system, task)), metric == _main(task))
+                    pair = pairs.get((system, task)) if metric == _main(task) else None
+                    verdict = _verdict(old.get(metric), new.get(metric), pair, level)
                     yield Change(system, task, metric, old.get(metric), new.get(metric), verdict)
 
 
-def _values(scores: Mapping[str, Any], task: str, system: str, side: str) -> dict[str, Value]:
-    """Each metric's value and interval."""
+def _values(scores: Mapping[str, Any], task: str, system: str, side: str, mend: str) -> dict[str, Value]:
+    """Each metric's value and interval, counts and costs after them."""
     cell = scores.get(task)
     if cell is None:
         return {}
     try:
-        names = [name.removesuffix("_ci") for name in cell if name.endswith("_ci")]
-        found = {name: Value(float(cell[name]), *map(float, cell[f"{name}_ci"])) for name in (_main(task), *names)}
+        main = _main(task)
+        names = [*([main] if main else []), *(name.removesuffix("_ci") for name in cell if name.endswith("_ci"))]
+        scored = {name: _value(cell[name], *cell[f"{name}_ci"]) for name in names}
+        counts = {name: _value(cell[name]) for name in cell if name not in scored and not name.endswith("_ci")}
+        return {**scored, **counts}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"metrics/{system}.json of {side} doesn't hold the scores of {task} as stage score@{system} writes them; merge the "
-            "base into this branch and run dvc repro"
-        ) from error
-    return found
+        told = f"metrics/{system}.json of {side} doesn't hold the scores of {task} as stage score@{system} writes them"
+        raise UserError(f"{told}; {mend}") from error
 
 
-def _verdict(old: Value | None, new: Value | None, pair: Pair | None, is_main: bool) -> str:
+def _value(value: Any, *bounds: Any) -> Value:
+    """Raises ValueError where a number isn't finite, TypeError or ValueError where there are not two bounds or none."""
+    numbers = [float(each) for each in (value, *bounds)]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("not a finite number")
+    if not bounds:
+        return Value(numbers[0], None)
+    low, high = numbers[1:]
+    return Value(numbers[0], (low, high))
+
+
+def _verdict(old: Value | None, new: Value | None, pair: Pair | None, level: float) -> str:
     if old is None or new is None:
         return "new" if old is None else "gone"
+    if old.interval is None or new.interval is None:
+        return ""
     better = "better" if new.value > old.value else "worse"
-    if pair is not None and is_main:
-        return f"{better if pair.p < 0.05 else 'not told apart'} (paired p {pair.p:.3f})"
-    return "within its interval" if old.low <= new.value <= old.high else better
+    if pair is not None:
+        return f"{better if pair.p < level else 'not told apart'} (paired p {pair.p:.3f})"
+    low, high = old.interval
+    return "within its interval" if low <= new.value <= high else better
 
 
 def _table(moved: list[Change]) -> list[str]:
@@ -177,11 +222,18 @@ def _table(moved: list[Change]) -> list[str]:
 
 
 def _number(side: Value | None) -> str:
-    return "–" if side is None else f"{side.value:.4f}"
+    return "–" if side is None else _written(side.value, side)
+
+
+def _written(number: float, side: Value, sign: str = "") -> str:
+    """A metric to four places, a count as it is."""
+    return f"{number:{sign}.4f}" if side.interval else f"{number:{sign},.10g}"
 
 
 def _difference(change: Change) -> str:
-    return "" if change.base is None or change.here is None else f"{change.here.value - change.base.value:+.4f}"
+    if change.base is None or change.here is None:
+        return ""
+    return _written(change.here.value - change.base.value, change.here, "+")
 
 
 def _picture(moved: list[Change]) -> list[str]:
@@ -197,7 +249,8 @@ def _picture(moved: list[Change]) -> list[str]:
 
 
 def _strip(side: Value) -> str:
-    low, value, high = (min(WIDTH - 1, max(0, int(each * WIDTH))) for each in (side.low, side.value, side.high))
+    low, high = side.interval or (side.value, side.value)
+    low, value, high = (min(WIDTH - 1, max(0, int(each * WIDTH))) for each in (low, side.value, high))
     line = [" "] * WIDTH
     line[low : high + 1] = "─" * (high + 1 - low)
     line[value] = "●"
