@@ -353,7 +353,7 @@ def test_check_refuses_a_seed_of_data_that_is_not_generated(project: Path) -> No
         "sweep -S seed=8",
         "pr-report",
         "profile demo",
-        "export single ner --out x",
+        "export --system single --task ner --out x",
     ],
 )
 def test_outside_the_root_every_command_says_where_to_run_it(

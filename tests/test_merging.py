@@ -573,7 +573,9 @@ def test_a_model_card_tells_which_entries_were_picked() -> None:
     demo = load(REPOSITORY / "profiles/demo.yaml")
     choices = {"method": "svd", "rank": 16, "sparsify": "dare", "density": 0.6, "seed": 4}
     recipe = demo.merge.recipes["ner_shards"].model_copy(update=choices)
-    told = card(demo.model_copy(update={"merge": Merge(recipes={"ner_shards": recipe})}), "merged_shards", "ner", merged=False)
+    told = card(
+        demo.model_copy(update={"merge": Merge(recipes={"ner_shards": recipe})}), "merged_shards", ["ner"], merged=False
+    )
     assert "merged by method svd, sparsify dare, density 0.6, seed 4 from models/adapters/shards/ner (weights: " in told
 
 
@@ -590,7 +592,7 @@ def test_a_card_shows_a_prompt_and_an_answer_of_each_task_that_was_learnt(
         prompts = enumerate((prompt, "another"))
         rows = [Example(id=str(row), task=task, prompt=text, target="nike brand", **empty) for row, text in prompts]
         write_records(tmp_path / f"data/examples/{task}/train.jsonl", rows)
-    told = card(load(REPOSITORY / "profiles/demo.yaml"), system, "ner", merged=False)
+    told = card(load(REPOSITORY / "profiles/demo.yaml"), system, ["ner"], merged=False)
     shown = re.findall(r"^(`{3,})text\n(.*?)\n\1$", told, re.DOTALL | re.MULTILINE)
     expected = [text for task in learnt for text in (f"Label.\n\n```\n# {task}\n````\n<b>Tags:", "nike brand")]
     assert [text for _, text in shown] == expected and "another" not in told

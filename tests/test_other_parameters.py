@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -102,11 +104,41 @@ def test_an_exported_adapter_of_other_parameters_is_noted(repository: Path, monk
     noted = []
     for old, new in (("bootstrap: 1000", "bootstrap: 200"), ("rank: 8", "rank: 4")):
         edit(repository, old, new)
-        done = CliRunner().invoke(app, ["export", "single", "ner", "--out", f"out {new}"])
+        done = CliRunner().invoke(app, ["export", "--system", "single", "--task", "ner", "--out", f"out {new}"])
         assert done.exit_code == 0 and f"out {new}" in done.stdout, done.output
         noted.append(done.stderr)
     rank = "stage train@ner of dvc.lock ran with train.shared.rank 8, and params.yaml has 4"
     assert noted == ["", f"note: {SINGLE} isn't that of params.yaml: {rank}\n"]
+
+
+def test_one_adapter_of_all_tasks_is_exported_without_a_task_by_the_command_of_its_own_card(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    shutil.copytree(REPOSITORY / "metrics", "metrics")
+    save_adapter(adapter_of(1), Path("models/adapters/mixed"))
+    chosen = ["export", "--system", "mixed", "--out"]
+    assert CliRunner().invoke(app, [*chosen, "first"]).exit_code == 0
+    card = Path("first/README.md").read_text()
+    assert "# mixed: relevance, ner, summarization, description" in card and "tags:\n- ecomtune\n- relevance\n- ner" in card
+    scores = json.loads(Path("metrics/mixed.json").read_text())
+    assert all(
+        f"| {task}: {name} | {scores[task][name]:.4f} |" in card for task, name in (("ner", "f1"), ("relevance", "accuracy"))
+    )
+    (command,) = re.findall(r"`ecomtune (export .*)`", card)
+    assert command == "export --system mixed --out FOLDER"
+    assert CliRunner().invoke(app, command.split()).exit_code == 0 and Path("FOLDER/README.md").read_text() == card
+
+
+def test_of_several_adapters_one_is_exported_by_its_task(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    done = CliRunner().invoke(app, ["export", "--system", "single", "--out", "out"])
+    told = "system single has an adapter for each task; name one with --task: relevance, ner, summarization, description"
+    assert (done.exit_code, done.stderr) == (1, f"error: {told}\n") and not Path("out").exists()
+    save_adapter(adapter_of(1), Path(SINGLE))
+    assert CliRunner().invoke(app, ["export", "--system", "single", "--task", "ner", "--out", "out"]).exit_code == 0
+    (command,) = re.findall(r"`ecomtune (export .*)`", Path("out/README.md").read_text())
+    assert command == "export --system single --task ner --out FOLDER"
 
 
 @pytest.mark.parametrize("scores", [[], 3, {"f1": "x", "f1_ci": [0, 1]}, {"f1": 0.5, "f1_ci": [0]}, {"f1": 0.5, "f1_ci": None}])
@@ -116,7 +148,7 @@ def test_nothing_is_exported_beside_metrics_of_another_shape(
     monkeypatch.chdir(repository)
     save_adapter(adapter_of(1), Path(SINGLE))
     write_text(Path("metrics/single.json"), dump_json({"ner": scores} if scores else scores))
-    done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
+    done = CliRunner().invoke(app, ["export", "--system", "single", "--task", "ner", "--out", "out"])
     told = (
         "metrics/single.json doesn't hold the scores of task ner as stage score@single writes them; run dvc repro score@single"
     )
@@ -136,7 +168,7 @@ def test_no_adapter_of_a_broken_config_is_exported(
         base = {"source": "hub", "name": "owner/model", "version": "0" * 40, "kind": "causal", "licence": "MIT"}
         values["models"][values["train"]["shared"]["model"]] = base
     Path("params.yaml").write_text(yaml.safe_dump(values))
-    done = CliRunner().invoke(app, ["export", "single", "ner", "--out", "out"])
+    done = CliRunner().invoke(app, ["export", "--system", "single", "--task", "ner", "--out", "out"])
     *_, told = done.stderr.splitlines()  # before it the note of other parameters
     assert done.exit_code == 1 and told.startswith(f"error: {SINGLE}/adapter_config.json is missing or broken ("), done.output
     assert told.endswith("; remove it and run dvc repro train") and not Path("out").exists()

@@ -299,7 +299,8 @@ def test_a_clone_with_a_part_of_the_data_counts_as_fresh(clone: Path) -> None:
 
 def test_an_exported_adapter_and_the_merged_model_load_in_plain_peft_and_transformers(clone: Path, tmp_path: Path) -> None:
     for folder, options in (("adapter", []), ("whole", ["--merged"])):
-        done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / folder), *options)
+        chosen = ["--system", "merged_shards", "--task", "relevance", "--out", str(tmp_path / folder)]
+        done = run(clone, "ecomtune", "export", *chosen, *options)
         assert (done.returncode, done.stdout) == (0, f"{tmp_path / folder}\n"), done.stderr
     base = AutoModelForCausalLM.from_pretrained(clone / "models/pretrained/pico", dtype=torch.float32)
     tuned = PeftModel.from_pretrained(base, tmp_path / "adapter").eval()
@@ -325,11 +326,14 @@ def test_an_exported_adapter_and_the_merged_model_load_in_plain_peft_and_transfo
     ("arguments", "told"),
     [
         (
-            ["floor", "relevance"],
+            ["--system", "floor", "--task", "relevance"],
             "systems of params.yaml have no 'floor' with an adapter to export; name one of: merged_shards",
         ),
-        (["none", "relevance"], "systems of params.yaml have no 'none' with an adapter to export; name one of: merged_shards"),
-        (["merged_shards", "ner"], "system merged_shards doesn't answer 'ner'; name a task of its own: relevance"),
+        (["--system", "none"], "systems of params.yaml have no 'none' with an adapter to export; name one of: merged_shards"),
+        (
+            ["--system", "merged_shards", "--task", "ner"],
+            "system merged_shards doesn't answer 'ner'; name a task of its own: relevance",
+        ),
     ],
 )
 def test_what_can_not_be_exported_is_refused(clone: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
@@ -350,7 +354,7 @@ def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, nam
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("mine")
     (tmp_path / "file").write_text("mine")
-    done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / name))
+    done = run(clone, "ecomtune", "export", "--system", "merged_shards", "--task", "relevance", "--out", str(tmp_path / name))
     assert done.returncode == 1 and done.stderr == f"error: {tmp_path}/{told}\n"
     assert (tmp_path / "folder" / "mine").read_text() == (tmp_path / "file").read_text() == "mine"
 
@@ -359,7 +363,9 @@ def test_an_adapter_that_was_not_trained_here_is_not_exported(clone: Path, tmp_p
     adapter = clone / "models/adapters/merged/relevance_shards"
     adapter.rename(tmp_path / "away")
     try:
-        done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / "out"))
+        done = run(
+            clone, "ecomtune", "export", "--system", "merged_shards", "--task", "relevance", "--out", str(tmp_path / "out")
+        )
     finally:
         (tmp_path / "away").rename(adapter)
     assert done.returncode == 1 and "models/adapters/merged/relevance_shards isn't there; run dvc repro" in done.stderr
@@ -370,7 +376,9 @@ def test_nothing_is_exported_where_the_lock_is_broken(clone: Path, tmp_path: Pat
     whole = lock.read_text()
     lock.write_text("[]\n")
     try:
-        done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / "out"))
+        done = run(
+            clone, "ecomtune", "export", "--system", "merged_shards", "--task", "relevance", "--out", str(tmp_path / "out")
+        )
     finally:
         lock.write_text(whole)
     assert done.returncode == 1 and "dvc.lock doesn't hold stages" in done.stderr and not (tmp_path / "out").exists()
@@ -434,7 +442,9 @@ def test_an_adapter_whose_weights_are_cut_is_not_exported(clone: Path, tmp_path:
     weights.unlink()  # it may be a link into DVC's cache
     weights.write_bytes(whole[:1000])
     try:
-        done = run(clone, "ecomtune", "export", "merged_shards", "relevance", "--out", str(tmp_path / "out"))
+        done = run(
+            clone, "ecomtune", "export", "--system", "merged_shards", "--task", "relevance", "--out", str(tmp_path / "out")
+        )
     finally:
         weights.write_bytes(whole)
     assert done.returncode == 1 and "models/adapters/merged/relevance_shards is missing or broken" in done.stderr

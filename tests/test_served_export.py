@@ -39,7 +39,7 @@ def study(workplace: Path) -> Path:
 
 
 def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done = CliRunner().invoke(app, ["export", "tuned", "relevance", "--merged", "--out", "served"])
+    done = CliRunner().invoke(app, ["export", "--system", "tuned", "--task", "relevance", "--merged", "--out", "served"])
     assert done.exit_code == 0, done.output
     assert "- Serve: `transformers serve .`" in Path("served/README.md").read_text()
     task, settings = tasks.load("relevance"), load().tasks["relevance"]

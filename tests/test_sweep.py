@@ -69,6 +69,49 @@ def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_
     assert run(clone, "git", "status", "--porcelain").stdout == ""
 
 
+def test_workers_that_stop_early_are_started_again(clone: Path, tmp_path: Path) -> None:
+    environment, stopped = {**os.environ, "PYTHONPATH": str(clone / "src"), "CUDA_VISIBLE_DEVICES": "3"}, False
+    command = ["ecomtune", "sweep", "-S", "score.bootstrap=160,170"]
+    with (tmp_path / "log").open("w") as log, Popen(command, cwd=clone, env=environment, stdout=log, stderr=log) as running:
+        while running.poll() is None and not stopped:
+            if stopped := bool(worker_gpus(clone)):
+                assert run(clone, "dvc", "queue", "stop").returncode == 0  # it ends after the experiment that it runs
+            time.sleep(0.2)
+    printed = (tmp_path / "log").read_text()
+    assert running.returncode == 0 and printed.count(": Success") == 2 and stopped, printed
+
+
+def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue is DVC's own; the command that starts its workers does nothing."""
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    assert run(clone, "dvc", "exp", "run", "--queue", "--name", "alone", "-S", "score.bootstrap=180").returncode == 0
+    (tmp_path / "dvc").write_text(f"#!/bin/sh\necho start >> {tmp_path}/calls\n")
+    (tmp_path / "dvc").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(sweep, "PAUSE", 0.01)
+    monkeypatch.setattr(sweep, "PATIENCE", 1)
+    try:
+        with pytest.raises(UserError, match="workers end before they run anything; dvc queue start -v says why"):
+            sweep.work_off(["alone"], 1, print)
+    finally:
+        monkeypatch.undo()
+        assert run(clone, "dvc", "queue", "remove", "alone").returncode == 0
+    assert len((tmp_path / "calls").read_text().split()) == 1 + sweep.RESTARTS
+
+
+def test_a_worker_that_is_gone_leaves_its_number_to_the_next() -> None:
+    """DVC numbers workers from 1, so that after the first of two has ended it starts the first, not the third."""
+    assert [sweep.Queue({}, frozenset(there)).next_worker for there in ((), (1,), (2,), (1, 2))] == [1, 2, 1, 3]
+
+
+def test_more_jobs_than_gpus_are_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    done = run(clone, "ecomtune", "sweep", "-S", "score.bootstrap=110,120,130", "-j", "3")
+    told = "-j 3 is more than the 2 GPUs, of which each experiment has one of its own; use -j 2"
+    assert (done.returncode, done.stderr) == (1, f"error: {told}\n")
+
+
 def test_an_experiment_that_fails_is_told_with_the_way_to_its_log(clone: Path) -> None:
     done = run(clone, "ecomtune", "sweep", "-S", "train.shared.learning_rate=1", "-S", "train.shared.max_length=8")
     name = done.stdout.partition("1 experiments: ")[2].splitlines()[0]

@@ -161,7 +161,9 @@ def experiments() -> None:
 @app.command()
 def sweep(
     values: Annotated[list[str], typer.Option("--set-param", "-S", help="a parameter's values, as in train.shared.rank=4,8")],
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; each has a GPU of its own")] = 1,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="experiments at a time; of several GPUs each has its own")
+    ] = 1,
 ) -> None:
     """Queue a dvc experiment for each combination of values, and run them all."""
     from ecomtune import sweep as sweeping
@@ -208,9 +210,9 @@ def predict(
 
 @app.command()
 def export(
-    system: Annotated[str, typer.Argument(help="a system of kind adapter in params.yaml")],
-    task: Annotated[str, typer.Argument(help="a task that it answers")],
+    system: Annotated[str, typer.Option(help="a system of kind adapter in params.yaml")],
     out: Annotated[Path, typer.Option(help="a folder that is empty, or not there yet")],
+    task: Annotated[str | None, typer.Option(help="a task that it answers, where it has an adapter for each")] = None,
     merged: Annotated[bool, typer.Option(help="the whole model, its adapter merged in, in place of the adapter alone")] = False,
 ) -> None:
     """Write a trained adapter, or the model with it, as plain peft and transformers load it, with a model card."""
@@ -219,8 +221,7 @@ def export(
     from ecomtune.params import load, model_of
 
     params = load()
-    if system in params.systems:  # else the export says what is wrong
-        note_model(Path(), model_of(params.systems[system], task, params))
+    note_model(Path(), model_of(params.systems[system], exporting.tasks_of(params, system, task)[0], params))
     exporting.export(params, system, task, out, merged)
     print(out)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ from ecomtune.runtime import prepare
 from ecomtune.sections import Model
 
 
-def export(params: Params, system: str, task: str, folder: Path, merged: bool) -> None:
+def export(params: Params, system: str, task: str | None, folder: Path, merged: bool) -> None:
     """Write the adapter by which ``system`` answers ``task``, or with ``merged`` the whole model, into ``folder``.
 
-    Raises UserError where the system has no adapter for the task, the adapter isn't there, or the folder holds something.
+    Without a task it is the one adapter by which the system answers all of its tasks. Raises UserError where the system has no
+    such adapter, it isn't there, or the folder holds something.
     """
-    adapter = _adapter_of(params, system, task)
+    answered = tasks_of(params, system, task)
+    adapter = _adapter_of(params, system, answered[0])
     folder = folder.absolute()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
@@ -45,18 +47,28 @@ def export(params: Params, system: str, task: str, folder: Path, merged: bool) -
                 _write_merged(adapter, made, params.train.shared.threads)
         else:
             _write_adapter(adapter, made, model)
-        (made / "README.md").write_text(card(params, system, task, merged), encoding="utf-8")
+        (made / "README.md").write_text(card(params, system, answered, merged), encoding="utf-8")
         made.replace(folder)
 
 
-def _adapter_of(params: Params, system: str, task: str) -> Path:
+def tasks_of(params: Params, system: str, task: str | None) -> Sequence[str]:
+    """The tasks that the exported adapter answers: ``task``, or without one all of the system's, where one adapter does.
+
+    Raises UserError where the system has no adapter for it, or several adapters and no task is named.
+    """
     found = params.systems.get(system)
     if found is None or found.kind != "adapter":
         have = ", ".join(name for name, each in params.systems.items() if each.kind == "adapter") or "none"
         raise UserError(f"systems of params.yaml have no {system!r} with an adapter to export; name one of: {have}")
-    if task not in found.tasks:
+    if task is not None and task not in found.tasks:
         raise UserError(f"system {system} doesn't answer {task!r}; name a task of its own: {', '.join(found.tasks)}")
-    adapter = Path(model_of(found, task, params))
+    if task is None and len({model_of(found, each, params) for each in found.tasks}) > 1:
+        raise UserError(f"system {system} has an adapter for each task; name one with --task: {', '.join(found.tasks)}")
+    return found.tasks if task is None else (task,)
+
+
+def _adapter_of(params: Params, system: str, task: str) -> Path:
+    adapter = Path(model_of(params.systems[system], task, params))
     if not (adapter / CONFIG).is_file():
         raise UserError(f"{adapter} isn't there; run dvc repro, or dvc checkout where it has run before")
     return adapter
@@ -96,39 +108,43 @@ def plain_chat(tokenizer: Any) -> str:
     return f"{first}{{% for message in messages %}}{{{{ message['content'] }}}}\n{{% endfor %}}"
 
 
-def card(params: Params, system: str, task: str, merged: bool) -> str:
+def card(params: Params, system: str, answered: Sequence[str], merged: bool) -> str:
     """The model card: what it was made from and how, its licences, an example of each task that it learnt, and its metrics.
 
-    Raises UserError where the training examples in data/examples are broken; without any, the card has none.
+    ``answered`` are the tasks that it answers. Raises UserError where the training examples in data/examples are broken;
+    without any, the card has none.
     """
     model = params.models[params.train.shared.model]
     source = f"{model.name or model.folder} {model.version}".strip()
     data = {params.tasks[each].dataset for each in params.systems[system].tasks}
-    head = {"library_name": "transformers" if merged else "peft", "license": model.licence, "tags": ["ecomtune", task]}
+    head = {"library_name": "transformers" if merged else "peft", "license": model.licence, "tags": ["ecomtune", *answered]}
+    several = len(answered) > 1
+    forms = "; ".join(f"task `{task}` (prompts: `{params.tasks[task].prompt}` form)" for task in answered)
+    chosen = f"--system {system}{'' if several else f' --task {answered[0]}'}{' --merged' if merged else ''} --out FOLDER"
     return "\n".join(
         [
             "---",
             yaml.safe_dump(head, sort_keys=True).strip(),
             "---",
             "",
-            f"# {system}: {task}",
+            f"# {system}: {', '.join(answered)}",
             "",
-            f"Made by ecomtune: system `{system}`, task `{task}` (prompts: `{params.tasks[task].prompt}` form).",
+            f"Made by ecomtune: system `{system}`, {forms}.",
             "",
             f"- Base: {source} ({model.licence})",
             *(f"- Data: {_data(params, name)}" for name in sorted(data)),
-            f"- Adapter: {_made(params, model_of(params.systems[system], task, params))}",
-            *(["- Serve: `transformers serve .`, which takes this task's prompts as chat messages"] if merged else []),
-            f"- Command: `dvc repro`, then `ecomtune export {system} {task}{' --merged' if merged else ''}`",
+            f"- Adapter: {_made(params, model_of(params.systems[system], answered[0], params))}",
+            *(["- Serve: `transformers serve .`, which takes its prompts as chat messages"] if merged else []),
+            f"- Command: `dvc repro`, then `ecomtune export {chosen}`",
             "",
             "```python",
             *_loading(model, params.train.shared.model, merged),
             "```",
             "",
-            *_examples(params, system, task),
+            *_examples(params, system, answered[0]),
             "| metric | value | interval |",
             "|---|---|---|",
-            *_metrics(system, task, params.score.confidence),
+            *(row for task in answered for row in _metrics(system, task, params.score.confidence, several)),
             "",
         ]
     )
@@ -185,17 +201,17 @@ def _made(params: Params, adapter: str) -> str:
     return f"merged by method {method} from {recipe.reads} (weights: {weights})"
 
 
-def _metrics(system: str, task: str, confidence: float) -> list[str]:
+def _metrics(system: str, task: str, confidence: float, several: bool) -> list[str]:
     """The metrics' rows; none where the system hasn't been scored. Raises UserError for metrics of another shape."""
     file = Path("metrics") / f"{system}.json"
     found = read_json(file) if file.is_file() else {}
-    level = f"{100 * confidence:g}%"
+    level, before = f"{100 * confidence:g}%", f"{task}: " if several else ""
     try:
         scores = found.get(task, {})
+        intervals = {name: scores[f"{name}_ci"] for name in sorted(scores) if f"{name}_ci" in scores}
         return [
-            f"| {name} | {scores[name]:.4f} | {level}: {scores[f'{name}_ci'][0]:.4f} to {scores[f'{name}_ci'][1]:.4f} |"
-            for name in sorted(scores)
-            if f"{name}_ci" in scores
+            f"| {before}{name} | {scores[name]:.4f} | {level}: {low:.4f} to {high:.4f} |"
+            for name, (low, high) in intervals.items()
         ]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise no_scores(file, task, system) from error

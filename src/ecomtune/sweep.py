@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from ecomtune.params import PARAMS_FILE, Params, load
 
 #: Seconds between two looks at the queue, and looks after which a worker that doesn't come, or one that is gone, is given up.
 PAUSE, PATIENCE = 1.0, 30
+#: Workers that may end one after the other without having changed anything in the queue.
+RESTARTS = 3
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
@@ -100,10 +103,15 @@ def _lines(*command: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Queue:
-    """DVC's queue: experiments by name with their states, and how many workers there are."""
+    """DVC's queue: experiments by name with their states, and the numbers, 1 and up, of the workers that there are."""
 
     states: dict[str, str]
-    workers: int
+    workers: frozenset[int]
+
+    @property
+    def next_worker(self) -> int:
+        """The number that DVC gives the next worker: the least that none has."""
+        return next(number for number in count(1) if number not in self.workers)
 
     def named(self, *states: str) -> list[str]:
         return [name for name, state in self.states.items() if state in states]
@@ -116,7 +124,8 @@ def look() -> Queue:
     with Repo() as repo:
         queue = repo.experiments.celery_queue
         states = {entry["name"] or entry["rev"][:7]: entry["status"] for entry in queue.status()}
-        return Queue(states, len(queue.worker_status()))
+        nodes = [node.partition("@")[0].rpartition("-")[2] for node in queue.worker_status()]  # dvc-exp-HASH-NUMBER@localhost
+        return Queue(states, frozenset(map(int, nodes)))
 
 
 def enqueue(overrides: Sequence[str]) -> list[str]:
@@ -134,12 +143,14 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
     """Run the queue with ``jobs`` workers until it is empty, starting again those that stop early (dvc issue 10562).
 
     Where several GPUs are visible, each worker sees one of its own (dvc issue 4586). Raises UserError where experiments of
-    ``names`` fail, or DVC calls some running that no worker runs.
+    ``names`` fail, DVC calls some running that no worker runs, or workers end time and again without running any.
     """
     told: dict[str, str] = {}
     coming = looks = 0  # the worker that was started last and isn't there yet, and the looks since something went on
+    before, started = None, 0  # the states at the last look, and the workers that were started since they changed
     while True:
         queue = look()
+        before, started = queue.states, started if queue.states == before else 0
         for name in names:
             if (state := queue.states.get(name, "removed")) != told.get(name):
                 told[name] = state
@@ -147,16 +158,20 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
         waiting, running = queue.named("Queued"), queue.named("Running")
         if not waiting and not running:
             break
-        looks = 0 if queue.workers and queue.workers >= coming else looks + 1
+        looks = 0 if coming in queue.workers else looks + 1
         if looks > PATIENCE and not waiting:
             raise UserError(f"no worker runs {running[0]}, which DVC calls running; dvc queue remove it, and sweep again")
         # one at a time: DVC starts all up to a number that aren't there, each with the same variables
         if (
             waiting
-            and queue.workers < min(jobs, len(waiting) + len(running))
+            and len(queue.workers) < min(jobs, len(waiting) + len(running))
             and (looks == 0 or looks > PATIENCE or not coming)
         ):
-            coming, looks = queue.workers + 1, 0
+            if started >= jobs + RESTARTS:
+                raise UserError(
+                    "workers end before they run anything; dvc queue start -v says why, then dvc queue remove --queued"
+                )
+            coming, looks, started = queue.next_worker, 0, started + 1
             _start_worker(coming)
         time.sleep(PAUSE)
     failed = [name for name in names if told.get(name) != "Success"]
@@ -186,6 +201,8 @@ def visible_gpus() -> list[str]:
 
 def sweep(overrides: Sequence[str], jobs: int, tell: Callable[[str], Any]) -> None:
     """Check, queue and run every combination of ``overrides``. Raises UserError, before anything is queued, where it can't."""
+    if 1 < (gpus := len(visible_gpus())) < jobs:
+        raise UserError(f"-j {jobs} is more than the {gpus} GPUs, of which each experiment has one of its own; use -j {gpus}")
     number = len(combinations(overrides))
     lacking = missing_in_copies(load())
     if lacking is not None:
