@@ -755,6 +755,7 @@ def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
     ("changes", "told"),
     [
         ({"class_weights": True}, "class_weights go with family encoder; remove the key"),
+        ({"crf": True}, "crf goes with family encoder; remove the key"),
         ({"method": "majority"}, "method goes with family floor; remove it"),
         ({"max_new_tokens": 8}, "max_new_tokens of family causal is that of tasks.relevance; set it there and remove it here"),
         ({"model": None}, "families causal, encoder and seq2seq need a model, floor has none; add or remove the key"),

@@ -53,6 +53,8 @@ def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str
         ]
         fits = f"{', '.join(others)} or {last}"
         raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose {fits}, or remove the baseline")
+    if settings.crf and task.decoder != "tags":
+        raise UserError(f"{where}: crf goes with a task of tags, and task {task.name} has none; remove the key")
     if chosen == "title" and "title" not in task.required_fields:
         raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
     return name

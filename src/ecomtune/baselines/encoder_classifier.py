@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from ecomtune.baselines.encoder_head import train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.job import Job
-from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head, save
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
@@ -30,7 +30,7 @@ def fit(job: Job) -> None:
         return [{**each, "labels": target} for each, target in zip(encoded, targets, strict=True)]
 
     rows, held_out, collate = rows_of(job.train), rows_of(job.validation), DataCollatorWithPadding(tokenizer)
-    train_head(tokenizer, model, rows, held_out, collate, job)
+    save(tokenizer, model, train_head(model, rows, held_out, collate, job), job.folder)
 
 
 @torch.inference_mode()

@@ -9,19 +9,26 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from torch import Tensor
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
 from ecomtune.baselines.encoder_head import train_head
 from ecomtune.baselines.job import Job
-from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head
+from ecomtune.baselines.tag_chain import Transitions, best_path, negative_log_likelihood
+from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head, save
+from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task, texts_of
 from ecomtune.trainer_callbacks import IGNORED
 
+#: The learnt scores of one tag after another, beside the model.
+TRANSITIONS = "transitions.safetensors"
+
 
 def fit(job: Job) -> None:
-    """Train encoder and head on the examples' tags."""
+    """Train encoder and head on the examples' tags, each word's alone or, with ``crf``, each query's as a whole."""
     tags = sorted({tag for example in job.train for tag in example.reference} | {"O"})
     tokenizer, model = load_with_head(AutoModelForTokenClassification, job, tags)
 
@@ -38,7 +45,18 @@ def fit(job: Job) -> None:
         return rows
 
     rows, held_out, collate = rows_of(job.train), rows_of(job.validation), DataCollatorForTokenClassification(tokenizer)
-    train_head(tokenizer, model, rows, held_out, collate, job)
+    if not job.settings.crf:
+        save(tokenizer, model, train_head(model, rows, held_out, collate, job), job.folder)
+        return
+    model.transitions = transitions = Transitions(len(tags))  # a part of the model, so that it is trained and resumed as one
+
+    def loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        return negative_log_likelihood(outputs.logits, labels, transitions())
+
+    record = train_head(model, rows, held_out, collate, job, loss)
+    del model.transitions  # what is left is a plain token classifier
+    save(tokenizer, model, record, job.folder)
+    save_file({"transitions": transitions().detach().numpy()}, job.folder / TRANSITIONS)
 
 
 @torch.inference_mode()
@@ -46,6 +64,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     """The best valid tag sequence of each example; words beyond ``max_length``, or of which no piece is left, are O."""
     tokenizer, model = load_trained(AutoModelForTokenClassification, folder)
     tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    transitions = _transitions(settings, folder, len(tags))
     answers: list[str] = []
     for batch in batches(examples):
         words = [texts_of(example.fields, "words") for example in batch]
@@ -54,8 +73,17 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
         for row, (example, pieces) in enumerate(zip(batch, map(_first_pieces, encoded), strict=True)):
             table = np.where(np.array(tags) == "O", 0.0, np.full((len(words[row]), 1), -np.inf))
             table[list(pieces)] = scores[row, list(pieces.values())].numpy()
-            answers.append(task.target(example.fields, best_path(table, tags)))
+            answers.append(task.target(example.fields, best_path(table, tags, transitions)))
     return answers
+
+
+def _transitions(settings: Baseline, folder: Path, tags: int) -> NDArray[np.floating[Any]]:
+    """The score of each tag after each other one; all alike without ``crf``."""
+    if not settings.crf:
+        return np.zeros((tags + 1, tags))
+    with reading(folder):
+        transitions: NDArray[np.floating[Any]] = load_file(folder / TRANSITIONS)["transitions"]
+        return transitions
 
 
 def _encode(tokenizer: Any, words: Sequence[str], max_length: int) -> Any:
@@ -66,25 +94,3 @@ def _first_pieces(encoded: Any) -> dict[int, int]:
     """The place of each word's first piece; a word of which the tokenizer makes nothing (zero-width characters) has none."""
     words = encoded.word_ids()
     return {word: words.index(word) for word in words if word is not None}
-
-
-def best_path(scores: NDArray[np.floating[Any]], tags: Sequence[str]) -> list[str]:
-    """The tag sequence of the highest total score [words, tags] in which every I-x follows B-x or I-x (Viterbi)."""
-    allowed = np.array([[follows(before, tag) for tag in tags] for before in tags])
-    penalty = np.where(allowed, 0.0, -np.inf)
-    start = np.array([0.0 if follows("O", tag) else -np.inf for tag in tags])
-    total = start + scores[0] if len(scores) else start
-    back = []
-    for row in scores[1:]:
-        paths = total[:, None] + penalty
-        back.append(paths.argmax(axis=0))
-        total = paths.max(axis=0) + row
-    best = [int(total.argmax())] if len(scores) else []
-    for choices in reversed(back):
-        best.append(int(choices[best[-1]]))
-    return [tags[index] for index in reversed(best)]
-
-
-def follows(before: str, tag: str) -> bool:
-    """Whether ``tag`` may stand right after ``before`` in IOB2."""
-    return not tag.startswith("I-") or (before != "O" and before[2:] == tag[2:])

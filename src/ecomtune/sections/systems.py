@@ -34,7 +34,8 @@ class Baseline(Section):
     ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops, be it
     before ``min_steps``, and takes the best epoch's weights; 0 for all epochs. ``ema_decay`` is the decay of an
     exponential moving average of the weights over the steps, which answers in place of the last step's; 0 for none.
-    ``class_weights`` gives rare labels or tags of family encoder as much say as common ones.
+    ``class_weights`` gives rare labels or tags of family encoder as much say as common ones; ``crf`` lets it learn a row's tags
+    as one sequence, by a linear-chain conditional random field, in place of each word's alone.
     """
 
     family: Literal["encoder", "seq2seq", "causal", "floor"]
@@ -51,6 +52,7 @@ class Baseline(Section):
     max_new_tokens: Integer = Field(default=96, gt=0)
     patience: Integer = Field(default=0, ge=0)
     class_weights: bool = False
+    crf: bool = False
 
     @model_validator(mode="after")
     def _options_fit_family(self) -> Baseline:
@@ -58,6 +60,10 @@ class Baseline(Section):
             raise ValueError("patience goes with families causal, encoder and seq2seq, since a floor has no epochs; remove it")
         if self.class_weights and self.family != "encoder":
             raise ValueError("class_weights go with family encoder; remove the key")
+        if self.crf and self.family != "encoder":
+            raise ValueError("crf goes with family encoder; remove the key")
+        if self.crf and self.class_weights:
+            raise ValueError("class_weights weigh tags one by one, and crf learns them as a sequence; remove one of the two")
         for key in NEEDLESS.get(self.family, ()):
             if key in self.model_fields_set:
                 raise ValueError(f"family {self.family} has no use for {key}; remove the key")
