@@ -188,13 +188,6 @@ def test_memory_is_within_a_factor_of_two_of_what_was_measured(demo: Params, tmp
     assert estimated is not None and 0.5 < estimated / 2**20 / measured < 2
 
 
-def test_averaged_weights_are_a_copy_more(demo: Params, tmp_path: Path) -> None:
-    encoder = demo.baselines["encoder_ner"].model_copy(update={"ema_decay": 0.99})
-    averaged = demo.model_copy(update={"baselines": {**demo.baselines, "encoder_ner": encoder}})
-    plain, more = (step(steps(each, tmp_path, 1e11), "baseline@encoder_ner").memory for each in (demo, averaged))
-    assert plain is not None and more is not None and more - plain == 4 * demo.models["minilm"].parameters
-
-
 def test_four_bits_need_less_memory(demo: Params, tmp_path: Path) -> None:
     shared = demo.train.shared.model_copy(update={"quantization": "nf4"})
     quantized = demo.model_copy(update={"train": demo.train.model_copy(update={"shared": shared})})

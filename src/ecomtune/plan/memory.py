@@ -32,7 +32,7 @@ def with_adapter(weights: float, tokens: float, quantized: bool) -> float:
     return PROCESS_BYTES + held * weights + kept * sqrt(weights) * tokens
 
 
-def fully_trained(weights: float, tokens: float, causal: bool, averaged: bool) -> float:
-    """Of a model all of whose weights are trained in batches of ``tokens``; their average is one more copy."""
+def fully_trained(weights: float, tokens: float, causal: bool) -> float:
+    """Of a model all of whose weights are trained in batches of ``tokens``."""
     kept = CAUSAL_KEPT_BYTES if causal else ENCODER_KEPT_BYTES
-    return PROCESS_BYTES + (TRAINED + averaged) * WEIGHT_BYTES * weights + kept * sqrt(weights) * tokens
+    return PROCESS_BYTES + TRAINED * WEIGHT_BYTES * weights + kept * sqrt(weights) * tokens

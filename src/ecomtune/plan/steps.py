@@ -129,8 +129,7 @@ def _baselines(study: _Study) -> Iterator[Step]:
         each = min(row.own + row.prefix if prompted else row.own, baseline.max_length)
         learnt = rows * baseline.epochs_of(rows)
         tokens = each * learnt
-        batch, averaged = baseline.batch_size * each, baseline.ema_decay > 0
-        held = None if trained is None else memory.fully_trained(trained, batch, prompted, averaged)
+        held = None if trained is None else memory.fully_trained(trained, baseline.batch_size * each, prompted)
         looks = baseline.epochs_of(rows) if baseline.patience else baseline.epochs
         looked = each * looks * study.params.tasks[baseline.task].validation_size
         seconds = study.seconds(None if weights is None else weights * (6.0 * tokens + 2.0 * looked))
