@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,6 @@ from transformers import AutoModelForTokenClassification
 
 from ecomtune import baselines, tasks
 from ecomtune.baselines import bag_of_words
-from ecomtune.baselines.averaging import AveragedValidation
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.baselines.job import Job
 from ecomtune.baselines.tag_chain import GAIN, Transitions, best_path, follows, negative_log_likelihood
@@ -400,7 +399,7 @@ def test_the_best_path_is_valid_and_none_is_better(grid: tuple[Any, list[str], A
 def test_the_loss_of_a_tag_sequence_is_its_share_among_all_sequences(
     grid: tuple[Any, list[str], Any], data: st.DataObject
 ) -> None:
-    """Against all sequences written out, for sentences of several lengths in one batch, with tokens that are no word's first."""
+    """Against all sequences written out, for sentences of several lengths in one batch, with tokens that begin no word."""
     _, tags, transitions = grid
     number = st.floats(-5, 5, width=32)
     lengths = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -438,8 +437,14 @@ def test_a_tagger_with_a_crf_learns_its_examples_and_transitions_and_is_a_plain_
     losses = json.loads((pico / "fitted/training.json").read_text())["loss"]
     assert losses[-1][1] < losses[0][1] / 4
     (pico / "fitted/transitions.safetensors").unlink()
-    with pytest.raises(UserError, match="transitions.safetensors"):
+    with pytest.raises(UserError, match=r"transitions\.safetensors"):
         answer(settings, pico / "fitted", examples("ner"))
+
+
+def test_a_crf_goes_with_tags(pico: Path) -> None:
+    told = r"^baselines: crf goes with a task of tags, and task relevance has none; remove the key$"
+    with pytest.raises(UserError, match=told):
+        fit(baseline("encoder", "relevance", crf=True), examples("relevance"), pico / "made")
 
 
 def test_transitions_are_learnt_faster_than_weights() -> None:
@@ -658,62 +663,6 @@ def test_few_rows_are_gone_through_until_there_are_min_steps(pico: Path, family:
     record = json.loads((pico / "patient" / "training.json").read_text())
     assert [noted["step"] for noted in record["validation"]] == [2, 4, 6]
     assert baseline(family, task, min_steps=9).epochs_of(0) == 1  # nothing to learn from is told by the training
-
-
-def test_the_average_of_weights_is_exponential_and_starts_short(tmp_path: Path) -> None:
-    model, arguments = torch.nn.Linear(1, 1, bias=False), SimpleNamespace(output_dir=str(tmp_path))
-    seen: list[float] = []
-
-    def losses() -> dict[str, float]:
-        seen.append(model.weight.item())
-        return {"loss": 0.0}
-
-    validation = AveragedValidation(0.5, losses, range(9), 0, tmp_path)
-    state = SimpleNamespace(global_step=0, log_history=[])
-    torch.nn.init.constant_(model.weight, 1.0)
-    validation.on_train_begin(arguments, state, None, model)
-    expected = [1.0]
-    for step in range(1, 9):
-        state.global_step = step
-        torch.nn.init.constant_(model.weight, step**2)
-        validation.on_step_end(arguments, state, None, model)
-        assert model.weight.item() == step**2  # the training goes on from its own weights
-        kept = [2 / 11, 3 / 12, 4 / 13, 5 / 14, 6 / 15, 7 / 16, 8 / 17, 0.5][step - 1]
-        expected.append(kept * expected[-1] + (1 - kept) * step**2)
-    assert seen == pytest.approx(expected[1:])
-    validation.restore_best(state, model)
-    assert model.weight.item() == pytest.approx(expected[-1])
-
-
-@pytest.mark.parametrize(("family", "task"), LEARNT)
-def test_averaged_weights_answer_and_change_no_step_of_the_training(pico: Path, family: str, task: str) -> None:
-    held_out = examples(task)[:3]
-    for name, decay in (("plain", 0.0), ("averaged", 0.9)):
-        fit(baseline(family, task, epochs=3, ema_decay=decay), examples(task), pico / name, validation=held_out)
-    plain, averaged = (json.loads((pico / name / "training.json").read_text()) for name in ("plain", "averaged"))
-    assert averaged["loss"] == plain["loss"] and averaged["steps"] == plain["steps"] == 6
-    assert averaged["validation"] != plain["validation"]  # it is the average that is looked at
-    weights = [load_file(pico / name / "model.safetensors") for name in ("plain", "averaged")]
-    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
-
-
-def test_with_patience_the_average_of_the_lowest_loss_answers(tmp_path: Path) -> None:
-    model, arguments = torch.nn.Linear(1, 1, bias=False), SimpleNamespace(output_dir=str(tmp_path))
-    control, falls = SimpleNamespace(should_training_stop=False), iter([3.0, 1.0, 2.0, 2.0])
-    validation = AveragedValidation(0.5, lambda: {"loss": next(falls)}, range(9), 2, tmp_path)
-    state = SimpleNamespace(global_step=0, log_history=[])
-    torch.nn.init.constant_(model.weight, 1.0)
-    validation.on_train_begin(arguments, state, control, model)
-    averages = []
-    for step in (1, 2, 3, 4):
-        assert not control.should_training_stop
-        state.global_step = step
-        torch.nn.init.constant_(model.weight, step**2)
-        validation.on_step_end(arguments, state, control, model)
-        averages.append(float(validation.average["weight"]))
-    assert control.should_training_stop and len(set(averages)) == 4
-    validation.restore_best(state, model)
-    assert model.weight.item() == averages[1]
 
 
 def test_patience_without_validation_rows_is_refused(pico: Path) -> None:

@@ -766,6 +766,13 @@ def test_what_does_not_go_with_a_causal_baseline_is_refused(tmp_path: Path, chan
     assert refusal(tmp_path, with_causal(**changes)) == f"baselines.full: {told}"
 
 
+def test_class_weights_and_a_crf_are_refused_together(tmp_path: Path) -> None:
+    values = valid()
+    values["baselines"]["encoder_ner"].update(crf=True, class_weights=True)
+    told = "class_weights weigh tags one by one, and crf learns them as a sequence; remove one of the two"
+    assert refusal(tmp_path, dump(values)) == f"baselines.encoder_ner: {told}"
+
+
 @pytest.mark.parametrize(
     ("system", "task", "folder"),
     [
@@ -888,8 +895,7 @@ def test_a_mistyped_task_of_a_baseline_is_told_as_such(tmp_path: Path) -> None:
     )
 
 
-LENGTHS = {"max_length": 256, "max_new_tokens": 96}
-FLOOR = {"learning_rate": 0.01, "epochs": 5, "min_steps": 9, "ema_decay": 0.5, "batch_size": 16, **LENGTHS}
+FLOOR = {"learning_rate": 0.01, "epochs": 5, "min_steps": 9, "batch_size": 16, "max_length": 256, "max_new_tokens": 96}
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ KILLS = int(os.environ.get("ECOMTUNE_KILLS", "5"))
 TRAININGS = {
     "adapter": ("train", "mixed", "models/adapters/mixed"),
     "encoder": ("baseline", "encoder", "models/baselines/encoder/relevance"),
+    "tagger": ("baseline", "tagger", "models/baselines/encoder/ner"),
     "gpt2": ("baseline", "gpt2", "models/baselines/causal/relevance"),
     "seq2seq": ("baseline", "seq2seq", "models/baselines/seq2seq/description"),
 }
@@ -29,18 +30,19 @@ TRAININGS = {
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study whose trainings have what a checkpoint must carry: dropout's random numbers, accumulated gradients, a warm-up,
-    the losses of every epoch, the best epoch's weights and, of the encoder, their average; and a system behind an endpoint."""
+    the losses of every epoch and the best epoch's weights; and a system behind an endpoint."""
 
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
+        tagger = {"task": "ner", "out": "encoder/ner", "crf": True}
+        params["baselines"]["tagger"] = {**params["baselines"]["encoder"], **tagger}
         params["models"]["gpt2"] = {**params["models"]["pico"], "folder": ".scratch/pico/gpt2"}
         causal = {"family": "causal", "out": "causal/relevance", "model": "gpt2", "max_length": 1024}
         params["baselines"]["gpt2"] = {**params["baselines"]["encoder"], **causal}
         params["tasks"]["description"] = {**params["tasks"]["relevance"], "max_new_tokens": 32}
         seq2seq = {"family": "seq2seq", "task": "description", "out": "seq2seq/description", "max_new_tokens": 32}
         params["baselines"]["seq2seq"] = {**params["baselines"]["encoder"], **seq2seq}
-        params["baselines"]["encoder"]["ema_decay"] = 0.8
         large = {"kind": "endpoint", "reads": "data/examples", "tasks": ["relevance", "ner"]}
         params["systems"]["large"] = {**large, "endpoint": {"model": "large", "concurrency": 3}}
 

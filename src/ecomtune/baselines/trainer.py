@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
-from ecomtune.baselines.averaging import AveragedValidation
 from ecomtune.baselines.job import Job
 from ecomtune.errors import UserError, reading
 from ecomtune.files import TRAINING_RECORD, dump_json, write_text
@@ -63,9 +62,9 @@ def train_model(
     """Train all weights of ``model`` on ``rows`` (AdamW, linear decay after a tenth of warm-up, the usual BERT recipe).
 
     As many epochs as ``settings`` give so many rows, from the newest whole checkpoint on; after them the loss on
-    ``held_out`` is noted, and decides where ``settings.patience`` is set; with ``settings.ema_decay`` it is the loss of the
-    averaged weights, which the model has in the end. ``loss`` takes the place of the model's own. Gives the training's
-    record: its losses by step, rows, tokens without padding, and weights. Raises UserError where the training diverges.
+    ``held_out`` is noted, and decides where ``settings.patience`` is set. ``loss`` takes the place of the model's own.
+    Gives the training's record: its losses by step, rows, tokens without padding, and weights. Raises UserError where the
+    training diverges.
     """
     settings, checkpoints = job.settings, job.checkpoints
     steps, epochs = -(-len(rows) // job.settings.batch_size), job.settings.epochs_of(len(rows))
@@ -94,9 +93,7 @@ def train_model(
     trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
     ends = _validations(settings, steps, epochs) if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
-    looks = (losses, ends, settings.patience, checkpoints.folder)
-    validation = AveragedValidation(settings.ema_decay, *looks) if settings.ema_decay else Validation(*looks)
-    train(trainer, checkpoints, validation, job.live)
+    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder), job.live)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())

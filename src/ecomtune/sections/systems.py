@@ -12,7 +12,7 @@ from ecomtune.sections.training import MOST_EPOCHS
 
 #: Keys that a family never looks at.
 NEEDLESS = {
-    "floor": ("learning_rate", "epochs", "min_steps", "ema_decay", "batch_size", "max_length", "max_new_tokens"),
+    "floor": ("learning_rate", "epochs", "min_steps", "batch_size", "max_length", "max_new_tokens"),
     "encoder": ("max_new_tokens",),
 }
 
@@ -32,10 +32,9 @@ class Baseline(Section):
     them: the usual few epochs train a small data set too briefly (arXiv 2006.05987).
 
     ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops, be it
-    before ``min_steps``, and takes the best epoch's weights; 0 for all epochs. ``ema_decay`` is the decay of an
-    exponential moving average of the weights over the steps, which answers in place of the last step's; 0 for none.
-    ``class_weights`` gives rare labels or tags of family encoder as much say as common ones; ``crf`` lets it learn a row's tags
-    as one sequence, by a linear-chain conditional random field, in place of each word's alone.
+    before ``min_steps``, and takes the best epoch's weights; 0 for all epochs. ``class_weights`` gives rare labels or tags of
+    family encoder as much say as common ones; ``crf`` lets it learn a row's tags as one sequence, by a linear-chain conditional
+    random field, in place of each word's alone.
     """
 
     family: Literal["encoder", "seq2seq", "causal", "floor"]
@@ -46,7 +45,6 @@ class Baseline(Section):
     learning_rate: float = Field(default=5e-4, gt=0, le=1)
     epochs: Integer = Field(default=5, gt=0, le=MOST_EPOCHS)
     min_steps: Integer = Field(default=0, ge=0, le=MOST_EPOCHS)  # a step may be an epoch
-    ema_decay: float = Field(default=0.0, ge=0, lt=1)
     batch_size: Integer = Field(default=16, gt=0)
     max_length: Integer = Field(default=256, ge=LEAST_LENGTH)
     max_new_tokens: Integer = Field(default=96, gt=0)
