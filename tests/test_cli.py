@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -61,16 +61,17 @@ HEAVY = {
 }
 
 
-def test_help_imports_no_heavy_library_and_takes_no_second() -> None:
-    """Half a second on an idle machine; a busy one gets twice that, and three tries."""
+def test_help_imports_no_heavy_library_and_takes_less_than_half_a_second() -> None:
+    """Of processor time, the least of three: that is the same on a busy machine."""
     code = "import sys; from ecomtune.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
     seconds = []
     for _ in range(3):
-        started = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        seconds.append(time.monotonic() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert "Commands" in done.stdout and not HEAVY & set(done.stdout.splitlines()[-1].split())
-    assert min(seconds) < 1.0
+    assert min(seconds) < 0.5
 
 
 def shell(command: str, **environment: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ecomtune.cli import app
 from ecomtune.lora.adapter import load_adapter
 from ecomtune.params import load, model_of
 from ecomtune.report.roles import role_of
+from ecomtune.tasks import load as load_task
 from tests.pico import make_causal
 from tests.scratch_clone import REPOSITORY, commit, make_clone, run
 
@@ -234,6 +236,49 @@ def test_every_command_is_explained_on_the_page_of_commands() -> None:
     assert sorted(commands) == sorted(explained)
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"bin/ecomtune ([\w-]+)", readme)) <= commands
+
+
+def test_every_command_line_of_the_pages_is_one_that_the_program_takes() -> None:
+    """Names, options and numbers of arguments, of lines in code and of code within a text; nothing is run."""
+    commands, seen = vars(get_command(app))["commands"], set()
+    for page in (*DOCS.glob("*.md"), REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md"):
+        text = page.read_text(encoding="utf-8")
+        code = "\n".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL))
+        lines = re.findall(r"(?:^|&& )(?:\.venv/bin/)?ecomtune ([^\n|&<>]+)", code, re.MULTILINE)
+        inline = re.findall(r"`(?:\.venv/bin/)?ecomtune ([a-z-]+ [^`]+)`", text)  # a name alone is no command line
+        for line in (*lines, *inline):
+            name, *arguments = shlex.split(line, comments=True)
+            if name in commands:  # a group's own options, such as --help, are not
+                commands[name].make_context(name, arguments)
+                seen.add(name)
+    assert {"check", "curve", "export", "plan", "pin", "predict", "profile", "publish", "sweep", "table"} <= seen
+
+
+def test_the_readmes_parameters_are_valid_beside_the_demos(tmp_path: Path) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^```yaml\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    assert len(found) == 3  # a table, a model, an endpoint
+    for block in found:
+        values = yaml.safe_load((REPOSITORY / "profiles/demo.yaml").read_text())
+        filled = re.sub(r"<(\d+) hex digits[^>]*>", lambda length: f"'{'a' * int(length[1])}'", block)
+        merged(values, yaml.safe_load(filled))
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        load(tmp_path / "params.yaml")
+
+
+def test_the_readmes_table_is_that_of_the_committed_metrics() -> None:
+    readme, params = (REPOSITORY / "README.md").read_text(encoding="utf-8"), load(REPOSITORY / "profiles/demo.yaml")
+    (table,) = re.findall(r"^\| system \| relevance.*?\n\n", readme.partition("## Work with it")[0], re.DOTALL | re.MULTILINE)
+    rows = {
+        cells[0]: cells[1:] for line in table.strip().splitlines()[2:] if (cells := [c.strip() for c in line.split("|")[1:-1]])
+    }
+    assert list(rows) == list(params.systems)
+    for system, cells in rows.items():
+        scores = json.loads((REPOSITORY / f"metrics/{system}.json").read_text())
+        for task, cell in zip(params.tasks, cells, strict=True):
+            main = load_task(task).main_metric
+            low, high = scores[task][f"{main}_ci"] if task in scores else (0, 0)
+            assert cell == (f"{scores[task][main]:.3f} ({low:.2f}–{high:.2f})" if task in scores else "–")
 
 
 def test_every_link_between_the_pages_leads_to_a_file() -> None:

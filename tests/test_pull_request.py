@@ -295,9 +295,11 @@ def test_outside_a_repository_it_is_refused(tmp_path: Path, monkeypatch: pytest.
 #: A gh that keeps comments in files: it lists those that begin with the mark, adds one, or changes one.
 GH = """#!/bin/bash
 case "$*" in
-  *"--method PATCH"*) cp report.md "${4##*/}"; echo patched >> calls ;;
-  *"--paginate"*) grep -ls "^<!-- ecomtune pr-report -->" [0-9]* || true ;;
-  *) cp report.md 1; echo added >> calls ;;
+  "api --method PATCH repos/"*"/issues/comments/1 --field body=@report.md --silent") cp report.md 1; echo patched >> calls ;;
+  "api --paginate comments --jq .[] | select(.body | startswith(\\"<!-- ecomtune pr-report -->\\")) | .id")
+    grep -ls "^<!-- ecomtune pr-report -->" [0-9]* || true ;;
+  "api comments --field body=@report.md --silent") cp report.md 1; echo added >> calls ;;
+  *) echo "no such call: $*" >&2; exit 1 ;;
 esac
 """
 
@@ -324,3 +326,13 @@ def test_the_workflow_keeps_one_comment_up_to_date(project: Path) -> None:
             subprocess.run(["bash", "-euo", "pipefail", "-c", filled], env=variables, check=True, capture_output=True)
     assert Path("calls").read_text().split() == ["added", "patched"]
     assert Path("summary.md").read_text().count(MARK) == 2
+
+
+def test_the_workflow_runs_the_tests_on_the_whole_history_and_refuses_a_stale_lock() -> None:
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/pull-request.yml").read_text())
+    tests, steps = (workflow["jobs"][job]["steps"] for job in ("tests", "report"))
+    assert [step["run"] for step in tests if "run" in step] == ["make weights", "make test"]
+    (checkout,) = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"]["fetch-depth"] == 0  # else there is no common commit with the base
+    assert steps[-1]["run"] == ".venv/bin/ecomtune fresh" and "if" not in steps[-1]
+    assert workflow[True] == "pull_request" and workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
