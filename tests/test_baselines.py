@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -491,6 +494,44 @@ def test_the_floor_of_texts_is_the_first_sentence_of_the_last_required_field(
 def test_a_first_text_that_is_empty_is_an_invalid_answer(tmp_path: Path) -> None:
     asked = example("summarization", {"reviews": ["", "Good."]}, ["x"])
     assert answer(baseline("floor", "summarization"), tmp_path, [asked]) == [("", None)]
+
+
+FLOOR = """
+import random
+from pathlib import Path
+from ecomtune import baselines, tasks
+from ecomtune.baselines.job import Job
+from ecomtune.checkpoints import Checkpoints
+from ecomtune.files import sha256_folder
+from ecomtune.records import Example
+from ecomtune.sections import Baseline
+
+drawn, task, out = random.Random(3), tasks.load("relevance"), Path("made")
+words = [f"w{number}" for number in range(4000)]
+rows = [
+    Example(
+        id=str(number), task="relevance", prompt="p", target="t", reference=task.labels[drawn.randrange(4)], group=str(number),
+        source="s", fields={"query": " ".join(drawn.choices(words, k=4)), "title": " ".join(drawn.choices(words, k=12))},
+    )
+    for number in range(1200)
+]
+settings = Baseline.model_validate({"family": "floor", "task": "relevance", "out": "floor/relevance"})
+out.mkdir()
+baselines.fit(Job(settings, task, rows, [], out, 7, Checkpoints(Path("none"))), threads=1)
+print(sha256_folder(out))
+"""
+
+
+def test_a_floor_has_the_same_bytes_on_machines_of_other_cores(tmp_path: Path) -> None:
+    made = []
+    for cores in ("1", "2", "3"):
+        (tmp_path / cores).mkdir()
+        variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), cores)
+        command = [sys.executable, "-c", FLOOR]
+        environment = {**os.environ, **variables}
+        done = subprocess.run(command, cwd=tmp_path / cores, env=environment, capture_output=True, text=True, check=True)
+        made.append(done.stdout)
+    assert made[0] == made[1] == made[2]
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])

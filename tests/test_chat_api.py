@@ -109,6 +109,14 @@ def test_another_model_or_temperature_is_another_question(site: Site, changes: d
     assert len(site.requests) == 2
 
 
+def test_another_length_is_another_question(site: Site) -> None:
+    """Else the advice to raise max_new_tokens would bring back the cut answers."""
+    endpoint = Endpoint(model="large")
+    for length in (8, 16, 16):
+        answer_prompts("mine", "ner", endpoint, ["one"], length)
+    assert len(site.requests) == 2
+
+
 def test_another_endpoint_is_another_question(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ask(["one"])
     monkeypatch.setenv(BASE_VARIABLE, f"{site.base}/")
@@ -349,6 +357,12 @@ def test_a_key_that_no_header_holds_is_refused_and_not_repeated(site: Site, monk
 def test_a_key_that_the_server_repeats_is_not_repeated(site: Site, code: int) -> None:
     site.faults = [repeat_key(code)] * 100
     assert "wrong key Bearer [key]" in refusal()
+
+
+def test_what_a_server_says_moves_no_terminal(site: Site) -> None:
+    site.faults = [status(400, "no \x1b]0;mine\x07\x1b[2J\x9b2J model")] * 100
+    sentence = refusal()
+    assert sentence.isprintable() and "no ?]0;mine??[2J?2J model" in sentence
 
 
 def test_a_server_that_sends_elsewhere_takes_no_key_there(site: Site) -> None:

@@ -30,6 +30,19 @@ JSON = st.recursive(
 WAIT = "print('ready', flush=True); import time; time.sleep(60)"
 
 
+def test_an_output_is_renamed_into_place_and_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads the former file goes on reading it, and no moment shows a part of the new one."""
+    monkeypatch.chdir(tmp_path)
+    write_text(Path("out.json"), "old")
+    with Path("out.json").open() as former:
+        write_text(Path("out.json"), "new")
+        assert former.read() == "old" and Path("out.json").read_text() == "new"
+    with output_folder(Path("out")) as folder:
+        (folder / "weights").write_text("new")
+        made = folder.stat().st_ino
+    assert Path("out").stat().st_ino == made
+
+
 class Stopped(Exception):
     """Stands for whatever may end a block early."""
 

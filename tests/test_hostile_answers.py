@@ -166,6 +166,18 @@ def test_a_megabyte_of_anything_is_parsed_in_less_than_a_second(name: str, piece
         assert found is None
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("piece", [" ", "\n", ".", ". ", "acme ", "+", "\u00a0", "Exact "], ids=ascii)
+def test_a_megabyte_before_or_after_another_word_is_parsed_in_less_than_a_second(name: str, piece: str) -> None:
+    """A pattern that looks for the end of a run from each of its places is slow only where the run isn't the answer's end."""
+    task, run = tasks.load(name), piece * (1_000_000 // len(piece.encode()))
+    for answer in (f"{run}x", f"x{run}", f"x{run}x"):
+        started = time.process_time()
+        found = fault(task, FIELDS[name], answer)
+        assert time.process_time() - started < BOUND_SECONDS
+        assert found is None
+
+
 @pytest.mark.parametrize("piece", ["a ", "y", "mug with a lid. ", "a.\n", "İ", "nationalizations "])
 @pytest.mark.parametrize("name", ["summarization", "description"])
 def test_a_megabyte_of_text_is_scored_in_seconds(name: str, piece: str) -> None:

@@ -15,9 +15,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from ecomtune.errors import UserError
+from ecomtune.files import sha256_folder
 from ecomtune.pretrained import save_pretrained
 from ecomtune.sections import Model
 
@@ -181,6 +182,31 @@ def test_safetensors_whose_header_lies_are_named(weights: Path, lie: str) -> Non
     (weights / "model.safetensors").write_bytes(LIES[lie](content))
     sentence = "models.tiny: no causal model in safetensors or GGUF can be read from folder weights (model.safetensors: "
     assert refusal().startswith(sentence)
+
+
+def without(folder: Path, part: str) -> None:
+    """Take the weights with ``part`` in their name out of a folder's safetensors."""
+    held = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in held.items() if part not in name}
+    assert len(kept) < len(held)
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_weights_that_are_missing_are_not_made_up(weights: Path) -> None:
+    without(weights, "layers.1.")
+    told = "weights that the model needs are missing: model.layers.1.input_layernorm.weight, "
+    assert told in refusal()
+
+
+def test_an_encoder_without_a_pooler_is_saved_to_the_same_bytes_each_time(pico_encoder: Path, workplace: Path) -> None:
+    """As masked language models are published; transformers makes one up at random."""
+    (workplace / ".scratch").mkdir()
+    shutil.copytree(pico_encoder, workplace / "weights")
+    without(workplace / "weights", "pooler")
+    model = Model.model_validate({"kind": "encoder", "source": "folder", "folder": "weights", "licence": "MIT"})
+    for folder in ("first", "second"):
+        save_pretrained("tiny", model, Path(folder))
+    assert sha256_folder(Path("first")) == sha256_folder(Path("second"))
 
 
 def text(value: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,9 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
                 _check_layers(Path(source) / model.gguf)
             tokenizer = AutoTokenizer.from_pretrained(source, **place)
         with _told(key, model, source, f"{model.kind} model in safetensors or GGUF"):
-            weights = loader.from_pretrained(source, dtype=torch.float32, **place, **options)
+            torch.manual_seed(0)  # a pooler that the source lacks is made up
+            weights, loaded = loader.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **place, **options)
+            _refuse_missing(loaded["missing_keys"])
     if not model.chat:
         tokenizer.chat_template = None
     for settings in (vars(weights.config), tokenizer.init_kwargs):
@@ -63,6 +65,16 @@ def _refuse_adapter(key: str, model: Model, source: str) -> None:
             f"models.{key}: {model.source} {model.name or model.folder} holds an adapter (adapter_config.json); name a whole "
             "model without one"
         )
+
+
+def _refuse_missing(names: Iterable[str]) -> None:
+    """Raises ValueError where weights of the model are missing, for which transformers takes random numbers.
+
+    An encoder's pooler may be: masked language models have none, and whoever trains on one trains it too.
+    """
+    missing = sorted(name for name in names if not name.startswith("pooler."))
+    if missing:
+        raise ValueError(f"weights that the model needs are missing: {', '.join(missing[:3])}, {len(missing)} in all")
 
 
 def _check_layers(file: Path) -> None:

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from ecomtune.answer_cache import remembered
 from ecomtune.baselines import token_counts
@@ -64,11 +68,18 @@ def _module(settings: Baseline, task: Task) -> ModuleType:
     return importlib.import_module(f"ecomtune.baselines.{module_name(settings, task)}")
 
 
+def _threads(settings: Baseline) -> AbstractContextManager[Any]:
+    """One thread for a floor, whose sums would differ with the machine's cores; torch's are set by ``prepare``."""
+    return threadpool_limits(limits=1) if settings.model is None else nullcontext()
+
+
 def fit(job: Job, threads: int) -> None:
     """Train the baseline on its task's examples."""
     if job.settings.model is not None:
         prepare(threads)  # before the module: transformers reads the environment
-    _module(job.settings, job.task).fit(job)
+    module = _module(job.settings, job.task)
+    with _threads(job.settings):
+        module.fit(job)
 
 
 def answer(
@@ -82,7 +93,9 @@ def answer(
     def ask() -> list[str]:
         if settings.model is not None:
             prepare(threads)
-        answers: list[str] = _module(settings, task).answer(settings, task, folder, examples)
+        module = _module(settings, task)
+        with _threads(settings):
+            answers: list[str] = module.answer(settings, task, folder, examples)
         return answers
 
     package = Path(__file__).parent.parent

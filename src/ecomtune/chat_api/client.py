@@ -120,8 +120,9 @@ class ChatClient:
         )
 
     def _quoted(self, text: str) -> str:
-        """The beginning of what others wrote, on one line, and without the key where they repeat it."""
-        return " ".join(text.replace(self._key, "[key]").split())[:200] or "nothing"
+        """The beginning of what others wrote, on one line, without the key where they repeat it, or what moves a terminal."""
+        line = " ".join(text.replace(self._key, "[key]").split())
+        return "".join(each if each.isprintable() else "?" for each in line[:200]) or "nothing"
 
 
 def _whole_json(content: bytes) -> str:
