@@ -21,6 +21,7 @@ KILLS = int(os.environ.get("ECOMTUNE_KILLS", "5"))
 TRAININGS = {
     "adapter": ("train", "mixed", "models/adapters/mixed"),
     "encoder": ("baseline", "encoder", "models/baselines/encoder/relevance"),
+    "encoder that stops early": ("baseline", "early", "models/baselines/encoder_early/relevance"),
     "tagger": ("baseline", "tagger", "models/baselines/encoder/ner"),
     "gpt2": ("baseline", "gpt2", "models/baselines/causal/relevance"),
     "seq2seq": ("baseline", "seq2seq", "models/baselines/seq2seq/description"),
@@ -35,6 +36,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
+        early = {"epochs": 6, "patience": 1, "learning_rate": 0.3}  # stops, and goes back to an epoch before the last
+        params["baselines"]["early"] = {**params["baselines"]["encoder"], **early, "out": "encoder_early/relevance"}
         tagger = {"task": "ner", "out": "encoder/ner", "crf": True}
         params["baselines"]["tagger"] = {**params["baselines"]["encoder"], **tagger}
         params["models"]["gpt2"] = {**params["models"]["pico"], "folder": ".scratch/pico/gpt2"}
@@ -70,7 +73,9 @@ def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, tra
     stage, item, out = TRAININGS[training]
     kill(home, stage, item, out)
     record = json.loads((home / out / "training.json").read_text())
-    assert len(record["loss"]) == record["steps"] > 5 and record["validation"]
+    losses = [noted.get("loss", 0) for noted in record["validation"]]
+    assert len(record["loss"]) == record["steps"] > 5 and losses
+    assert training != "encoder that stops early" or losses.index(min(losses)) < len(losses) - 1 < 5, losses
     assert list((home / ".scratch/checkpoints").glob("*/")) == []  # removed once the output stands
 
 
