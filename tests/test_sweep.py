@@ -85,6 +85,9 @@ def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monke
     """The queue is DVC's own; the command that starts its workers does nothing."""
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    until = time.monotonic() + 120
+    while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
+        time.sleep(0.5)
     assert run(clone, "dvc", "exp", "run", "--queue", "--name", "alone", "-S", "score.bootstrap=180").returncode == 0
     (tmp_path / "dvc").write_text(f"#!/bin/sh\necho start >> {tmp_path}/calls\n")
     (tmp_path / "dvc").chmod(0o755)

@@ -221,7 +221,8 @@ def export(
     from ecomtune.params import load, model_of
 
     params = load()
-    note_model(Path(), model_of(params.systems[system], exporting.tasks_of(params, system, task)[0], params))
+    first, *_ = exporting.tasks_of(params, system, task)
+    note_model(Path(), model_of(params.systems[system], first, params))
     exporting.export(params, system, task, out, merged)
     print(out)
 
