@@ -159,7 +159,7 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
         if not waiting and not running:
             break
         looks = 0 if coming in queue.workers else looks + 1
-        if looks > PATIENCE and not waiting:
+        if looks > PATIENCE and not waiting and not queue.workers:
             raise UserError(f"no worker runs {running[0]}, which DVC calls running; dvc queue remove it, and sweep again")
         # one at a time: DVC starts all up to a number that aren't there, each with the same variables
         if (

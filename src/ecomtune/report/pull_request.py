@@ -138,9 +138,8 @@ def paired(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, s
                 before = files.read_text(path, encoding="utf-8")
             except Exception:  # whatever keeps DVC from having them: no cache, no remote, another layout
                 continue
-            with suppress(
-                UserError, OSError, ValueError, KeyError, TypeError
-            ):  # other test rows than the base's, or rows of another shape
+            # left out: other test rows than the base's, and rows or metrics of another shape
+            with suppress(UserError, OSError, ValueError, KeyError, TypeError):
                 sides = {"base": _answers(before), "here": _answers(Path(path).read_text(encoding="utf-8"))}
                 (pair,) = compare_answers(task, sides, score, here.params.get("seed", 0))
                 scores = {"base": base.metrics[system][task], "here": here.metrics[system][task]}
