@@ -28,6 +28,7 @@ class Site:
     counts_tokens: bool = True
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    encodings: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -52,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         with site.lock:
             site.requests.append(request)
             site.keys.append(self.headers["authorization"])
+            site.encodings.append(self.headers["accept-encoding"])
             site.paths.append(self.path)
             fault = site.faults.pop(0) if site.faults else None
             site.at_once += 1
@@ -156,6 +158,19 @@ def drip_headers(handler: Handler) -> None:
     for _ in range(100):
         handler.wfile.write(b"x")
         time.sleep(0.02)
+
+
+def endless(code: int) -> Fault:
+    """A response of this status goes on until nobody takes it any more."""
+
+    def send(handler: Handler) -> None:
+        handler.send_response(code)
+        handler.end_headers()
+        handler.close_connection = True
+        while True:
+            handler.wfile.write(b" " * 500)
+
+    return send
 
 
 def forward(base: str) -> Fault:

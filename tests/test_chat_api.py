@@ -26,7 +26,7 @@ from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.chat_api.paid_answers import FOLDER
 from ecomtune.errors import UserError
 from ecomtune.sections import Endpoint
-from tests.chat_server import Fault, Site, cut, cut_within, drip, drip_headers, hang, repeat_key, reply, serving, status
+from tests.chat_server import Fault, Site, cut, cut_within, drip, drip_headers, endless, hang, repeat_key, reply, serving, status
 from tests.endpoint_stage import lay_out, params_with, predicted, start_stage
 from tests.pico import make_causal
 from tests.scratch_clone import make_clone, run
@@ -309,6 +309,79 @@ def test_answers_that_are_under_way_at_a_stop_are_kept(site: Site) -> None:
     assert len(site.requests) == 3
     ask()
     assert len(site.requests) == 3 + 3
+
+
+STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def stop_under_way(site: Site, workplace: Path, *numbers: signal.Signals) -> tuple[int | None, str]:
+    """A stage of nine questions, three at a time, stopped while the fourth to sixth are asked: its status and what it said."""
+    gate = threading.Event()
+    lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 3}}, rows=9)
+    site.answer = lambda prompt: "Exact" if len(site.requests) <= 3 or gate.wait(60) else None
+    with start_stage(workplace) as stage:
+        while len(site.requests) < 6 and stage.poll() is None:
+            time.sleep(0.01)
+        assert stage.stderr is not None
+        told = []
+        for number in numbers:
+            stage.send_signal(number)
+            told += [stage.stderr.readline()] if not told else []
+        if len(numbers) == 1:
+            gate.set()
+        told.append(stage.communicate(timeout=60)[1])
+        gate.set()
+    assert told[0] == (
+        "stopping: answers under way, which cost, are awaited for 120 seconds at most; stop once more to drop them\n"
+    )
+    assert not (workplace / "data/predictions/large").exists()
+    return stage.returncode, told[1]
+
+
+@pytest.mark.parametrize("number", STATUS)
+def test_a_signal_to_stop_waits_for_the_answers_under_way_and_keeps_them(
+    site: Site, workplace: Path, number: signal.Signals
+) -> None:
+    assert stop_under_way(site, workplace, number) == (STATUS[number], "predict: stopped; nothing half-written is left\n")
+    assert len(site.requests) == 6 == len(list(FOLDER.glob("*.json")))
+
+
+@pytest.mark.parametrize("number", STATUS)
+def test_a_second_signal_to_stop_drops_them(site: Site, workplace: Path, number: signal.Signals) -> None:
+    status, told = stop_under_way(site, workplace, number, number)
+    assert (status, told) == (STATUS[number], "predict: stopped; nothing half-written is left\n")
+    assert len(list(FOLDER.glob("*.json"))) == 3
+
+
+def test_a_stop_between_two_tries_ends_at_once(site: Site, workplace: Path) -> None:
+    lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=2)
+    site.faults = [status(429, Retry_After="50")]
+    with start_stage(workplace) as stage:
+        while not site.requests:
+            time.sleep(0.01)
+        time.sleep(0.5)  # its answer has come by now
+        stage.send_signal(signal.SIGINT)
+        stage.communicate(timeout=20)
+    assert stage.returncode == 130 and len(site.requests) == 1
+
+
+# Replies without end.
+
+
+@pytest.mark.parametrize("code", [200, 500])
+def test_a_reply_without_end_is_broken_off(site: Site, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    monkeypatch.setattr(client, "MOST_BYTES", 1000)
+    site.faults = [endless(code)]
+    assert ask(["one"]) == right(["one"])
+    assert len(site.requests) == 2
+    site.faults = [endless(code)] * ATTEMPTS
+    assert "times running (no connection: a reply of more than 1,000 bytes); try again later" in refusal(["two"])
+
+
+def test_a_reply_that_would_unpack_to_anything_is_not_unpacked(site: Site) -> None:
+    site.faults = [status(200, "{}", Content_Encoding="gzip")] * ATTEMPTS
+    assert "times running (no connection: a compressed reply)" in refusal(["one"])
+    assert site.encodings == ["identity"] * ATTEMPTS
 
 
 # The environment.

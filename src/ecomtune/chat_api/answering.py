@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 
 from rich.progress import Progress
 
-from ecomtune.chat_api.client import ChatClient
+from ecomtune.chat_api.client import TIMEOUT_SECONDS, ChatClient
 from ecomtune.chat_api.connection import api_key, base_url
 from ecomtune.chat_api.paid_answers import FOLDER, PaidAnswer, Question, keep, kept, total
 from ecomtune.errors import UserError
@@ -29,7 +32,8 @@ def answer_prompts(
     Prints and logs what they cost. Equal prompts are asked once.
 
     What was paid for before is taken from scratch; where that is all, no key is needed. Raises UserError where the endpoint
-    isn't named, refuses or keeps failing: what was paid for by then is kept.
+    isn't named, refuses or keeps failing: what was paid for by then is kept. So it is after SIGINT or SIGTERM, and answers
+    under way are awaited first; a second signal drops these.
     """
     base = base_url()
     questions = [Question(base, endpoint.model, prompt, endpoint.temperature, max_tokens) for prompt in prompts]
@@ -57,7 +61,7 @@ def _paid(system: str, task: str, endpoint: Endpoint, base: str, questions: Sequ
                 bar.advance(rows)
 
             if waiting := [question for question in questions if question not in before]:
-                asyncio.run(_ask_all(base, api_key(), waiting, endpoint.concurrency, answered))
+                _ask_until_stopped(ChatClient(base, api_key()), waiting, endpoint.concurrency, answered)
     except UserError as error:
         have = f"{len(before) + len(now)} of {len(questions)} answers are kept, and only the rest will be asked for"
         raise UserError(f"systems.{system}: {error}; {have}") from error
@@ -66,8 +70,49 @@ def _paid(system: str, task: str, endpoint: Endpoint, base: str, questions: Sequ
     return {**before, **now}
 
 
+def _ask_until_stopped(
+    client: ChatClient, questions: Sequence[Question], concurrency: int, answered: Callable[[Question, PaidAnswer], None]
+) -> None:
+    """Ask the questions; a signal to stop takes effect, as it would have, once nothing is under way any more."""
+    stops: list[int] = []
+
+    async def ask() -> None:
+        with _heeding(client, stops):
+            await _ask_all(client, questions, concurrency, answered)
+
+    with suppress(asyncio.CancelledError):
+        asyncio.run(ask())
+    if stops:
+        signal.raise_signal(stops[0])
+
+
+@contextmanager
+def _heeding(client: ChatClient, stops: list[int]) -> Iterator[None]:
+    """Have the first SIGINT or SIGTERM let the client ask nothing more, the second one drop what is under way."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def stop(number: int) -> None:
+        if stops and task:
+            task.cancel()
+        else:
+            client.stopping.set()
+            told = f"stopping: answers under way, which cost, are awaited for {TIMEOUT_SECONDS:g} seconds at most"
+            print(f"{told}; stop once more to drop them", file=sys.stderr, flush=True)
+        stops.append(number)
+
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in former:
+        loop.add_signal_handler(number, stop, number)
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
 async def _ask_all(
-    base: str, key: str, questions: Sequence[Question], concurrency: int, answered: Callable[[Question, PaidAnswer], None]
+    client: ChatClient, questions: Sequence[Question], concurrency: int, answered: Callable[[Question, PaidAnswer], None]
 ) -> None:
     """Ask ``concurrency`` questions at a time. After a failure none is begun, and those under way, which cost, are awaited."""
     waiting = iter(questions)
@@ -79,12 +124,12 @@ async def _ask_all(
                 answered(question, await client.ask(question))
             except (UserError, OSError) as error:
                 failures.append(error)
-            if failures:
+            if failures or client.stopping.is_set():
                 return
 
-    async with ChatClient(base, key) as client:
+    async with client:
         await asyncio.gather(*(ask_in_turn() for _ in range(concurrency)))
-    if failures:
+    if failures and not client.stopping.is_set():
         raise failures[0]
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI
+import httpx2
+from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAsyncHttpxClient
 from pydantic import BaseModel, Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
@@ -22,6 +25,8 @@ ATTEMPTS = 6
 WAIT_SECONDS, LONGEST_WAIT_SECONDS = 1.0, 60.0
 #: For a whole answer: a server that sends a byte now and then is no better than one that sends none.
 TIMEOUT_SECONDS = 120.0
+#: A longer reply is broken off: an answer's tokens take a few bytes each.
+MOST_BYTES = 16 * 2**20
 #: What another try may mend, beside 5xx: a time-out of the server's, a conflict, too many requests.
 _TRANSIENT = {408, 409, 429}
 _ADVICE = {
@@ -60,13 +65,46 @@ class _TryAgainError(Exception):
         self.wait = wait
 
 
+class _Bounded(httpx2.AsyncByteStream):
+    """A reply's body, broken off where it is too long."""
+
+    def __init__(self, body: httpx2.AsyncByteStream) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        came = 0
+        async for chunk in self._body:
+            came += len(chunk)
+            if came > MOST_BYTES:
+                raise httpx2.DecodingError(f"a reply of more than {MOST_BYTES:,} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Let no reply fill the memory, be it long, or compressed though that isn't asked for: it may unpack to anything."""
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx2.DecodingError("a compressed reply")
+    if isinstance(response.stream, httpx2.AsyncByteStream):
+        response.stream = _Bounded(response.stream)
+
+
 class ChatClient:
-    """Asks one endpoint, from within ``async with``."""
+    """Asks one endpoint, from within ``async with``; once ``stopping`` is set, no failed question is asked again."""
 
     def __init__(self, base: str, key: str) -> None:
+        self.stopping = asyncio.Event()
         self._base, self._key = base, key
-        # its own retries stop before the body is looked at, so that they don't mend a broken one
-        self._client = AsyncOpenAI(base_url=base, api_key=key, max_retries=0, timeout=TIMEOUT_SECONDS)
+        self._client = AsyncOpenAI(
+            base_url=base,
+            api_key=key,
+            max_retries=0,  # its own stop before the body is looked at, so that they don't mend a broken one
+            timeout=TIMEOUT_SECONDS,
+            default_headers={"Accept-Encoding": "identity"},
+            http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}),
+        )
 
     async def __aenter__(self) -> ChatClient:
         return self
@@ -80,12 +118,22 @@ class ChatClient:
         Raises UserError, in which the key is not repeated, where the endpoint refuses the question or keeps failing.
         """
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS), wait=_wait, retry=retry_if_exception_type(_TryAgainError), reraise=True
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=_wait,
+            sleep=self._sleep,
+            retry=retry_if_exception_type(_TryAgainError),
+            reraise=True,
         )
         try:
             return await retrying(self._ask_once, question)
         except _TryAgainError as error:
             raise UserError(f"the endpoint at {self._base} fails {ATTEMPTS} times running ({error}); try again later") from None
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait before another try. Raises _TryAgainError where there is to be none."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+            raise _TryAgainError("stopped before another try")
 
     async def _ask_once(self, question: Question) -> PaidAnswer:
         try:

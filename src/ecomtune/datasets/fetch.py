@@ -48,8 +48,11 @@ def fetch(source: SourceFile, target: Path) -> None:
 
 
 def _fetch_from_web(source: SourceFile, target: Path) -> None:
-    """Download the file, alone of all processes; one that asks for it meanwhile waits, and finds it in scratch."""
-    part = SCRATCH / "downloads" / source.sha256
+    """Download the file, alone of all processes; one that asks for it meanwhile waits, and finds it in scratch.
+
+    There it stays, at no cost where the disk has links, until :func:`forget`: whoever is stopped later doesn't ask for it again.
+    """
+    part = _part(source)
     wanted = part.with_suffix(".wanted")
 
     def waiting() -> None:
@@ -58,11 +61,25 @@ def _fetch_from_web(source: SourceFile, target: Path) -> None:
 
     with locked(part.with_suffix(".lock"), waiting):
         download(source, part)
-        shutil.move(part, target)
-        _check(source, target, source.url)
-        if wanted.exists():
-            shutil.copyfile(target, part)
-            wanted.unlink()
+        _check(source, part, source.url)
+        try:
+            os.link(part, target)
+        except OSError:
+            shutil.copyfile(part, target)
+        wanted.unlink(missing_ok=True)
+
+
+def forget(source: SourceFile) -> None:
+    """Remove the copy in scratch of a file whose data set is whole, but where another process waits for it."""
+    part = _part(source)
+    if part.exists():
+        with locked(part.with_suffix(".lock"), lambda: None):
+            if not part.with_suffix(".wanted").exists():
+                part.unlink(missing_ok=True)
+
+
+def _part(source: SourceFile) -> Path:
+    return SCRATCH / "downloads" / source.sha256
 
 
 def _check(source: SourceFile, target: Path, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune import datasets
-from ecomtune.datasets.fetch import fetch
+from ecomtune.datasets.fetch import fetch, forget
 from ecomtune.files import output_folder
 from ecomtune.params import Params
 from ecomtune.stages import pick, run
@@ -21,6 +21,8 @@ def main(params: Params, name: str) -> None:
             fetch(source, folder / source.path)
         if hasattr(reader, "generate"):
             reader.generate(folder, dataset.seed)
+    for source in dataset.files:
+        forget(source)
 
 
 if __name__ == "__main__":
