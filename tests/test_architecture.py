@@ -17,7 +17,7 @@ ROOT = SOURCE.parent
 #: Layers from the bottom up; a module imports from its own layer or a lower one.
 LAYERS = [
     {"console", "errors", "locks", "text", "runtime"},
-    {"files", "fields"},
+    {"files", "fields", "tensors"},
     {"records", "sections"},
     {"params"},
     {"answer_cache", "checkpoints", "costs", "encoding", "mixing", "notes", "times", "trainer_callbacks"},

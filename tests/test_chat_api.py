@@ -26,7 +26,20 @@ from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.chat_api.paid_answers import FOLDER
 from ecomtune.errors import UserError
 from ecomtune.sections import Endpoint
-from tests.chat_server import Fault, Site, cut, cut_within, drip, drip_headers, endless, hang, repeat_key, reply, serving, status
+from tests.chat_server import (
+    Fault,
+    Site,
+    cut,
+    cut_within,
+    drip,
+    drip_headers,
+    endless,
+    hang,
+    repeat_key,
+    reply,
+    serving,
+    status,
+)
 from tests.endpoint_stage import lay_out, params_with, predicted, start_stage
 from tests.pico import make_causal
 from tests.scratch_clone import make_clone, run

@@ -667,7 +667,7 @@ def test_a_folder_of_another_hash_is_refused_with_both(weights: Path) -> None:
     [
         ("model.safetensors", "causal model in safetensors or GGUF"),
         ("tokenizer.json", "tokenizer"),
-        ("config.json", "tokenizer"),
+        ("config.json", "causal model in safetensors or GGUF"),
     ],
 )
 @pytest.mark.parametrize("share", [0, 0.5])
@@ -690,7 +690,9 @@ def test_a_file_of_weights_that_says_something_else_is_refused_in_one_sentence(w
 )
 def test_a_gguf_with_a_broken_header_is_named(weights: Path, content: bytes) -> None:
     (weights / "m.gguf").write_bytes(content)
-    assert unreadable(in_folder(gguf="m.gguf")).startswith("models.tiny: no tokenizer can be read from folder weights/m.gguf (")
+    assert "no causal model in safetensors or GGUF can be read from folder weights/m.gguf (" in unreadable(
+        in_folder(gguf="m.gguf")
+    )
 
 
 @pytest.mark.parametrize("gguf", ["", "m.gguf"])

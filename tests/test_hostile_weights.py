@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -216,17 +217,20 @@ def text(value: bytes) -> bytes:
 def gguf(
     *,
     tensors: int = 1,
-    keys: int = 2,
+    keys: int = 6,
     layers: int = 1,
+    width: int = 4,
     name: bytes = text(b"general.architecture"),
     table: bytes | None = None,
 ) -> bytes:
-    """A GGUF file of two keys and one tensor, with parts that a test may forge."""
+    """A GGUF file of six keys and one tensor, with parts that a test may forge."""
     architecture = name + struct.pack("<I", 8) + text(b"llama")
-    blocks = text(b"llama.block_count") + struct.pack("<II", 4, layers)
+    numbers = {"block_count": layers, "embedding_length": width, "feed_forward_length": width}
+    numbers |= {"attention.head_count": 1, "attention.head_count_kv": 1}
+    settings = b"".join(text(f"llama.{key}".encode()) + struct.pack("<II", 4, value) for key, value in numbers.items())
     tensor = text(b"token_embd.weight") + struct.pack("<IQQIQ", 2, 4, 4, 0, 0)
     start = b"GGUF" + struct.pack("<IQQ", 3, tensors, keys)
-    return start + architecture + blocks + (tensor if table is None else table) + bytes(256)
+    return start + architecture + settings + (tensor if table is None else table) + bytes(256)
 
 
 HUGE = 2**64 - 1
@@ -243,6 +247,7 @@ FORGED = {
     "an array without end": gguf(name=text(b"a") + struct.pack("<IIQ", 9, 8, HUGE)),
     "an array of numbers without end": gguf(name=text(b"a") + struct.pack("<IIQ", 9, 4, 2**61)),
     "more layers than tensors": gguf(layers=2**32 - 1),
+    "more weights than numbers": gguf(width=2**20),
     "a version to come": b"GGUF" + struct.pack("<IQQ", 999, 1, 1) + bytes(64),
     "the other byte order": b"GGUF" + struct.pack(">IQQ", 3, 1, 1) + bytes(64),
 }
@@ -251,7 +256,29 @@ FORGED = {
 @pytest.mark.parametrize("what", FORGED)
 def test_a_forged_gguf_is_refused_in_one_sentence(weights: Path, what: str) -> None:
     (weights / "m.gguf").write_bytes(FORGED[what])
-    assert refusal(gguf="m.gguf").startswith("models.tiny: no tokenizer can be read from folder weights/m.gguf (")
+    kind = "causal model in safetensors or GGUF"
+    assert refusal(gguf="m.gguf").startswith(f"models.tiny: no {kind} can be read from folder weights/m.gguf (")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"hidden_size": 2**22}, r"its settings describe [\d,]+ weights, and its files hold \d{2},\d{3}"),
+        ({"vocab_size": 2**40}, r"its settings describe [\d,]+ weights, and its files hold \d{2},\d{3}"),
+        ({"num_hidden_layers": 10**9}, r"its settings say that it has 1000000000 layers, and its files hold \d\d tensors"),
+    ],
+)
+def test_settings_of_far_more_weights_than_there_are_are_refused_at_once(
+    weights: Path, changes: dict[str, int], reason: str
+) -> None:
+    config = json.loads((weights / "config.json").read_text())
+    (weights / "config.json").write_text(json.dumps(config | changes))
+    assert re.search(rf"\({reason}\); correct the source", refusal())
+
+
+def test_a_gguf_of_far_more_weights_than_it_holds_is_refused_before_they_fill_the_memory(weights: Path) -> None:
+    (weights / "m.gguf").write_bytes(FORGED["more weights than numbers"])
+    assert re.search(r"\(its settings describe [\d,]+ weights, and its files hold 16\)", refusal(gguf="m.gguf"))
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from ecomtune.encoding import Tokenizer, encode_prompt, encode_text
-from ecomtune.errors import reading
 from ecomtune.files import ADAPTER_CONFIG
 from ecomtune.notes import base_of, learnt
 from ecomtune.records import Example
+from ecomtune.tensors import tensor_sizes
 
 #: Tokens that a system read and wrote for all rows of a task; None where nobody counted them.
 Tokens = tuple[int, int] | None
@@ -38,11 +35,7 @@ def count_tokens(tokenizer: Tokenizer, prompts: Sequence[str], answers: Sequence
 
 def count_weights(folder: Path) -> int:
     """The numbers in all safetensors files of a model's folder, 0 where it has none. Raises UserError for a broken one."""
-    total = 0
-    for file in sorted(folder.glob("*.safetensors")):
-        with reading(file), safe_open(file, framework="numpy") as weights:
-            total += sum(prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118 (no mapping)
-    return total
+    return sum(tensor_sizes(folder))
 
 
 def costs_of(model: Path | None, answered: Answered) -> dict[str, Any]:

