@@ -63,6 +63,19 @@ def test_a_checkpoint_with_a_missing_or_damaged_file_is_passed_over(
     assert checkpoints.newest() == workplace / "kept/checkpoint-3"
 
 
+def test_the_best_weights_are_those_of_the_checkpoint_that_is_resumed_from(workplace: Path) -> None:
+    checkpoints = Checkpoints(workplace / "kept")
+    for step in (3, 7):
+        write(checkpoints, step)
+        checkpoints.best.write_text(f"best of {step}")
+        checkpoints.complete(step)
+    checkpoints.best.write_text("half-wri")
+    checkpoints.newest()
+    assert checkpoints.best.read_text() == "best of 7"
+    (workplace / "kept/checkpoint-7/best.safetensors").write_text("damaged")
+    assert checkpoints.newest() == workplace / "kept/checkpoint-3" and checkpoints.best.read_text() == "best of 3"
+
+
 def test_without_a_whole_one_there_is_none(workplace: Path) -> None:
     checkpoints = Checkpoints(workplace / "kept")
     assert checkpoints.newest() is None

@@ -21,6 +21,7 @@ from ecomtune.files import sha256_folder
 from ecomtune.params import load
 from ecomtune.stages import predict
 from ecomtune.trainer_callbacks import check_processes
+from tests.scratch_clone import REPOSITORY
 from tests.studies import make_study, run_module
 
 OUT = Path("models/adapters/mixed")
@@ -36,7 +37,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def launch(
-    study: Path, module: str, *arguments: str, by: str = "torchrun", **environment: str
+    study: Path, module: str, *arguments: str, by: str = "torchrun", script: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a module in two processes on this machine's CPU, which accelerate starts only where GPUs are spoken of."""
     with socket.socket() as free:
@@ -46,25 +47,27 @@ def launch(
         options = ["torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", port]
     else:
         options = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", port]
-    return run_module(study, *options, "-m", module, *arguments, **environment)
+    target = [script, module] if script else ["-m", module]
+    return run_module(study, *options, *target, *arguments, **environment)
 
 
-def set_accumulation(study: Path, number: int) -> None:
-    params = study / "params.yaml"
-    text = params.read_text()
-    old = next(line for line in text.splitlines() if line.startswith("    batch_size:"))
-    kept = "\n".join(line for line in text.splitlines() if not line.startswith("    accumulation:"))
-    params.write_text(kept.replace(old, f"{old}\n    accumulation: {number}") + "\n")
+def set_shared(study: Path, **changes: Any) -> str:
+    """Change train.shared in params.yaml; the file's text before."""
+    before = (study / "params.yaml").read_text()
+    params = yaml.safe_load(before)
+    params["train"]["shared"].update(changes)
+    (study / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return before
 
 
 @pytest.mark.parametrize("by", ["torchrun", "accelerate launch"])
 def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, by: str) -> None:
-    set_accumulation(study, 2)
+    set_shared(study, accumulation=2)
     done = run_module(study, "ecomtune.stages.train", "mixed")
     assert done.returncode == 0, done.stderr
     alone = shutil.move(study / OUT, study / f"alone by {by}")
     (study / ".scratch/times.jsonl").unlink()
-    set_accumulation(study, 1)
+    set_shared(study, accumulation=1)
     done = launch(study, "ecomtune.stages.train", "mixed", by=by, ECOMTUNE_CHECKPOINT_SECONDS="0")
     assert done.returncode == 0, done.stderr
     records = [json.loads((folder / "training.json").read_text()) for folder in (study / OUT, Path(alone))]
@@ -122,6 +125,66 @@ def test_sharding_that_needs_a_gpu_is_refused_without_one(study: Path) -> None:
     assert done.returncode == 1
     assert "train: error: FSDP was asked for, and the processes would run without it, since it needs GPUs" in done.stderr
     assert not (study / OUT).exists() and list((study / ".scratch/checkpoints").iterdir()) == []
+
+
+SHARDED = {
+    "ACCELERATE_USE_FSDP": "true",
+    "FSDP_VERSION": "2",
+    "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
+    "FSDP_RESHARD_AFTER_FORWARD": "true",
+    "ACCELERATE_TORCH_DEVICE": "cpu",
+}
+
+
+def train_sharded(study: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = str(REPOSITORY / "tests/sharded_on_cpu.py")
+    return launch(study, "ecomtune.stages.train", "mixed", script=script, **{**SHARDED, **environment})
+
+
+def train_alone(study: Path) -> Path:
+    """What one process learns from as many rows a step."""
+    set_shared(study, accumulation=2)
+    done = run_module(study, "ecomtune.stages.train", "mixed")
+    assert done.returncode == 0, done.stderr
+    set_shared(study, accumulation=1)
+    shutil.rmtree(study / "alone", ignore_errors=True)
+    return Path(shutil.move(study / OUT, study / "alone"))
+
+
+def differ(study: Path) -> float:
+    """The largest difference between a weight of the adapter and of what one process has learnt."""
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, study / "alone")]
+    assert weights[0].keys() == weights[1].keys()
+    return max(float((weights[0][name] - weights[1][name]).abs().max()) for name in weights[1])
+
+
+def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(study: Path) -> None:
+    alone = train_alone(study)
+    stopped = train_sharded(study, ECOMTUNE_CHECKPOINT_SECONDS="0", STOP_AT="checkpoint-4")
+    assert stopped.returncode != 0 and not (study / OUT).exists()
+    done = train_sharded(study, ECOMTUNE_CHECKPOINT_SECONDS="0")
+    assert done.returncode == 0, done.stderr
+    assert "resumed from step 3" in done.stdout
+    assert (study / OUT / "training.json").read_bytes() == (alone / "training.json").read_bytes()
+    assert differ(study) < 1e-4
+
+
+def test_processes_that_share_a_model_write_the_weights_of_its_best_epoch(study: Path) -> None:
+    before = set_shared(study, epochs=6, learning_rate=0.2, patience=1, rank=2)  # so that the second epoch is worse
+    train_alone(study)
+    done = train_sharded(study)
+    (study / "params.yaml").write_text(before)
+    assert done.returncode == 0, done.stderr
+    for folder in (OUT, Path("alone")):
+        noted = json.loads((study / folder / "training.json").read_text())["validation"]
+        assert len(noted) == 2 and sum(noted[0][task] - noted[1][task] for task in ("relevance", "ner")) < -0.1
+    assert differ(study) < 1e-2  # of a step that is twenty times as long
+
+
+def test_sharding_of_the_first_version_is_refused(study: Path) -> None:
+    done = train_sharded(study, FSDP_VERSION="1")
+    assert done.returncode == 1
+    assert "train: error: FSDP of version 1 was asked for" in done.stderr and "set fsdp_version to 2" in done.stderr
 
 
 def test_processes_that_would_train_apart_are_refused(

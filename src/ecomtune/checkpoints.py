@@ -27,6 +27,7 @@ from ecomtune.runtime import is_main_process, world_size
 #: The environment variable that sets the seconds between two checkpoints, and how many they are without it.
 INTERVAL, DEFAULT_INTERVAL = "ECOMTUNE_CHECKPOINT_SECONDS", 60.0
 _FILES = "complete.json"
+_BEST = "best.safetensors"
 
 
 @dataclass(frozen=True)
@@ -36,21 +37,30 @@ class Checkpoints:
     folder: Path
     interval: float = DEFAULT_INTERVAL
 
+    @property
+    def best(self) -> Path:
+        """Where a training puts the weights of its lowest validation loss; each checkpoint holds those of its time."""
+        return self.folder / _BEST
+
     def complete(self, step: int) -> None:
         """Mark the checkpoint of ``step`` as whole, by the hashes of its files, and remove all but it and the one before."""
         checkpoint = self.folder / f"checkpoint-{step}"
+        if self.best.exists():
+            shutil.copyfile(self.best, checkpoint / _BEST)
         files = {str(file.relative_to(checkpoint)): sha256_file(file) for file in checkpoint.rglob("*") if file.is_file()}
         write_text(checkpoint / _FILES, dump_json(files))
         for old in self._newest_first()[2:]:
             shutil.rmtree(old)
 
     def newest(self) -> Path | None:
-        """The newest checkpoint that is whole; newer ones, half-written or damaged, are removed.
+        """The newest checkpoint that is whole, its best weights put back; newer ones, half-written or damaged, are removed.
 
         Trainer itself would take a half-written one, and train on with other numbers.
         """
         for checkpoint in self._newest_first():
             if _is_whole(checkpoint):
+                if (checkpoint / _BEST).exists():
+                    shutil.copyfile(checkpoint / _BEST, self.best)
                 return checkpoint
             shutil.rmtree(checkpoint)
         return None

@@ -14,6 +14,7 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType, broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import ProgressCallback, Trainer, TrainerCallback
 
 from ecomtune.checkpoints import Checkpoints
@@ -59,11 +60,11 @@ class Validation(TrainerCallback):
     resumed training decides as one that was never stopped.
     """
 
-    def __init__(self, losses: Callable[[], Losses], steps: Collection[int], patience: int, folder: Path) -> None:
+    def __init__(self, losses: Callable[[], Losses], steps: Collection[int], patience: int, best: Path) -> None:
         self.losses = losses
         self.steps = frozenset(steps)
         self.patience = patience
-        self.best = folder / "best.safetensors"
+        self.best = best
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: nn.Module, **_: Any) -> None:
         if state.global_step not in self.steps:
@@ -71,8 +72,10 @@ class Validation(TrainerCallback):
         state.log_history.append({"step": state.global_step, VALIDATION: _of_main(self.losses())})
         means = _means(state)
         best = means.index(min(means))
-        if self.patience and best == len(means) - 1 and is_main_process():
-            save_file(_trained(model), self.best)
+        if self.patience and best == len(means) - 1:
+            weights = trained_weights(model)  # of all processes together
+            if is_main_process():
+                save_file(weights, self.best)
         if self.patience and len(means) - 1 - best >= self.patience:
             control.should_training_stop = True
 
@@ -82,8 +85,9 @@ class Validation(TrainerCallback):
         if self.patience and means and means.index(min(means)) < len(means) - 1:
             weights = load_file(self.best)
             with torch.no_grad():
-                for name, parameter in _trained(model).items():
-                    parameter.copy_(weights[name])
+                for name, parameter in model.named_parameters():
+                    if parameter.requires_grad:
+                        parameter.copy_(_sharded_as(parameter, weights[name]))
 
 
 def _of_main(value: T) -> T:
@@ -98,8 +102,17 @@ def _means(state: Any) -> list[float]:
     return [sum(losses) / len(losses) for losses in noted]
 
 
-def _trained(model: nn.Module) -> dict[str, Tensor]:
-    return {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The whole weights that are trained, by name. Of a model that processes share (FSDP), each of them must ask."""
+    trained = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
+    return {name: weight.full_tensor() if isinstance(weight, DTensor) else weight for name, weight in trained.items()}
+
+
+def _sharded_as(parameter: Tensor, weight: Tensor) -> Tensor:
+    """A whole weight as this process holds the parameter: its share of it, where processes share a model."""
+    if not isinstance(parameter, DTensor):
+        return weight
+    return distribute_tensor(weight.to(parameter.device), parameter.device_mesh, parameter.placements)
 
 
 def check_processes(trainer: Trainer) -> None:
@@ -110,6 +123,8 @@ def check_processes(trainer: Trainer) -> None:
     fsdp = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
     if fsdp and trainer.accelerator.distributed_type != DistributedType.FSDP:
         raise UserError("FSDP was asked for, and the processes would run without it, since it needs GPUs; use DDP on a CPU")
+    if fsdp and not trainer.accelerator.is_fsdp2:
+        raise UserError("FSDP of version 1 was asked for, whose shards are flat; set fsdp_version to 2 (FSDP_VERSION=2)")
 
 
 class LossBar(ProgressCallback):

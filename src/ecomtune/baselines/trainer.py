@@ -93,7 +93,7 @@ def train_model(
     trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
     ends = _validations(settings, steps, epochs) if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
-    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.folder), job.live)
+    train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.best), job.live)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())

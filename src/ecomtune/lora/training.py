@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import (
     AutoModelForCausalLM,
@@ -39,14 +39,15 @@ from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.records import Example
 from ecomtune.runtime import world_size
 from ecomtune.sections import Training
-from ecomtune.trainer_callbacks import Validation, history, train
+from ecomtune.trainer_callbacks import Validation, history, train, trained_weights
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained LoRA model, and its record: rows, steps and tokens learnt from, weights trained, losses by step."""
+    """A trained LoRA model, the weights of its adapter, and its record: rows, steps and tokens learnt from, losses by step."""
 
     model: SharedPrefixLora
+    weights: dict[str, Tensor]
     record: dict[str, Any]
 
 
@@ -93,16 +94,16 @@ def train_adapter(
     ends = [-(-batches // each_step) for batches in accumulate(map(len, epochs))]
     batches = [[held_out[row] for row in rows] for rows in plan_batches(held_out, epoch=0, **limits)]
     losses = partial(validation_losses, model, collate, batches)
-    train(trainer, checkpoints, Validation(losses, ends if batches else [], settings.patience, checkpoints.folder), live)
-    trained = [weight for weight in model.parameters() if weight.requires_grad]
-    if not all(weight.isfinite().all() for weight in trained):
+    train(trainer, checkpoints, Validation(losses, ends if batches else [], settings.patience, checkpoints.best), live)
+    trained = trained_weights(model)
+    if not all(weight.isfinite().all() for weight in trained.values()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower train.shared.learning_rate")
     learnt = {
         "rows": sum(map(len, plan)),
         "tokens": sum(collate.tokens([encoded[row] for row in batch]) for batch in plan),
-        "trained_parameters": sum(weight.numel() for weight in trained),
+        "trained_parameters": sum(weight.numel() for weight in trained.values()),
     }
-    return Trained(model, {**learnt, **history(trainer.state)})
+    return Trained(model, trained, {**learnt, **history(trainer.state)})
 
 
 def encode_rows(tokenizer: Tokenizer, rows: Sequence[Example], max_length: int) -> list[EncodedExample]:
@@ -234,7 +235,7 @@ class PlannedTrainer(Trainer):
 def save_trained(trained: Trained, folder: Path) -> None:
     """Write the adapter as a plain PEFT folder with its record beside it; the same bytes for the same weights."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
-        trained.model.save_pretrained(scratch)
+        trained.model.save_pretrained(scratch, state_dict=trained.weights)
         (folder / WEIGHTS).write_bytes((Path(scratch) / WEIGHTS).read_bytes())
         write_config(read_json(Path(scratch) / CONFIG), folder)
     write_text(folder / TRAINING_RECORD, dump_json(trained.record))
