@@ -10,6 +10,7 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,8 +18,12 @@ import pytest
 from ecomtune.checkpoints import INTERVAL, Checkpoints, checkpoints_of, decides
 from ecomtune.errors import UserError
 from ecomtune.locks import locked
-from ecomtune.records import Example
+from ecomtune.params import Params, load
+from ecomtune.records import Example, write_records
 from ecomtune.sections import Training
+from ecomtune.stages import baseline, train
+from tests.imports import SOURCE, closure, files
+from tests.scratch_clone import REPOSITORY
 
 FILES = ("adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "trainer_state.json")
 
@@ -246,3 +251,73 @@ def test_whatever_decides_a_training_names_its_checkpoints(workplace: Path) -> N
     (workplace / "base/model.safetensors").write_text("other weights")
     others.append(decides(code, Path("base"), SETTINGS, 7, 2, [ROW], []))
     assert len({json.dumps(each) for each in [first, *others]}) == len(others) + 1
+
+
+class Decided(Exception):
+    """What a stage says that decides its training, in place of the training."""
+
+
+@pytest.mark.parametrize(("stage", "item"), [(train, "relevance_1"), (baseline, "encoder")])
+def test_a_stage_hands_on_whatever_decides_its_training(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, stage: ModuleType, item: str
+) -> None:
+    def told(decides: dict[str, Any]) -> Any:
+        raise Decided(json.dumps(decides, sort_keys=True))
+
+    def decided(**changes: Any) -> str:
+        values = params.model_dump(exclude_unset=True)
+        for place, value in changes.items():
+            *way, key = place.split("__")
+            section = values
+            for part in way:
+                section = section[part]
+            assert section[key] != value, place
+            section[key] = value
+        with pytest.raises(Decided) as caught:
+            stage.main(Params.model_validate(values), item)
+        return str(caught.value)
+
+    monkeypatch.setattr(stage, "checkpoints_of", told)
+    values = load(REPOSITORY / "profiles/pico.yaml").model_dump(exclude_unset=True)
+    values["models"]["encoder"] = {**values["models"]["pico"], "kind": "encoder"}
+    encoder = {"family": "encoder", "task": "relevance", "out": "encoder/relevance", "model": "encoder", "epochs": 1}
+    values["baselines"]["encoder"] = encoder
+    params = Params.model_validate(values)
+    rows = [ROW.model_copy(update={"id": str(each), "task": "relevance"}) for each in range(6)]
+    for split in ("train", "validation"):
+        write_records(Path(f"data/examples/relevance/{split}.jsonl"), rows)
+    base = Path("models/pretrained", "pico" if stage is train else "encoder", "model.safetensors")
+    base.parent.mkdir(parents=True)
+    base.write_text("weights")
+    own = "train__shared__rank" if stage is train else "baselines__encoder__epochs"
+    found = [decided(), decided(seed=99), decided(train__shared__threads=2), decided(**{own: 77})]
+    for file in ("data/examples/relevance/train.jsonl", "data/examples/relevance/validation.jsonl"):
+        write_records(Path(file), rows[:3])
+        found.append(decided())
+    base.write_text("other weights")
+    found.append(decided())
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    found.append(decided())
+    assert len(set(found)) == len(found)
+    code = json.loads(found[0])["code"]
+    runs = "ecomtune.lora.training" if stage is train else "ecomtune.baselines"
+    modules = closure(runs, *(f"ecomtune.baselines.{file.stem}" for file in (SOURCE / "ecomtune/baselines").glob("*.py")))
+    modules = closure(runs) if stage is train else modules
+    assert {file.removeprefix("src/ecomtune/") for file in files(modules)} - set(code) <= WITHOUT_EFFECT
+
+
+#: Modules that a training imports and that decide nothing which its rows, settings and base don't.
+WITHOUT_EFFECT = {
+    "__init__.py",
+    "answer_cache.py",
+    "checkpoints.py",
+    "errors.py",
+    "fields.py",
+    "files.py",
+    "locks.py",
+    "records.py",
+    "sections/__init__.py",
+    "sections/data.py",
+    "sections/systems.py",
+    "sections/training.py",
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -23,12 +24,35 @@ STALE = "dvc.lock is stale (stage"
 RETRAINED = f"{STALE} train@relevance_1 would run"
 
 
+#: Notes each file and folder of the working folder that a stage opens or lists, with its stage.
+HOOK = """
+import os, sys
+command = sys.orig_argv
+if "-m" in command and command[command.index("-m") + 1].startswith("ecomtune.stages."):
+    module, *item = command[command.index("-m") + 1 :]
+    stage = "@".join([module.rpartition(".")[2], *item])
+    notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    def hook(event, arguments):
+        if event in ("open", "os.listdir", "os.scandir") and isinstance(arguments[0], (str, os.PathLike)):
+            path = os.path.relpath(os.path.abspath(arguments[0]))
+            if not path.startswith(".."):
+                os.write(notes, f"{stage} {path}\\n".encode())
+
+    sys.addaudithook(hook)
+"""
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the pico profile has been run once and committed."""
     folder = make_clone(tmp_path_factory.mktemp("pipeline"), profile="pico")
     make_causal(folder / ".scratch/pico/causal")
-    done = run(folder, "dvc", "repro", PYTHONHASHSEED="1")
+    hook = folder.parent / "hook"
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(HOOK)
+    path = f"{folder / 'src'}{os.pathsep}{hook}"
+    done = run(folder, "dvc", "repro", PYTHONHASHSEED="1", PYTHONPATH=path, NOTES=str(hook / "notes"))
     assert done.returncode == 0, done.stdout + done.stderr
     commit(folder, "Run the pico profile")
     return folder
@@ -61,6 +85,36 @@ def test_a_run_in_another_folder_with_another_hash_seed_gives_the_same_bytes(clo
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(stages_to_run(done.stdout)) == 12
     assert (again / "dvc.lock").read_text() == run(clone, "git", "show", "HEAD:dvc.lock").stdout
+
+
+#: What an item of a stage leaves unread, and others need: floors have no weights, fixed merges search none.
+FOR_OTHERS = {
+    "baseline": ["models/pretrained"],
+    "predict": ["models/pretrained"],
+    "merge": ["data/examples", "models/pretrained/pico"],
+}
+
+
+def _beside(path: Path, other: Path) -> bool:
+    """Whether one lies in the other, or is it."""
+    return path.is_relative_to(other) or other.is_relative_to(path)
+
+
+def test_a_stage_reads_all_data_and_models_that_it_depends_on_and_no_others(clone: Path) -> None:
+    reads: dict[str, set[Path]] = {}
+    for line in (clone.parent / "hook/notes").read_text().splitlines():
+        stage, _, path = line.partition(" ")
+        reads.setdefault(stage, set()).add(Path(path))
+    stages = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]
+    assert len(stages) == len(reads) == 12
+    for name, stage in stages.items():
+        deps = [Path(dep["path"]) for dep in stage.get("deps", []) if not dep["path"].startswith("src/")]
+        known = [*deps, *(Path(out["path"]) for out in stage["outs"])]
+        places = {path for path in reads[name] if path.parts and path.parts[0] in ("data", "metrics", "models", "reports")}
+        foreign = [path for path in places if not any(_beside(path, each) for each in known)]
+        idle = [dep for dep in deps if not any(path.is_relative_to(dep) for path in places)]
+        idle = [dep for dep in idle if str(dep) not in FOR_OTHERS.get(name.partition("@")[0], [])]
+        assert (name, foreign, idle) == (name, [], [])
 
 
 def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
@@ -206,6 +260,7 @@ def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> N
         assert run(clone, "ecomtune", "publish", "pico").stdout == "results/pico\n"
         page = (clone / "results/pico/README.md").read_text()
         assert "seconds inside 12 stages on" in page and "not timed" not in page
+        assert re.search(r"; torch with 1 thread and BLAS \w+\)\.", page)  # as params.yaml says
     finally:
         shutil.rmtree(clone / "results/pico", ignore_errors=True)
 
@@ -386,7 +441,7 @@ def test_nothing_is_exported_where_the_lock_is_broken(clone: Path, tmp_path: Pat
 
 def test_the_plots_of_two_commits_are_shown_side_by_side(clone: Path) -> None:
     shown = run(clone, "dvc", "plots", "show")
-    assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
+    assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr  # though no curve is drawn yet
     drawn = (clone / "dvc_plots/index.html").read_text()
     tables = [f"plots/compare/confusion/relevance/{system}.csv" for system in ("floor", "merged_shards")]
     pictures = [f"plots/compare/{name}.png" for name in ("costs", "losses", "merges", "similarity", "systems")]

@@ -214,10 +214,11 @@ def test_deleted_metrics_of_another_profile_are_not_missed(project: Path) -> Non
     assert page("narrow").startswith("# Run `narrow`")
 
 
-def log(project: Path, stage: str, seconds: float) -> None:
+def log(project: Path, stage: str, seconds: float, **noted: str) -> None:
     """Add a time of this params.yaml to the log."""
+    entry = {"params": sha256_file(project / "params.yaml"), "seconds": seconds, "stage": stage, **noted}
     with (project / ".scratch/times.jsonl").open("a") as times:
-        times.write(json.dumps({"params": sha256_file(project / "params.yaml"), "seconds": seconds, "stage": stage}) + "\n")
+        times.write(json.dumps(entry) + "\n")
 
 
 def test_the_time_is_the_sum_of_the_stages_last_runs_here(project: Path) -> None:
@@ -228,8 +229,12 @@ def test_the_time_is_the_sum_of_the_stages_last_runs_here(project: Path) -> None
     assert "score@gone" not in text
 
 
-def test_the_page_says_what_decides_the_last_digits(project: Path) -> None:
-    assert re.search(r" cores \(\w+, \w+; torch with 1 thread and BLAS (mkl|open|accelerate)\)\.", page("wide"))
+def test_the_page_says_what_decides_the_last_digits_as_the_stages_noted_it(project: Path) -> None:
+    assert re.search(r" cores \(\w+, \w+; how torch computed isn't noted\)\.", page("wide"))
+    log(project, "score@floor", 1.0, arithmetic="3 threads and BLAS mkl")
+    assert re.search(r" cores \(\w+, \w+; torch with 3 threads and BLAS mkl\)\.", page("wide"))
+    log(project, "compare", 1.0, arithmetic="1 thread and BLAS open")
+    assert re.search(r"; torch with 1 thread and BLAS open, 3 threads and BLAS mkl\)\.", page("wide"))
 
 
 def test_a_stage_without_a_time_is_not_timed_and_left_out_of_the_sum(project: Path) -> None:

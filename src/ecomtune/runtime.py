@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import sys
 import warnings
@@ -43,3 +44,13 @@ def peak_memory() -> int:
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     torch = sys.modules.get("torch")
     return round(host + (torch.cuda.max_memory_allocated() / 2**20 if torch and torch.cuda.is_initialized() else 0))
+
+
+def arithmetic() -> str | None:
+    """What decides the last digits of torch's sums: threads, and the library of matrix products (BLAS); None without torch."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    threads = torch.get_num_threads()
+    blas = re.search(r"\bBLAS_INFO=(\w+)", torch.__config__.show())
+    return f"{threads} {'thread' if threads == 1 else 'threads'} and BLAS {blas[1] if blas else 'unknown'}"

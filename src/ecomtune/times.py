@@ -13,13 +13,15 @@ TIMES = SCRATCH / "times.jsonl"
 
 
 class StageTime(BaseModel):
-    """A run of a stage: its seconds, its memory in MiB at the most, and the sha256 of params.yaml as it was then."""
+    """A run of a stage: its seconds, its memory in MiB at the most, the sha256 of params.yaml as it was then, and torch's
+    threads and BLAS where it computed."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
     stage: str
     seconds: float = Field(ge=0)
     memory_mib: int | None = None
     params: str | None = None
+    arithmetic: str | None = None
 
 
 def read_times(root: Path = Path()) -> list[StageTime]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from ecomtune.report.pairs import Pairs, explained, sentences
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.study import LOCK, SUMMARY, read_study
 from ecomtune.report.summary import interval, warnings
-from ecomtune.times import read_times
+from ecomtune.times import StageTime, read_times
 
 PICTURE = "systems.png"
-#: Seconds and MiB at the most of each stage; None where they weren't noted.
-Times = Mapping[str, tuple[float | None, int | None]]
+#: What each stage's run noted, None where it noted nothing.
+Times = Mapping[str, StageTime | None]
 #: What a run and its publication write, so that it may differ from the commit that the page names.
 WRITTEN = ("params.yaml", "dvc.lock", "metrics", "plots", "reports", "results")
 
@@ -90,7 +89,7 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
         f"| {task} | {settings.dataset} | {settings.train_size} | {settings.validation_size} | {settings.test_size} |"
         for task, settings in params.tasks.items()
     ]
-    total = _total(times, params.train.shared.threads)
+    total = _total(times)
     return "\n".join(
         [
             f"# Run `{name}`",
@@ -119,17 +118,16 @@ def page(name: str, commit: str, params: Params, summary: dict[str, Any], pairs:
             "",
             "| stage | seconds | memory at the most, MiB |",
             "|---|---|---|",
-            *(
-                f"| {stage} | {_noted(seconds, 'not timed')} | {_noted(memory, '–')} |"
-                for stage, (seconds, memory) in times.items()
-            ),
+            *(_row(stage, run) for stage, run in times.items()),
             "",
         ]
     )
 
 
-def _noted(value: float | None, missing: str) -> str:
-    return missing if value is None else f"{value:,.0f}"
+def _row(stage: str, run: StageTime | None) -> str:
+    seconds = "not timed" if run is None else f"{run.seconds:,.0f}"
+    memory = "–" if run is None or run.memory_mib is None else f"{run.memory_mib:,}"
+    return f"| {stage} | {seconds} | {memory} |"
 
 
 def _paired(lines: list[str], confidence: float) -> list[str]:
@@ -176,27 +174,25 @@ def _cell(cell: dict[str, Any] | None) -> str:
 
 
 def _times(stages: list[str]) -> Times:
-    """Seconds and memory of each stage's last run under this params.yaml, from the log that the stages keep in scratch."""
-    times: dict[str, tuple[float | None, int | None]] = dict.fromkeys(stages, (None, None))
+    """Each stage's last run under this params.yaml, from the log that the stages keep in scratch."""
+    times: dict[str, StageTime | None] = dict.fromkeys(stages)
     current = sha256_file(PARAMS_FILE)
     for each in read_times():
         if each.stage in times and each.params == current:
-            times[each.stage] = each.seconds, each.memory_mib
+            times[each.stage] = each
     return times
 
 
-def _total(times: Times, threads: int) -> str:
-    timed = [seconds for seconds, _ in times.values() if seconds is not None]
-    text = f"Time: {sum(timed):.0f} seconds inside {len(timed)} stages on {_machine(threads)}."
+def _total(times: Times) -> str:
+    timed = [each for each in times.values() if each is not None]
+    text = f"Time: {sum(each.seconds for each in timed):.0f} seconds inside {len(timed)} stages on {_machine(timed)}."
     if missing := len(times) - len(timed):
         text += f" Left out: {missing} stages that are not timed, since they did not run here with these parameters."
     return text
 
 
-def _machine(threads: int) -> str:
-    """What decides time and the last digits of sums: processor, threads, and the library of matrix products (BLAS)."""
-    import torch
-
-    blas = re.search(r"\bBLAS_INFO=(\w+)", torch.__config__.show())
-    computing = f"torch with {threads} {'thread' if threads == 1 else 'threads'} and BLAS {blas[1] if blas else 'unknown'}"
-    return f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}; {computing})"
+def _machine(timed: Iterable[StageTime]) -> str:
+    """What decides time and the last digits of sums: processor, and as the stages noted it how torch computed."""
+    computing = sorted({each.arithmetic for each in timed if each.arithmetic})
+    torch = f"torch with {', '.join(computing)}" if computing else "how torch computed isn't noted"
+    return f"{os.cpu_count()} cores ({platform.machine()}, {platform.system()}; {torch})"

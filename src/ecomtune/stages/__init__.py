@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 from ecomtune.errors import UserError
 from ecomtune.files import SCRATCH, sha256_file
 from ecomtune.params import PARAMS_FILE, Params, load
-from ecomtune.runtime import forget_other_processes, is_main_process, peak_memory
+from ecomtune.runtime import arithmetic, forget_other_processes, is_main_process, peak_memory
 
 Item = TypeVar("Item")
 
@@ -70,9 +70,13 @@ def sentence(error: UserError | OSError) -> str:
 
 
 def _log_time(stage: str, seconds: float, params: str) -> None:
-    """Note in scratch how long a stage took, and what memory, under which params.yaml; in an output, no two runs were alike."""
+    """Note in scratch how a stage ran, and under which params.yaml: its time, its memory, and how torch computed.
+
+    In an output, no two runs were alike.
+    """
     SCRATCH.mkdir(exist_ok=True)
     noted = {"memory_mib": peak_memory(), "params": params, "seconds": round(seconds, 1), "stage": stage}
+    noted["arithmetic"] = arithmetic()
     with (SCRATCH / "times.jsonl").open("a", encoding="utf-8") as log:
         log.write(json.dumps(noted) + "\n")
 
