@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
 
@@ -101,6 +103,46 @@ def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monke
         monkeypatch.undo()
         assert run(clone, "dvc", "queue", "remove", "alone").returncode == 0
     assert len((tmp_path / "calls").read_text().split()) == 1 + sweep.RESTARTS
+
+
+def workers_of(clone: Path) -> list[int]:
+    """The processes of the queue's workers in the clone, and of what they run."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            command = (process / "cmdline").read_bytes()
+            runs = b"queue-worker" in command or b"dvc" in command or b"ecomtune.stages" in command
+            if runs and (process / "cwd").readlink().is_relative_to(clone):
+                found.append(int(process.name))
+    return found
+
+
+def test_an_experiment_is_waited_for_as_long_as_a_worker_lives_and_given_up_when_it_is_gone(
+    clone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    monkeypatch.setattr(sweep, "PAUSE", 0.2)
+    monkeypatch.setattr(sweep, "PATIENCE", 1)
+
+    def start(name: str, bootstrap: int) -> None:
+        until = time.monotonic() + 120
+        while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
+            time.sleep(0.5)
+        queued = run(clone, "dvc", "exp", "run", "--queue", "--name", name, "-S", f"score.bootstrap={bootstrap}")
+        assert queued.returncode == 0 and run(clone, "dvc", "queue", "start").returncode == 0
+        while (queue := sweep.look()).states.get(name) != "Running" or not queue.workers:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    start("long", 190)
+    sweep.work_off(["long"], 1, print)  # it takes far longer than two looks
+    start("lost", 210)
+    for process in workers_of(clone):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    with pytest.raises(UserError, match="no worker runs lost, which DVC calls running; dvc queue remove it, and sweep again"):
+        sweep.work_off(["lost"], 1, print)
 
 
 def test_a_worker_that_is_gone_leaves_its_number_to_the_next() -> None:
