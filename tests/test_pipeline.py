@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,20 @@ def test_a_stage_reads_all_data_and_models_that_it_depends_on_and_no_others(clon
         idle = [dep for dep in deps if not any(path.is_relative_to(dep) for path in places)]
         idle = [dep for dep in idle if str(dep) not in FOR_OTHERS.get(name.partition("@")[0], [])]
         assert (name, foreign, idle) == (name, [], [])
+
+
+def test_no_output_says_when_or_where_it_was_made(clone: Path) -> None:
+    lock = yaml.safe_load((clone / "dvc.lock").read_text())
+    outs = [clone / out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
+    files = [file for out in outs for file in ([out] if out.is_file() else out.rglob("*")) if file.is_file()]
+    made = [datetime.fromtimestamp((clone / "dvc.lock").stat().st_mtime) - timedelta(days=each) for each in (0, 1)]
+    dates = {day.strftime(form).encode() for day in made for form in ("%Y-%m-%d", "%Y%m%d", "%d %b %Y", "%b %d", "%d/%m/%Y")}
+    told = {str(clone).encode(), *dates}
+    seconds = re.compile(rb"(?<![\d.])%d\d{5}(?:\.\d+)?(?!\d)" % (made[0].timestamp() // 1e5))  # of this day or so
+    assert len(files) > 30
+    for file in files:
+        content = file.read_bytes()
+        assert (file, [each for each in told if each in content], seconds.search(content)) == (file, [], None)
 
 
 def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
