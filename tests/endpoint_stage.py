@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,16 +48,21 @@ def _example(split: str, number: int) -> Example:
     )
 
 
-def start_stage(folder: Path, largest_file: int | None = None) -> subprocess.Popen[str]:
-    """predict@large, under way; with ``largest_file`` it can write no file of more bytes, as on a full disk."""
-    limit: Callable[[], None] | None = None
+def start_stage(
+    folder: Path, largest_file: int | None = None, heeds: signal.Handlers = signal.SIG_DFL
+) -> subprocess.Popen[str]:
+    """predict@large, under way; with ``largest_file`` it can write no file of more bytes, as on a full disk.
+
+    What it does at an interrupt is told, since a shell has processes in the background ignore it, and hands that on.
+    """
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     if largest_file is not None:
-        size = largest_file
         environment.pop("COVERAGE_PROCESS_CONFIG", None)  # what it measures would be too large a file as well
 
-        def limit() -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    def begin() -> None:
+        signal.signal(signal.SIGINT, heeds)
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     return subprocess.Popen(
         [sys.executable, "-m", "ecomtune.stages.predict", "large"],
@@ -67,7 +72,7 @@ def start_stage(folder: Path, largest_file: int | None = None) -> subprocess.Pop
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=limit,
+        preexec_fn=begin,
     )
 
 

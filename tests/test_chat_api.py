@@ -28,7 +28,9 @@ from ecomtune.errors import UserError
 from ecomtune.sections import Endpoint
 from tests.chat_server import (
     Fault,
+    Handler,
     Site,
+    completion,
     cut,
     cut_within,
     drip,
@@ -331,7 +333,9 @@ def stop_under_way(site: Site, workplace: Path, *numbers: signal.Signals) -> tup
     """A stage of nine questions, three at a time, stopped while the fourth to sixth are asked: its status and what it said."""
     gate = threading.Event()
     lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 3}}, rows=9)
-    site.answer = lambda prompt: "Exact" if len(site.requests) <= 3 or gate.wait(60) else None
+    site.answer = lambda prompt: (
+        "Exact" if any(f"Query: mug {each}\n" in prompt for each in range(3)) or gate.wait(60) else None
+    )
     with start_stage(workplace) as stage:
         while len(site.requests) < 6 and stage.poll() is None:
             time.sleep(0.01)
@@ -370,12 +374,44 @@ def test_a_stop_between_two_tries_ends_at_once(site: Site, workplace: Path) -> N
     lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=2)
     site.faults = [status(429, Retry_After="50")]
     with start_stage(workplace) as stage:
-        while not site.requests:
+        while not site.requests and stage.poll() is None:
             time.sleep(0.01)
         time.sleep(0.5)  # its answer has come by now
         stage.send_signal(signal.SIGINT)
         stage.communicate(timeout=20)
     assert stage.returncode == 130 and len(site.requests) == 1
+
+
+def test_what_fails_after_a_stop_is_not_asked_again_even_at_once(site: Site, workplace: Path) -> None:
+    lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=2)
+    gate = threading.Event()
+
+    def refuse(handler: Handler) -> None:
+        gate.wait(60)
+        handler.send(429, "{}", Retry_After="0")
+
+    site.faults = [refuse] * 2
+    with start_stage(workplace) as stage:
+        while not site.requests and stage.poll() is None:
+            time.sleep(0.01)
+        stage.send_signal(signal.SIGINT)
+        assert stage.stderr is not None and stage.stderr.readline().startswith("stopping: answers under way")
+        gate.set()
+        stage.communicate(timeout=20)
+    assert stage.returncode == 130 and len(site.requests) == 1
+
+
+def test_an_interrupt_that_the_stage_was_started_to_ignore_is_ignored(site: Site, workplace: Path) -> None:
+    lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=3)
+    gate = threading.Event()
+    site.answer = lambda prompt: "Exact" if gate.wait(60) else None
+    with start_stage(workplace, heeds=signal.SIG_IGN) as stage:
+        while not site.requests and stage.poll() is None:
+            time.sleep(0.01)
+        stage.send_signal(signal.SIGINT)
+        gate.set()
+        _, err = stage.communicate(timeout=60)
+    assert stage.returncode == 0 and len(predicted(workplace)) == 3, err
 
 
 # Replies without end.
@@ -392,9 +428,12 @@ def test_a_reply_without_end_is_broken_off(site: Site, monkeypatch: pytest.Monke
 
 
 def test_a_reply_that_would_unpack_to_anything_is_not_unpacked(site: Site) -> None:
-    site.faults = [status(200, "{}", Content_Encoding="gzip")] * ATTEMPTS
-    assert "times running (no connection: a compressed reply)" in refusal(["one"])
-    assert site.encodings == ["identity"] * ATTEMPTS
+    site.faults = [status(200, "{}", Content_Encoding="GZip")]
+    told = refusal(["one"])
+    assert f"the endpoint at {site.base} compresses its replies; have it, or the proxy before it, send them as they are" in told
+    assert site.encodings == ["identity"]
+    site.faults = [status(200, json.dumps(completion("plain")), Content_Encoding=" Identity")]
+    assert ask(["two"]) == ["plain"]
 
 
 # The environment.

@@ -298,6 +298,8 @@ def test_a_stage_hands_on_whatever_decides_its_training(
     found.append(decided())
     monkeypatch.setenv("WORLD_SIZE", "2")
     found.append(decided())
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    found.append(decided())
     assert len(set(found)) == len(found)
     code = json.loads(found[0])["code"]
     runs = "ecomtune.lora.training" if stage is train else "ecomtune.baselines"

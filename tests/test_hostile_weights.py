@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
 
+from ecomtune import pretrained
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_folder
 from ecomtune.pretrained import save_pretrained
@@ -82,21 +83,26 @@ def test_a_pickle_under_the_name_of_safetensors_is_refused(weights: Path, conten
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.bin", "model.pt", "model.ckpt", "model.safetensors.bin"])
-def test_weights_that_are_only_a_pickle_are_refused(weights: Path, name: str) -> None:
+def test_weights_that_are_only_a_pickle_are_refused(weights: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = load_file(weights / "model.safetensors")
     (weights / "model.safetensors").unlink()
     (weights / name).write_bytes(saved_by_torch())
-    assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
+    told = "no causal model in safetensors or GGUF can be read from folder weights ("
+    assert f"{told}it holds no safetensors file)" in refusal()
+    monkeypatch.setattr(pretrained, "_check_size", lambda *_: None)  # as of a hub's weights, which lie elsewhere
+    assert told in refusal()
     torch.save(real, weights / name)  # nor where it would do no harm
     assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
 
 
-def test_an_index_that_leads_to_a_pickle_is_refused(weights: Path) -> None:
+def test_an_index_that_leads_to_a_pickle_is_refused(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = load_file(weights / "model.safetensors")
     (weights / "model.safetensors").unlink()
     (weights / "part.bin").write_bytes(saved_by_torch())
     index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, "part.bin")}
     (weights / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "it holds no safetensors file" in refusal()
+    monkeypatch.setattr(pretrained, "_check_size", lambda *_: None)
     assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
 
 
@@ -266,6 +272,11 @@ def test_a_forged_gguf_is_refused_in_one_sentence(weights: Path, what: str) -> N
         ({"hidden_size": 2**22}, r"its settings describe [\d,]+ weights, and its files hold \d{2},\d{3}"),
         ({"vocab_size": 2**40}, r"its settings describe [\d,]+ weights, and its files hold \d{2},\d{3}"),
         ({"num_hidden_layers": 10**9}, r"its settings say that it has 1000000000 layers, and its files hold \d\d tensors"),
+        ({"part": {"n_layers": 10**9}}, r"its settings say that it has 1000000000 layers, and its files hold \d\d tensors"),
+        (
+            {"model_type": "gptj", "max_position_embeddings": 2**36, "rotary_dim": 4, "n_embd": 32, "n_layer": 1, "n_head": 2},
+            r"its settings ask for tables of [\d,]+ numbers beside [\d,]+ weights",
+        ),
     ],
 )
 def test_settings_of_far_more_weights_than_there_are_are_refused_at_once(
@@ -274,6 +285,11 @@ def test_settings_of_far_more_weights_than_there_are_are_refused_at_once(
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | changes))
     assert re.search(rf"\({reason}\); correct the source", refusal())
+
+
+def test_a_gguf_whose_tensor_lies_beyond_its_end_is_told_so(weights: Path) -> None:
+    (weights / "m.gguf").write_bytes(FORGED["a tensor beyond the end"])
+    assert "m.gguf (a tensor lies beyond its end); correct the source" in refusal(gguf="m.gguf")
 
 
 def test_a_gguf_of_far_more_weights_than_it_holds_is_refused_before_they_fill_the_memory(weights: Path) -> None:

@@ -120,29 +120,34 @@ def workers_of(clone: Path) -> list[int]:
 def test_an_experiment_is_waited_for_as_long_as_a_worker_lives_and_given_up_when_it_is_gone(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The worker is killed at the eighth look, far beyond what is waited for one that doesn't come."""
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     monkeypatch.setattr(sweep, "PAUSE", 0.2)
-    monkeypatch.setattr(sweep, "PATIENCE", 1)
+    monkeypatch.setattr(sweep, "PATIENCE", 3)
+    until = time.monotonic() + 120
+    while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
+        time.sleep(0.5)
+    queued = run(clone, "dvc", "exp", "run", "--queue", "--name", "lost", "-S", "score.bootstrap=210")
+    assert queued.returncode == 0, queued.stderr
+    sweep._start_worker(1)
+    while (queue := sweep.look()).states.get("lost") != "Running" or not queue.workers:
+        assert time.monotonic() < until + 120
+        time.sleep(0.1)
+    looks, look = 0, sweep.look
 
-    def start(name: str, bootstrap: int) -> None:
-        until = time.monotonic() + 120
-        while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
-            time.sleep(0.5)
-        queued = run(clone, "dvc", "exp", "run", "--queue", "--name", name, "-S", f"score.bootstrap={bootstrap}")
-        assert queued.returncode == 0 and run(clone, "dvc", "queue", "start").returncode == 0
-        while (queue := sweep.look()).states.get(name) != "Running" or not queue.workers:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+    def counted() -> sweep.Queue:
+        nonlocal looks
+        looks += 1
+        for process in workers_of(clone) if looks == 8 else ():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return look()
 
-    start("long", 190)
-    sweep.work_off(["long"], 1, print)  # it takes far longer than two looks
-    start("lost", 210)
-    for process in workers_of(clone):
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+    monkeypatch.setattr(sweep, "look", counted)
     with pytest.raises(UserError, match="no worker runs lost, which DVC calls running; dvc queue remove it, and sweep again"):
         sweep.work_off(["lost"], 1, print)
+    assert looks > 8
 
 
 def test_a_worker_that_is_gone_leaves_its_number_to_the_next() -> None:

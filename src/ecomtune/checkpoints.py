@@ -22,7 +22,7 @@ from ecomtune.fields import Section
 from ecomtune.files import SCRATCH, dump_json, sha256_file, sha256_folder, write_text
 from ecomtune.locks import locked
 from ecomtune.records import Example, dump_line
-from ecomtune.runtime import is_main_process, world_size
+from ecomtune.runtime import is_main_process, is_sharded, world_size
 
 #: The environment variable that sets the seconds between two checkpoints, and how many they are without it.
 INTERVAL, DEFAULT_INTERVAL = "ECOMTUNE_CHECKPOINT_SECONDS", 60.0
@@ -92,6 +92,7 @@ def decides(
         "rows": [hashlib.sha256("\n".join(map(dump_line, part)).encode()).hexdigest() for part in rows],
         "seed": seed,
         "settings": settings.model_dump(mode="json"),
+        "sharded": is_sharded(),  # which writes other checkpoints
         "threads": threads,
     }
 

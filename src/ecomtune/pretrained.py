@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from ecomtune.tensors import tensor_sizes
 
 #: As many weights may lie in one number of a file, where they are quantized.
 PACKED = 8
+#: So many numbers that lie in no file (of positions or masks) may a model make, whatever its size.
+TABLES = 2**28
 
 
 def save_pretrained(key: str, model: Model, target: Path) -> None:
@@ -106,15 +109,28 @@ def _check_size(folder: Path, gguf: str, loader: Any) -> None:
     else:
         settings, _ = PreTrainedConfig.get_config_dict(folder)
         tensors = tensor_sizes(folder)
-    counts = ("block_count", "num_hidden_layers", "num_layers", "num_decoder_layers", "n_layer")
-    layers = max((value for key, value in settings.items() if key.endswith(counts) and isinstance(value, int)), default=0)
+    if not tensors:
+        raise ValueError("it holds no safetensors file")
+    layers = max((number for key, number in _numbers(settings) if re.search(r"layers?$|block_count$", key)), default=0)
     if layers > len(tensors):
         raise ValueError(f"its settings say that it has {layers} layers, and its files hold {len(tensors)} tensors")
     config = AutoConfig.from_pretrained(folder, **({"gguf_file": gguf} if gguf else {}), trust_remote_code=False)
     with torch.device("meta"):
-        described = sum(weight.numel() for weight in loader.from_config(config, trust_remote_code=False).parameters())
-    if described > PACKED * sum(tensors):
-        raise ValueError(f"its settings describe {described:,} weights, and its files hold {sum(tensors):,}")
+        model = loader.from_config(config, trust_remote_code=False)
+    described, held = sum(weight.numel() for weight in model.parameters()), sum(tensors)
+    if described > PACKED * held:
+        raise ValueError(f"its settings describe {described:,} weights, and its files hold {held:,}")
+    if (tables := sum(buffer.numel() for buffer in model.buffers())) > PACKED * held + TABLES:
+        raise ValueError(f"its settings ask for tables of {tables:,} numbers beside {held:,} weights")
+
+
+def _numbers(settings: dict[str, Any]) -> Iterator[tuple[str, int]]:
+    """Every whole number among settings and their sections, with its key."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _numbers(value)
+        elif isinstance(value, int):
+            yield key, value
 
 
 @contextmanager

@@ -146,7 +146,7 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
     ``names`` fail, DVC calls some running that no worker runs, or workers end time and again without running any.
     """
     told: dict[str, str] = {}
-    coming = looks = 0  # the worker that was started last and isn't there yet, and the looks since something went on
+    coming = looks = 0  # the worker that was started last, and the looks in a row at which who is to work wasn't there
     before, started = None, 0  # the states at the last look, and the workers that were started since they changed
     while True:
         queue = look()
@@ -158,7 +158,7 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
         waiting, running = queue.named("Queued"), queue.named("Running")
         if not waiting and not running:
             break
-        looks = 0 if coming in queue.workers else looks + 1
+        looks = 0 if coming in queue.workers or (queue.workers and not waiting) else looks + 1
         if looks > PATIENCE and not waiting and not queue.workers:
             raise UserError(f"no worker runs {running[0]}, which DVC calls running; dvc queue remove it, and sweep again")
         # one at a time: DVC starts all up to a number that aren't there, each with the same variables

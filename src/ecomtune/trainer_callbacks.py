@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -14,12 +13,13 @@ from accelerate import PartialState
 from accelerate.utils import DistributedType, broadcast_object_list
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import CheckpointWrapper
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import ProgressCallback, Trainer, TrainerCallback
 
 from ecomtune.checkpoints import Checkpoints
 from ecomtune.errors import UserError
-from ecomtune.runtime import is_main_process, world_size
+from ecomtune.runtime import is_main_process, is_sharded, world_size
 
 T = TypeVar("T")
 
@@ -85,9 +85,8 @@ class Validation(TrainerCallback):
         if self.patience and means and means.index(min(means)) < len(means) - 1:
             weights = load_file(self.best)
             with torch.no_grad():
-                for name, parameter in model.named_parameters():
-                    if parameter.requires_grad:
-                        parameter.copy_(_sharded_as(parameter, weights[name]))
+                for name, parameter in _trained(model).items():
+                    parameter.copy_(_sharded_as(parameter, weights[name]))
 
 
 def _of_main(value: T) -> T:
@@ -102,10 +101,23 @@ def _means(state: Any) -> list[float]:
     return [sum(losses) / len(losses) for losses in noted]
 
 
+def _trained(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that are trained, by the names that they have where no layer is wrapped to be computed anew."""
+    trained = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name.replace("._checkpoint_wrapped_module", ""): each for name, each in trained.items()}
+
+
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
     """The whole weights that are trained, by name. Of a model that processes share (FSDP), each of them must ask."""
-    trained = {name: weight.detach() for name, weight in model.named_parameters() if weight.requires_grad}
-    return {name: weight.full_tensor() if isinstance(weight, DTensor) else weight for name, weight in trained.items()}
+    return {name: each.full_tensor() if isinstance(each, DTensor) else each for name, each in _trained(model).items()}
+
+
+def _unwrap(model: nn.Module) -> None:
+    """Take off what FSDP wraps layers in so that they are computed anew: PEFT writes no weight that lies in it."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, CheckpointWrapper):
+                setattr(parent, name, child._checkpoint_wrapped_module)
 
 
 def _sharded_as(parameter: Tensor, weight: Tensor) -> Tensor:
@@ -120,10 +132,9 @@ def check_processes(trainer: Trainer) -> None:
     found, asked = trainer.accelerator.num_processes, world_size()
     if found != asked:
         raise UserError(f"{asked} processes were started, and {found} would train together; start them with torchrun")
-    fsdp = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
-    if fsdp and trainer.accelerator.distributed_type != DistributedType.FSDP:
+    if is_sharded() and trainer.accelerator.distributed_type != DistributedType.FSDP:
         raise UserError("FSDP was asked for, and the processes would run without it, since it needs GPUs; use DDP on a CPU")
-    if fsdp and not trainer.accelerator.is_fsdp2:
+    if is_sharded() and not trainer.accelerator.is_fsdp2:
         raise UserError("FSDP of version 1 was asked for, whose shards are flat; set fsdp_version to 2 (FSDP_VERSION=2)")
 
 
@@ -190,6 +201,7 @@ def train(trainer: Trainer, checkpoints: Checkpoints, validation: Validation, li
         print(f"resumed from step {newest.name.partition('-')[2]}", flush=True)
     trainer.train(resume_from_checkpoint=None if newest is None else str(newest))
     trainer.accelerator.wait_for_everyone()
+    _unwrap(trainer.model)
     validation.restore_best(trainer.state, trainer.model)
     trainer.accelerator.wait_for_everyone()  # the first process may remove the checkpoints now
 

@@ -100,7 +100,8 @@ def _heeding(client: ChatClient, stops: list[int]) -> Iterator[None]:
             print(f"{told}; stop once more to drop them", file=sys.stderr, flush=True)
         stops.append(number)
 
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: handler for number, handler in handlers.items() if handler not in (signal.SIG_IGN, None)}
     for number in former:
         loop.add_signal_handler(number, stop, number)
     try:

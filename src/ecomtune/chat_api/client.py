@@ -83,10 +83,15 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._body.aclose()
 
 
+class _CompressedError(httpx2.DecodingError):
+    """A reply is compressed, though that isn't asked for: it may unpack to anything."""
+
+
 async def _bound(response: httpx2.Response) -> None:
-    """Let no reply fill the memory, be it long, or compressed though that isn't asked for: it may unpack to anything."""
-    if response.headers.get("content-encoding", "identity") != "identity":
-        raise httpx2.DecodingError("a compressed reply")
+    """Let no reply fill the memory. Raises _CompressedError for one that would have to be unpacked."""
+    codings = {each.strip() for each in response.headers.get("content-encoding", "").lower().split(",")}
+    if codings & {"br", "compress", "deflate", "gzip", "zstd"}:
+        raise _CompressedError("compressed")
     if isinstance(response.stream, httpx2.AsyncByteStream):
         response.stream = _Bounded(response.stream)
 
@@ -133,6 +138,7 @@ class ChatClient:
         """Wait before another try. Raises _TryAgainError where there is to be none."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
+        if self.stopping.is_set():
             raise _TryAgainError("stopped before another try")
 
     async def _ask_once(self, question: Question) -> PaidAnswer:
@@ -148,6 +154,9 @@ class ChatClient:
             raise _TryAgainError(f"no answer within {TIMEOUT_SECONDS:g} seconds") from None
         except APIConnectionError as error:
             cause = error.__cause__ or error
+            if isinstance(cause, _CompressedError):
+                advice = "have it, or the proxy before it, send them as they are, since Accept-Encoding asks for identity"
+                raise UserError(f"the endpoint at {self._base} compresses its replies; {advice}") from None
             raise _TryAgainError(f"no connection: {self._quoted(str(cause) or type(cause).__name__)}") from None
         except APIStatusError as error:
             told = f"status {error.status_code}: {self._quoted(error.response.text)}"

@@ -53,7 +53,7 @@ def _fetch_from_web(source: SourceFile, target: Path) -> None:
     There it stays, at no cost where the disk has links, until :func:`forget`, so that a run that is stopped later asks once.
     """
     part = _part(source)
-    wanted = part.with_suffix(".wanted")
+    wanted = part.with_suffix(f".{os.getpid()}.wanted")
 
     def waiting() -> None:
         print(f"another process downloads {source.path}; waiting until it ends", flush=True)
@@ -70,11 +70,11 @@ def _fetch_from_web(source: SourceFile, target: Path) -> None:
 
 
 def forget(source: SourceFile) -> None:
-    """Remove the copy in scratch of a file whose data set is whole, but where another process waits for it."""
+    """Remove the copy in scratch of a file whose data set is whole, but where other processes wait for it."""
     part = _part(source)
     if part.exists():
         with locked(part.with_suffix(".lock"), lambda: None):
-            if not part.with_suffix(".wanted").exists():
+            if not list(part.parent.glob(f"{part.name}.*.wanted")):
                 part.unlink(missing_ok=True)
 
 
