@@ -128,7 +128,7 @@ def test_an_experiment_is_waited_for_as_long_as_a_worker_lives_and_given_up_when
     until = time.monotonic() + 120
     while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
         time.sleep(0.5)
-    queued = run(clone, "dvc", "exp", "run", "--queue", "--name", "lost", "-S", "score.bootstrap=210")
+    queued = run(clone, "dvc", "exp", "run", "--queue", "--name", "lost", "-S", "train.shared.epochs=500")
     assert queued.returncode == 0, queued.stderr
     sweep._start_worker(1)
     while (queue := sweep.look()).states.get("lost") != "Running" or not queue.workers:
@@ -145,9 +145,13 @@ def test_an_experiment_is_waited_for_as_long_as_a_worker_lives_and_given_up_when
         return look()
 
     monkeypatch.setattr(sweep, "look", counted)
-    with pytest.raises(UserError, match="no worker runs lost, which DVC calls running; dvc queue remove it, and sweep again"):
+    with pytest.raises(UserError, match="no worker runs lost, which DVC calls running; dvc queue kill lost, and sweep again"):
         sweep.work_off(["lost"], 1, print)
     assert looks > 8
+    monkeypatch.undo()
+    assert run(clone, "dvc", "queue", "kill", "lost").returncode == 0  # as the sentence says
+    monkeypatch.chdir(clone)
+    assert sweep.look().states["lost"] == "Failed"
 
 
 def test_a_worker_that_is_gone_leaves_its_number_to_the_next() -> None:

@@ -160,7 +160,8 @@ def work_off(names: Sequence[str], jobs: int, tell: Callable[[str], None]) -> No
             break
         looks = 0 if coming in queue.workers or (queue.workers and not waiting) else looks + 1
         if looks > PATIENCE and not waiting and not queue.workers:
-            raise UserError(f"no worker runs {running[0]}, which DVC calls running; dvc queue remove it, and sweep again")
+            lost = running[0]
+            raise UserError(f"no worker runs {lost}, which DVC calls running; dvc queue kill {lost}, and sweep again")
         # one at a time: DVC starts all up to a number that aren't there, each with the same variables
         if (
             waiting
