@@ -556,7 +556,9 @@ def zipped(content: bytes) -> bytes:
         return written.getvalue()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"no wheel at all", zipped(b"text" * 100)[:-30]])
+@pytest.mark.parametrize(  # named: a wheel holds its time, and test processes must agree on the names
+    "content", [b"", b"PK", b"no wheel at all", zipped(b"text" * 100)[:-30]], ids=["empty", "begun", "text", "cut"]
+)
 def test_what_is_no_wheel_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.whl").write_bytes(content)
     with pytest.raises(UserError, match=r"^a\.whl is no whole wheel \(.*\); correct the version or the pin of the model$"):
