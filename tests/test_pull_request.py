@@ -51,12 +51,13 @@ import json, os, sys, yaml
 system = sys.argv[1]
 right = yaml.safe_load(open("params.yaml"))["right"] if system == "single" else 10
 os.makedirs(f"data/predictions/{system}", exist_ok=True)
-with open(f"data/predictions/{system}/relevance.jsonl", "w") as file:
+with open(f"data/predictions/{system}/relevance.jsonl", "w", encoding="utf-8") as file:
     for row in range(40):
         gold = ["Exact", "Irrelevant"][row % 2]
         parsed = gold if row < right else None
-        record = dict(id=str(row), task="relevance", system=system, answer="", parsed=parsed, valid=parsed is not None)
-        print(json.dumps({**record, "reference": gold, "group": str(row)}), file=file)
+        answer = "one\u2028two\u0085three"  # separators of lines, to all but JSON
+        record = dict(id=str(row), task="relevance", system=system, answer=answer, parsed=parsed, valid=parsed is not None)
+        print(json.dumps({**record, "reference": gold, "group": str(row)}, ensure_ascii=False), file=file)
 """
 SCORE = """
 import json, sys
@@ -209,25 +210,26 @@ ODD_SCORES = [
     '{"relevance": {"macro_f1": 0.5}}',
     '{"relevance": {"macro_f1": 0.5, "macro_f1_ci": [0.1]}}',
     '{"relevance": {"macro_f1": NaN, "macro_f1_ci": [0.1, 0.9]}}',
+    f'{{"relevance": {{"macro_f1": 1{"0" * 400}, "macro_f1_ci": [0.1, 0.9]}}}}',
     '{"relevance": 1}',
     '{"relevance": {"f1": 1}}',
 ]
 
 
-@pytest.mark.parametrize("scores", ODD_SCORES)
+@pytest.mark.parametrize("scores", ODD_SCORES, ids=range(len(ODD_SCORES)))
 def test_metrics_of_another_shape_are_refused(project: Path, scores: str) -> None:
     Path("metrics/single.json").write_text(scores)
     told = "metrics/single.json of this branch doesn't hold the scores of relevance as stage score@single writes them"
     assert refusal() == f"error: {told}; run dvc repro and commit it\n"
 
 
-@pytest.mark.parametrize("scores", ["[1]", "{"])
+@pytest.mark.parametrize("scores", ["[1]", "{", "[" * 100_000], ids=["list", "cut", "brackets"])
 def test_metrics_that_are_none_are_refused(project: Path, scores: str) -> None:
     Path("metrics/single.json").write_text(scores)
     assert "params.yaml or metrics/ of workspace can't be read" in refusal()
 
 
-@pytest.mark.parametrize("scores", ODD_SCORES)
+@pytest.mark.parametrize("scores", ODD_SCORES, ids=range(len(ODD_SCORES)))
 def test_metrics_of_another_shape_in_the_base_are_told_as_the_bases(project: Path, scores: str) -> None:
     run(project, "git checkout -qb older main")
     Path("metrics/single.json").write_text(scores)

@@ -260,3 +260,8 @@ def test_a_combination_of_two_parameters_is_queued_for_each_pair(clone: Path, mo
     ]
     with pytest.raises(UserError, match="nothing was queued"):
         sweep.combinations(["tasks.relevance.train_size=-1"])
+
+
+def test_a_sweep_outside_a_clone_is_refused_in_one_sentence(workplace: Path) -> None:
+    with pytest.raises(UserError, match="need a clone of the project, and this folder is none; run this in its root"):
+        sweep.enqueue(["seed=1,2"])

@@ -118,10 +118,15 @@ class Queue:
 
 
 def look() -> Queue:
-    """The queue as it is now."""
+    """The queue as it is now. Raises UserError outside a repository of DVC and git."""
+    from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
-    with Repo() as repo:
+    try:
+        opened = Repo()
+    except NotDvcRepoError as error:
+        raise UserError("experiments need a clone of the project, and this folder is none; run this in its root") from error
+    with opened as repo:
         queue = repo.experiments.celery_queue
         states = {entry["name"] or entry["rev"][:7]: entry["status"] for entry in queue.status()}
         nodes = [node.partition("@")[0].rpartition("-")[2] for node in queue.worker_status()]  # dvc-exp-HASH-NUMBER@localhost

@@ -139,7 +139,7 @@ def paired(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, s
             except Exception:  # whatever keeps DVC from having them: no cache, no remote, another layout
                 continue
             # left out: other test rows than the base's, and rows or metrics of another shape
-            with suppress(UserError, OSError, ValueError, KeyError, TypeError):
+            with suppress(UserError, OSError, OverflowError, ValueError, KeyError, TypeError):
                 sides = {"base": _answers(before), "here": _answers(Path(path).read_text(encoding="utf-8"))}
                 (pair,) = compare_answers(task, sides, score, here.params.get("seed", 0))
                 scores = {"base": base.metrics[system][task], "here": here.metrics[system][task]}
@@ -150,7 +150,7 @@ def paired(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, s
 
 
 def _answers(text: str) -> list[Prediction]:
-    return [Prediction.model_validate_json(line) for line in text.splitlines()]
+    return [Prediction.model_validate_json(line) for line in text.split("\n") if line]  # an answer may hold other separators
 
 
 def changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level: float) -> Iterator[Change]:
@@ -183,7 +183,7 @@ def _values(scores: Mapping[str, Any], task: str, system: str, side: str, mend: 
         scored = {name: _value(cell[name], *cell[f"{name}_ci"]) for name in names}
         counts = {name: _value(cell[name]) for name in cell if name not in scored and not name.endswith("_ci")}
         return {**scored, **counts}
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         told = f"metrics/{system}.json of {side} doesn't hold the scores of {task} as stage score@{system} writes them"
         raise UserError(f"{told}; {mend}") from error
 

@@ -31,7 +31,7 @@ def run_at(revision: str) -> Run:
         systems = params.get("systems", {})
         texts = {system: file_at(revision, f"metrics/{system}.json") for system in systems}
         return Run(params, {system: dict(json.loads(text)) for system, text in texts.items() if text})
-    except (AttributeError, TypeError, UserError, ValueError) as error:
+    except (AttributeError, RecursionError, TypeError, UserError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"params.yaml or metrics/ of {revision} can't be read ({reason}); name a commit of this project"
