@@ -36,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
-        early = {"epochs": 6, "patience": 1, "learning_rate": 0.3}  # stops, and goes back to an epoch before the last
+        early = {"epochs": 12, "patience": 1, "learning_rate": 0.3}  # stops, and goes back to an epoch before the last
         params["baselines"]["early"] = {**params["baselines"]["encoder"], **early, "out": "encoder_early/relevance"}
         tagger = {"task": "ner", "out": "encoder/ner", "crf": True}
         params["baselines"]["tagger"] = {**params["baselines"]["encoder"], **tagger}
@@ -75,7 +75,7 @@ def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, tra
     record = json.loads((home / out / "training.json").read_text())
     losses = [noted.get("loss", 0) for noted in record["validation"]]
     assert len(record["loss"]) == record["steps"] > 5 and losses
-    assert training != "encoder that stops early" or losses.index(min(losses)) < len(losses) - 1 < 5, losses
+    assert training != "encoder that stops early" or losses.index(min(losses)) < len(losses) - 1 < 11, losses
     assert list((home / ".scratch/checkpoints").glob("*/")) == []  # removed once the output stands
 
 
