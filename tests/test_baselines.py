@@ -690,8 +690,7 @@ def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family:
 
 @pytest.mark.parametrize(("family", "task"), LEARNT)
 def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: str, task: str) -> None:
-    train, other = examples(task)[:4], examples(task)[4:]
-    other = [unlearnt(task, each) for each in other]
+    train, other = examples(task)[:4], [unlearnt(task, each) for each in examples(task)[4:]]
     settings = baseline(family, task, epochs=40, patience=2, learning_rate=3e-2)
     fit(settings, train, pico / "stopped", validation=other)
     losses = [noted["loss"] for noted in json.loads((pico / "stopped" / "training.json").read_text())["validation"]]

@@ -302,9 +302,8 @@ def test_a_stage_hands_on_whatever_decides_its_training(
     found.append(decided())
     assert len(set(found)) == len(found)
     code = json.loads(found[0])["code"]
-    runs = "ecomtune.lora.training" if stage is train else "ecomtune.baselines"
-    modules = closure(runs, *(f"ecomtune.baselines.{file.stem}" for file in (SOURCE / "ecomtune/baselines").glob("*.py")))
-    modules = closure(runs) if stage is train else modules
+    families = [f"ecomtune.baselines.{file.stem}" for file in (SOURCE / "ecomtune/baselines").glob("*.py")]
+    modules = closure(*(["ecomtune.lora.training"] if stage is train else families))
     assert {file.removeprefix("src/ecomtune/") for file in files(modules)} - set(code) <= WITHOUT_EFFECT
 
 

@@ -60,23 +60,29 @@ def set_shared(study: Path, **changes: Any) -> str:
     return before
 
 
-@pytest.mark.parametrize("by", ["torchrun", "accelerate launch"])
-def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, by: str) -> None:
+def train_alone(study: Path) -> Path:
+    """What one process learns from as many rows a step."""
     set_shared(study, accumulation=2)
     done = run_module(study, "ecomtune.stages.train", "mixed")
     assert done.returncode == 0, done.stderr
-    alone = shutil.move(study / OUT, study / f"alone by {by}")
-    (study / ".scratch/times.jsonl").unlink()
     set_shared(study, accumulation=1)
+    shutil.rmtree(study / "alone", ignore_errors=True)
+    return Path(shutil.move(study / OUT, study / "alone"))
+
+
+@pytest.mark.parametrize("by", ["torchrun", "accelerate launch"])
+def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, by: str) -> None:
+    alone = train_alone(study)
+    (study / ".scratch/times.jsonl").unlink()
     done = launch(study, "ecomtune.stages.train", "mixed", by=by, ECOMTUNE_CHECKPOINT_SECONDS="0")
     assert done.returncode == 0, done.stderr
-    records = [json.loads((folder / "training.json").read_text()) for folder in (study / OUT, Path(alone))]
+    records = [json.loads((folder / "training.json").read_text()) for folder in (study / OUT, alone)]
     assert records[0]["steps"] == records[1]["steps"] > 4 and records[0]["tokens"] == records[1]["tokens"]
     for (step, together), (other, single) in zip(records[0]["loss"], records[1]["loss"], strict=True):
         assert step == other and together == pytest.approx(single, abs=1e-4)
     for task in ("relevance", "ner"):
         assert records[0]["validation"][0][task] == pytest.approx(records[1]["validation"][0][task], abs=1e-4)
-    weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, Path(alone))]
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, alone)]
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-4) for name in weights[1])
     assert list((study / ".scratch/checkpoints").glob("*/")) == []
     assert (study / ".scratch/times.jsonl").read_text().count("train@mixed") == 1
@@ -139,16 +145,6 @@ SHARDED = {
 def train_sharded(study: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     script = str(REPOSITORY / "tests/sharded_on_cpu.py")
     return launch(study, "ecomtune.stages.train", "mixed", script=script, **{**SHARDED, **environment})
-
-
-def train_alone(study: Path) -> Path:
-    """What one process learns from as many rows a step."""
-    set_shared(study, accumulation=2)
-    done = run_module(study, "ecomtune.stages.train", "mixed")
-    assert done.returncode == 0, done.stderr
-    set_shared(study, accumulation=1)
-    shutil.rmtree(study / "alone", ignore_errors=True)
-    return Path(shutil.move(study / OUT, study / "alone"))
 
 
 def differ(study: Path) -> float:
