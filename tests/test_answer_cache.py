@@ -24,7 +24,9 @@ def test_half_a_character_is_kept_as_a_question_mark(workplace: Path) -> None:
     assert remembered({}, 2, never) == ["cut ?", "? whole \U0001f600"]
 
 
-@pytest.mark.parametrize("broken", [b"", b'["a"', b'["a"]', b'["a", 1]', b'{"a": "b"}', b"\xff"])
+@pytest.mark.parametrize(
+    "broken", [b"", b'["a"', b'["a"]', b'["a", 1]', b'{"a": "b"}', b"\xff", b"[" * 100_000], ids=lambda text: str(text[:9])
+)
 def test_answers_that_are_not_whole_are_answered_again(workplace: Path, broken: bytes) -> None:
     remembered({}, 2, lambda: ["a", "b"])
     (file,) = Path(".scratch/answers").iterdir()

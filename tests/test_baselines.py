@@ -27,6 +27,7 @@ from transformers import AutoModelForTokenClassification
 
 from ecomtune import baselines, tasks
 from ecomtune.baselines import bag_of_words
+from ecomtune.baselines.adversarial import AdversarialTrainer
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.baselines.job import Job
 from ecomtune.baselines.tag_chain import GAIN, Transitions, best_path, follows, negative_log_likelihood
@@ -458,6 +459,61 @@ def test_a_crf_goes_with_tags(pico: Path) -> None:
     told = r"^baselines: crf goes with a task of tags, and task relevance has none; remove the key$"
     with pytest.raises(UserError, match=told):
         fit(baseline("encoder", "relevance", crf=True), examples("relevance"), pico / "made")
+
+
+@pytest.mark.parametrize("crf", [False, True], ids=["each tag alone", "crf"])
+def test_adversarial_training_adds_the_gradients_of_moved_embeddings(
+    pico: Path, crf: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both passes are computed here anew, without dropout; what was moved is back to its last bit."""
+    found: dict[str, Any] = {}
+    step = AdversarialTrainer.training_step
+
+    def watched(self: AdversarialTrainer, model: Any, inputs: dict[str, Any], number: Any = None) -> Any:
+        def gradients() -> dict[str, Any]:
+            batch = {name: value.clone() for name, value in inputs.items()}
+            model.zero_grad()
+            self.compute_loss(model, batch, num_items_in_batch=number).backward()
+            return {name: each.grad.clone() for name, each in model.named_parameters()}
+
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        if not found:
+            model.train()
+            table = model.get_input_embeddings().weight
+            before, first = table.detach().clone(), gradients()
+            (towards,) = [first[name] for name, each in model.named_parameters() if each is table]
+            with torch.no_grad():
+                table += 2.0 * towards / towards.norm()
+            second = gradients()
+            with torch.no_grad():
+                table.copy_(before)
+            model.zero_grad()
+            loss = step(self, model, inputs, number)
+            sums = {name: each.grad.clone() for name, each in model.named_parameters()}
+            found.update(first=first, second=second, sums=sums, exact=torch.equal(table, before), towards=towards)
+            return loss
+        return step(self, model, inputs, number)
+
+    monkeypatch.setattr(AdversarialTrainer, "training_step", watched)
+    fit(baseline("encoder", "ner", adversarial=2.0, crf=crf), examples("ner"), pico / "made")
+    assert found["exact"] and float(found["towards"].norm()) > 0
+    for name, total in found["sums"].items():
+        torch.testing.assert_close(total, found["first"][name] + found["second"][name])
+    changed = [name for name, each in found["first"].items() if not torch.allclose(each, found["second"][name], rtol=1e-3)]
+    assert len(changed) > len(found["first"]) / 2  # the second pass is another one
+
+
+@pytest.mark.parametrize("task", ["relevance", "ner"])
+def test_an_adversarial_encoder_learns_its_examples(pico: Path, task: str) -> None:
+    settings = baseline("encoder", task, epochs=40, learning_rate=1e-2, adversarial=0.1)
+    fit(settings, examples(task), pico / "fitted")
+    answered = answer(settings, pico / "fitted", examples(task))
+    assert [parsed for _, parsed in answered] == [each.reference for each in examples(task)]
+    plain = settings.model_copy(update={"adversarial": 0.0})
+    fit(plain, examples(task), pico / "plain")
+    assert sha256_folder(pico / "fitted") != sha256_folder(pico / "plain")
 
 
 def test_transitions_are_learnt_faster_than_weights() -> None:

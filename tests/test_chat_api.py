@@ -143,10 +143,12 @@ def test_another_endpoint_is_another_question(site: Site, monkeypatch: pytest.Mo
 
 
 #: An answer's file with a number of tokens that can't be.
-NEGATIVE = [json.dumps({"answer": "x", "input_tokens": read, "output_tokens": -5 - read}).encode() for read in (-6, 1)]
+IMPOSSIBLE = [json.dumps({"answer": "x", "input_tokens": read, "output_tokens": 3}).encode() for read in (-6, 10**30, 10**400)]
 
 
-@pytest.mark.parametrize("broken", [b"", b'{"answer": "answ', b"[]", b'{"answer": 1}', b"\xff\xfe", *NEGATIVE])
+@pytest.mark.parametrize(
+    "broken", [b"", b'{"answer": "answ', b"[]", b'{"answer": 1}', b"\xff\xfe", b"[" * 100_000, *IMPOSSIBLE]
+)
 def test_an_answer_whose_file_is_not_whole_is_asked_for_again(site: Site, broken: bytes) -> None:
     ask(["one"])
     (file,) = FOLDER.iterdir()
@@ -539,6 +541,22 @@ def test_the_tokens_of_some_answers_alone_are_not_those_of_all(site: Site) -> No
     site.faults = [reply(uncounted)]
     answers, tokens = answer_prompts("mine", "ner", Endpoint(model="large", concurrency=1), ["one", "two"], 8)
     assert answers == ["x", "answer to two"] and tokens is None
+
+
+@pytest.mark.parametrize("count", [-1, 10**30, 10**400, "3", True, 2.5, [3], None], ids=lambda count: str(count)[:8])
+def test_an_answer_whose_tokens_can_not_be_is_kept_as_uncounted(site: Site, count: Any) -> None:
+    """It is paid for, whatever its server counts; and no later sum or file takes such a number."""
+    usage = {"prompt_tokens": count, "completion_tokens": 4}
+    site.faults = [reply(json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}))]
+    for _ in range(2):
+        assert answer_prompts("mine", "ner", Endpoint(model="large"), ["one"], 8) == (["x"], None)
+    assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize("usage", [[], "10", 7, [{"prompt_tokens": 1}]], ids=str)
+def test_an_answer_whose_usage_is_of_another_shape_is_kept_as_uncounted(site: Site, usage: Any) -> None:
+    site.faults = [reply(json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}))]
+    assert answer_prompts("mine", "ner", Endpoint(model="large"), ["one"], 8) == (["x"], None)
 
 
 def test_what_was_paid_before_a_stop_is_printed(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

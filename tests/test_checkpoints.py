@@ -58,7 +58,14 @@ def test_a_checkpoint_that_was_not_marked_is_removed(workplace: Path) -> None:
 
 @pytest.mark.parametrize("name", [*FILES, "complete.json"])
 @pytest.mark.parametrize(
-    "damage", [Path.unlink, lambda file: file.write_text(""), lambda file: file.write_text(file.read_text()[:-1] + "#")]
+    "damage",
+    [
+        Path.unlink,
+        lambda file: file.write_text(""),
+        lambda file: file.write_text(file.read_text()[:-1] + "#"),
+        lambda file: file.write_text("[" * 100_000),
+    ],
+    ids=["missing", "empty", "changed", "brackets"],
 )
 def test_a_checkpoint_with_a_missing_or_damaged_file_is_passed_over(
     workplace: Path, name: str, damage: Callable[[Path], None]

@@ -70,6 +70,35 @@ def former(workplace: Path) -> Path:
     return workplace / "out" / "model"
 
 
+@pytest.mark.parametrize("renames", [2, 3], ids=["the new one is not there", "the former one is not back"])
+def test_a_second_signal_between_the_last_renames_loses_no_former_output(
+    former: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """The first one ends the putting into place, the second one the putting back: then it lies in scratch."""
+    done = 0
+    rename = Path.replace
+
+    def stopped_from_the_second_on(self: Path, target: Path) -> Path:
+        nonlocal done
+        done += 1
+        if 2 <= done <= renames:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", stopped_from_the_second_on)
+    with pytest.raises(KeyboardInterrupt), output_folder(former) as folder:
+        (folder / "weights").write_text("new")
+    monkeypatch.undo()
+    left = former if renames == 2 else next((former.parents[1] / ".scratch").glob("model.*/old"))
+    assert contents(left) == {"weights": "old"} and former.exists() == (renames == 2)
+
+
+def test_brackets_without_end_are_no_json(workplace: Path) -> None:
+    (workplace / "a.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON \(brackets in brackets without end\); delete it"):
+        read_json(workplace / "a.json")
+
+
 def test_a_text_is_written_as_utf_8_with_its_own_line_ends(workplace: Path) -> None:
     write_text(workplace / "a" / "b.txt", "grün\nrot\r\n\u2028")
     assert (workplace / "a" / "b.txt").read_bytes() == "grün\nrot\r\n\u2028".encode()

@@ -292,6 +292,11 @@ def test_a_gguf_whose_tensor_lies_beyond_its_end_is_told_so(weights: Path) -> No
     assert "m.gguf (a tensor lies beyond its end); correct the source" in refusal(gguf="m.gguf")
 
 
+def test_a_gguf_without_tensors_is_told_so(weights: Path) -> None:
+    (weights / "m.gguf").write_bytes(gguf(tensors=0, table=b""))
+    assert "m.gguf (it holds no tensors); correct the source" in refusal(gguf="m.gguf")
+
+
 def test_a_gguf_of_far_more_weights_than_it_holds_is_refused_before_they_fill_the_memory(weights: Path) -> None:
     (weights / "m.gguf").write_bytes(FORGED["more weights than numbers"])
     assert re.search(r"\(its settings describe [\d,]+ weights, and its files hold 16\)", refusal(gguf="m.gguf"))

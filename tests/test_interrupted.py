@@ -298,6 +298,23 @@ def test_a_second_download_of_a_file_waits_says_so_and_finds_the_file(workplace:
     assert list((workplace / ".scratch/downloads").iterdir()) == []
 
 
+def test_a_download_forgets_what_only_killed_processes_waited_for(workplace: Path, slow: SlowServer) -> None:
+    put_shop(workplace, slow)
+    with start(workplace, "download", "web") as first:
+        assert slow.under_way.wait(60)
+        with start(workplace, "download", "web", stdout=subprocess.PIPE) as second:
+            assert second.stdout is not None
+            while "waiting" not in second.stdout.readline():
+                pass
+            until = time.monotonic() + 60
+            while not list((workplace / ".scratch/downloads").glob("*.wanted")) and time.monotonic() < until:
+                time.sleep(0.01)  # it is said first
+            second.kill()
+        slow.let_go.set()
+        assert first.communicate(timeout=60)[1] == ""
+    assert list((workplace / ".scratch/downloads").iterdir()) == []
+
+
 def test_a_stop_within_a_callback_of_asyncio_ends_the_stage() -> None:
     """asyncio only logs what else is raised there, and the stage would go on."""
     code = """

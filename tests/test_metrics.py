@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 import warnings
 from typing import Any
 
@@ -290,6 +291,16 @@ def test_order_of_rows_changes_nothing() -> None:
 def test_counts_are_summed_by_group_in_the_order_of_their_names() -> None:
     sums = group_sums(np.array([[1.0, 10], [2, 20], [4, 40]]), ["b", "a", "b"])
     assert sums.tolist() == [[2, 20], [5, 50]]
+
+
+def test_one_endless_group_costs_no_other_row_its_length() -> None:
+    """As in an array of texts, whose items have the longest one's size."""
+    groups = ["x" * 1_000_000, *map(str, range(999))]
+    tracemalloc.start()
+    sums = group_sums(np.ones((1000, 1)), groups)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sums.shape == (1000, 1) and most < 10_000_000
 
 
 def test_a_resample_draws_as_many_groups_as_there_are() -> None:

@@ -141,7 +141,18 @@ def test_of_several_adapters_one_is_exported_by_its_task(repository: Path, monke
     assert command == "export --system single --task ner --out FOLDER"
 
 
-@pytest.mark.parametrize("scores", [[], 3, {"f1": "x", "f1_ci": [0, 1]}, {"f1": 0.5, "f1_ci": [0]}, {"f1": 0.5, "f1_ci": None}])
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [],
+        3,
+        {"f1": "x", "f1_ci": [0, 1]},
+        {"f1": 0.5, "f1_ci": [0]},
+        {"f1": 0.5, "f1_ci": None},
+        {"f1": 10**400, "f1_ci": [0, 1]},
+    ],
+    ids=lambda scores: str(scores)[:24],
+)
 def test_nothing_is_exported_beside_metrics_of_another_shape(
     repository: Path, monkeypatch: pytest.MonkeyPatch, scores: object
 ) -> None:

@@ -756,6 +756,7 @@ def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
     [
         ({"class_weights": True}, "class_weights go with family encoder; remove the key"),
         ({"crf": True}, "crf goes with family encoder; remove the key"),
+        ({"adversarial": 0.5}, "adversarial goes with family encoder; remove the key"),
         ({"method": "majority"}, "method goes with family floor; remove it"),
         ({"max_new_tokens": 8}, "max_new_tokens of family causal is that of tasks.relevance; set it there and remove it here"),
         ({"model": None}, "families causal, encoder and seq2seq need a model, floor has none; add or remove the key"),
@@ -764,6 +765,35 @@ def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
 )
 def test_what_does_not_go_with_a_causal_baseline_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
     assert refusal(tmp_path, with_causal(**changes)) == f"baselines.full: {told}"
+
+
+@pytest.mark.parametrize("section", ["datasets", "models", "tasks", "baselines", "systems"])
+def test_a_name_that_no_file_could_have_is_refused(tmp_path: Path, section: str) -> None:
+    """Of four bytes a character, with an ending and what keeps it apart in scratch, it has room on a disk up to here."""
+    values = valid()
+    name = "\U00020000" * 61
+    values[section][name] = next(iter(values[section].values()))
+    assert refusal(tmp_path, dump(values)) == f"{section}.{name}: String should have at most 60 characters"
+
+
+@pytest.mark.parametrize("part", ["x" * 241, "ö" * 121])
+def test_a_folder_whose_name_no_disk_would_take_is_refused(tmp_path: Path, part: str) -> None:
+    values = valid()
+    values["train"]["adapters"]["ner"]["out"] = f"single/{part}"
+    told = "holds a name of more than 240 bytes, which leaves a disk no room for an ending; shorten it"
+    assert refusal(tmp_path, dump(values)) == f"train.adapters.ner.out: {told}"
+
+
+@pytest.mark.parametrize("section", ["shared", "adapter"])
+def test_a_weight_decay_that_takes_all_off_the_weights_is_refused(tmp_path: Path, section: str) -> None:
+    values = valid()
+    decay = {"learning_rate": 0.001, "weight_decay": 1000}
+    if section == "shared":
+        values["train"]["shared"].update(decay)
+    else:
+        values["train"]["adapters"]["ner"]["settings"] = decay
+    told = "learning_rate times weight_decay is what a step takes off all weights, and must be below 1; lower one"
+    assert told in refusal(tmp_path, dump(values))
 
 
 def test_class_weights_and_a_crf_are_refused_together(tmp_path: Path) -> None:

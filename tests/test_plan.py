@@ -149,6 +149,9 @@ def test_a_causal_baseline_reads_whole_prompts_and_keeps_them_in_memory(demo: Pa
     longer = encoder.model_copy(update={"min_steps": 5 * -(-200 // encoder.batch_size)})  # five epochs of the demo's 200 rows
     found = steps(demo.model_copy(update={"baselines": {"longer": longer}, "systems": {}}), tmp_path, 1e11)
     assert step(found, "baseline@longer").rows == 200 * 5
+    twice = encoder.model_copy(update={"adversarial": 0.5})  # each batch is computed again, with moved embeddings
+    found = steps(demo.model_copy(update={"baselines": {"twice": twice}, "systems": {}}), tmp_path, 1e11)
+    assert (step(found, "baseline@twice").rows, step(found, "baseline@twice").tokens) == (200 * 3, 2 * 200 * 3 * 20)
     assert causal.memory is not None and other.memory is not None and causal.memory > other.memory
 
 

@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params["baselines"]["encoder"].update(epochs=3, patience=2)
         early = {"epochs": 12, "patience": 1, "learning_rate": 0.3}  # stops, and goes back to an epoch before the last
         params["baselines"]["early"] = {**params["baselines"]["encoder"], **early, "out": "encoder_early/relevance"}
-        tagger = {"task": "ner", "out": "encoder/ner", "crf": True}
+        tagger = {"task": "ner", "out": "encoder/ner", "crf": True, "adversarial": 0.5}
         params["baselines"]["tagger"] = {**params["baselines"]["encoder"], **tagger}
         params["models"]["gpt2"] = {**params["models"]["pico"], "folder": ".scratch/pico/gpt2"}
         causal = {"family": "causal", "out": "causal/relevance", "model": "gpt2", "max_length": 1024}

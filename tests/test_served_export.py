@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -16,7 +20,7 @@ from ecomtune.decoding.answering import Weights, answer_task
 from ecomtune.encoding import encode_prompt
 from ecomtune.export import plain_chat
 from ecomtune.params import load
-from ecomtune.records import Example, read_task
+from ecomtune.records import Example, read_records, read_task
 from ecomtune.stages import download, format, pretrained, train
 from tests.pico import causal_tokenizer, make_causal, seq2seq_tokenizer
 from tests.scratch_clone import REPOSITORY
@@ -26,9 +30,16 @@ ADAPTER = Path("models/adapters/shards/relevance/1")
 
 
 @pytest.fixture
-def study(workplace: Path) -> Path:
+def chat() -> bool:
+    """Whether the model is asked in its chat form."""
+    return False
+
+
+@pytest.fixture
+def study(workplace: Path, chat: bool) -> Path:
     """The pico profile with a system of one trained adapter, as far as that adapter."""
     params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
+    params["models"]["pico"]["chat"] = chat
     params["systems"]["tuned"] = {"kind": "adapter", "reads": str(ADAPTER), "tasks": ["relevance"]}
     params["tasks"]["relevance"]["decoding"] = "free"
     Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -51,6 +62,22 @@ def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Pa
     with transformers_serve(study / "served", study / "log") as base:
         answers = [ask(base, study / "served", prompt, settings.max_new_tokens) for prompt in prompts]
     assert answers == tuned != plain
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+@pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged"])
+def test_the_code_of_a_card_loads_and_asks_what_lies_beside_it(study: Path, merged: bool) -> None:
+    command = ["export", "--system", "tuned", "--task", "relevance", "--out", "made", *(["--merged"] if merged else [])]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (row,) = read_records(Path("data/examples/relevance/test.jsonl"), Example, 1)
+    (code,) = re.findall("```python\n(.*?)```", Path("made/README.md").read_text(), flags=re.DOTALL)
+    assert ("PROMPT" in code and "REPOSITORY" in code) or merged
+    code = code.replace('"PROMPT"', json.dumps(row.prompt)).replace("REPOSITORY", str(study))
+    done = subprocess.run([sys.executable, "-c", code], cwd="made", capture_output=True, text=True, check=True)
+    weights = Weights.of_adapter(ADAPTER)
+    assert [done.stdout.strip()] == answer_task(
+        tasks.load("relevance"), load().tasks["relevance"], [row], [row.prompt], weights
+    )
 
 
 def ask(base: str, model: Path, prompt: str, tokens: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -170,3 +172,15 @@ def test_a_recorded_system_without_a_single_answer_is_refused(recorded: Params) 
     with pytest.raises(UserError, match=r"^systems.in_use: data set demo_shop has no answers of that name .*\(there: other\);"):
         predict(recorded, "in_use")
     assert not Path("data/predictions/in_use").exists()
+
+
+#: What takes a second or more to import.
+SLOW = ("datasets", "evaluate", "torch", "transformers")
+
+
+@pytest.mark.parametrize("stage", sorted(file.stem for file in (REPOSITORY / "src/ecomtune/stages").glob("[!_]*.py")))
+def test_a_stage_imports_what_is_slow_only_once_it_tells_what_a_signal_does(stage: str) -> None:
+    """Until its main runs, a signal ends it with Python's own words."""
+    code = f"import sys, ecomtune.stages.{stage}; print(*{{*sys.modules}} & {{*{SLOW}}})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

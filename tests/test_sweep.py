@@ -7,9 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
+from types import FrameType
 
 import pytest
 
@@ -83,6 +84,22 @@ def test_workers_that_stop_early_are_started_again(clone: Path, tmp_path: Path) 
     assert running.returncode == 0 and printed.count(": Success") == 2 and stopped, printed
 
 
+@contextmanager
+def ended_after(seconds: int) -> Iterator[None]:
+    """A wait without end becomes an error."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"it still waits after {seconds} seconds")
+
+    former = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+
+
 def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The queue is DVC's own; the command that starts its workers does nothing."""
     monkeypatch.chdir(clone)
@@ -97,7 +114,10 @@ def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monke
     monkeypatch.setattr(sweep, "PAUSE", 0.01)
     monkeypatch.setattr(sweep, "PATIENCE", 1)
     try:
-        with pytest.raises(UserError, match="workers end before they run anything; dvc queue start -v says why"):
+        with (
+            ended_after(60),
+            pytest.raises(UserError, match="workers end before they run anything; dvc queue start -v says why"),
+        ):
             sweep.work_off(["alone"], 1, print)
     finally:
         monkeypatch.undo()

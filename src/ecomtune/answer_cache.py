@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ecomtune.files import SCRATCH, dump_json, write_text
+from ecomtune.files import SCRATCH, dump_json, parse_json, write_text
 from ecomtune.text import whole
 
 
@@ -36,7 +35,7 @@ def _file(decides: Mapping[str, Any]) -> Path:
 def recall(decides: Mapping[str, Any], number: int) -> list[str] | None:
     """The answers that were kept; None where there are none, or not ``number`` of them whole."""
     try:
-        answers = json.loads(_file(decides).read_bytes())
+        answers = parse_json(_file(decides).read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     complete = isinstance(answers, list) and len(answers) == number and all(isinstance(answer, str) for answer in answers)

@@ -7,7 +7,6 @@ training, so that another data set, setting or version of the code never resumes
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,7 @@ from typing import Any
 
 from ecomtune.errors import UserError, writing
 from ecomtune.fields import Section
-from ecomtune.files import SCRATCH, dump_json, sha256_file, sha256_folder, write_text
+from ecomtune.files import SCRATCH, dump_json, parse_json, sha256_file, sha256_folder, write_text
 from ecomtune.locks import locked
 from ecomtune.records import Example, dump_line
 from ecomtune.runtime import is_main_process, is_sharded, world_size
@@ -72,7 +71,7 @@ class Checkpoints:
 
 def _is_whole(checkpoint: Path) -> bool:
     try:
-        files = json.loads((checkpoint / _FILES).read_bytes())
+        files = parse_json((checkpoint / _FILES).read_bytes())
         return bool(files) and all(sha256_file(checkpoint / name) == digest for name, digest in files.items())
     except (OSError, ValueError, AttributeError):
         return False

@@ -138,7 +138,7 @@ def card(params: Params, system: str, answered: Sequence[str], merged: bool) -> 
             f"- Command: `dvc repro`, then `ecomtune export {chosen}`",
             "",
             "```python",
-            *_loading(model, params.train.shared.model, merged),
+            *_asking(params, merged, max(params.tasks[task].max_new_tokens for task in answered)),
             "```",
             "",
             *_examples(params, system, answered[0]),
@@ -153,8 +153,7 @@ def card(params: Params, system: str, answered: Sequence[str], merged: bool) -> 
 def _examples(params: Params, system: str, task: str) -> Iterator[str]:
     """For each task that the adapter, or those that were merged into it, learnt: its first training row, where it is there."""
     learnt = {name for adapter in adapters_of(params, system, task) for name in params.train.adapters[adapter].tasks}
-    chat = params.models[params.train.shared.model].chat
-    how = "the one message of the model's chat form" if chat else "followed by a line break"
+    how = "the one message of the model's chat form" if _is_chat(params) else "followed by a line break"
     for name in sorted(learnt):
         file = Path("data/examples") / name / "train.jsonl"
         for example in read_records(file, Example, 1) if file.is_file() else []:
@@ -169,16 +168,33 @@ def _fenced(text: str) -> list[str]:
     return [f"{fence}text", text, fence]
 
 
-def _loading(model: Model, base: str, merged: bool) -> list[str]:
-    """How to load it, in the folder that holds it; a base that isn't on the hub lies in this repository alone."""
-    if merged:
-        return ["from transformers import AutoModelForCausalLM", "", 'model = AutoModelForCausalLM.from_pretrained(".")']
+def _is_chat(params: Params) -> bool:
+    """Whether the base was asked in a chat form: where its parameters allow it, and its tokenizer has one."""
+    base = params.train.shared.model
+    folder = Path("models/pretrained") / base
+    return params.models[base].chat and (not folder.is_dir() or (folder / "chat_template.jinja").is_file())
+
+
+def _asking(params: Params, merged: bool, tokens: int) -> list[str]:
+    """How to load it, in the folder that holds it, and ask it; a base that isn't on the hub lies in this repository alone."""
+    base = params.train.shared.model
+    model = params.models[base]
     place = model.name if model.source == "hub" else f"REPOSITORY/models/pretrained/{base}"  # where ecomtune's clone lies
+    chat = '[{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=True, return_tensors="pt"'
+    loaded = "AutoModelForCausalLM.from_pretrained(base)"
     return [
-        "from peft import PeftModel",
-        "from transformers import AutoModelForCausalLM",
+        *([] if merged else ["from peft import PeftModel"]),
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
-        f'model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{place}"), ".")',
+        f'base = "{"." if merged else place}"',
+        "tokenizer = AutoTokenizer.from_pretrained(base)",
+        f"model = {loaded}" if merged else f'model = PeftModel.from_pretrained({loaded}, ".")',
+        'prompt = "PROMPT"  # in the form of those below',
+        f"inputs = tokenizer.apply_chat_template({chat})"
+        if merged or _is_chat(params)
+        else 'inputs = tokenizer(f"{prompt}\\n", return_tensors="pt")',
+        f"answer = model.generate(**inputs, max_new_tokens={tokens}, do_sample=False)",
+        'print(tokenizer.decode(answer[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))',
     ]
 
 
@@ -213,5 +229,5 @@ def _metrics(system: str, task: str, confidence: float, several: bool) -> list[s
             f"| {before}{name} | {scores[name]:.4f} | {level}: {low:.4f} to {high:.4f} |"
             for name, (low, high) in intervals.items()
         ]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise no_scores(file, task, system) from error

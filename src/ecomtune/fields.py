@@ -60,6 +60,10 @@ def _inside_repository(path: str) -> str:
         raise ValueError("must be a path inside the repository")
     if PurePosixPath(path).as_posix() != path:
         raise ValueError(f"must be written as {PurePosixPath(path)}")
+    if max(len(part.encode(errors="replace")) for part in parts) > LONGEST_PART:
+        raise ValueError(
+            f"holds a name of more than {LONGEST_PART} bytes, which leaves a disk no room for an ending; shorten it"
+        )
     return path
 
 
@@ -83,11 +87,14 @@ LARGEST = 10**15
 SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-6, 1e6
 #: Below it a softmax over a model's logits is no longer finite, or takes the likeliest token anyway.
 LEAST_TEMPERATURE = 0.01
+#: Disks take 255 bytes: the other ones are for a file's ending and what keeps a half-written one apart. An item's name is
+#: counted in characters, of four bytes at most.
+LONGEST_PART, LONGEST_NAME = 240, 60
 RelativePath = Annotated[str, AfterValidator(_inside_repository)]
 #: Where an item is written, below a folder in which git and DVC keep files of their own.
 OutPath = Annotated[RelativePath, AfterValidator(_visible)]
 #: The key of an item: the name of a folder and a part of a DVC parameter's name, hence without slashes and dots.
-Name = Annotated[str, Field(pattern=r"^\w[\w-]*$")]
+Name = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=LONGEST_NAME)]
 #: A whole number, not true or "3", which would pass for one.
 Integer = Annotated[int, Strict(), AfterValidator(_countable)]
 #: Fewer tokens than these can't hold a pair of texts, of one token each, with the special tokens around and between them.

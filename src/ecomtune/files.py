@@ -47,10 +47,18 @@ def dump_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises ValueError where it is none, or of more brackets in brackets than Python goes into."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("brackets in brackets without end") from error
+
+
 def read_json(path: Path) -> Any:
     """Parsed JSON of ``path``. Raises UserError where the file is missing or no JSON."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
     except ValueError as error:
@@ -133,11 +141,12 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 def output_folder(path: Path) -> Iterator[Path]:
     """A scratch folder that becomes ``path`` when the block ends without an error.
 
-    An error, a signal that Python turns into one, or a kill while it is written leaves the former ``path`` untouched; a kill
-    between the last two renames leaves it in scratch, and nothing half-written.
+    An error, a signal that Python turns into one, or a kill while it is written leaves the former ``path`` untouched; a kill or
+    a second signal between the last two renames leaves it in scratch, and nothing half-written.
     """
     SCRATCH.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=SCRATCH, prefix=f"{path.name}."))
+    old = work / "old"
     try:
         content = work / "new"
         content.mkdir()
@@ -147,14 +156,15 @@ def output_folder(path: Path) -> Iterator[Path]:
             file.chmod(0o755 if file.is_dir() else 0o644)  # some writers make 0600
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            path.replace(work / "old")
+            path.replace(old)
         content.replace(path)
     except BaseException:
-        if (work / "old").exists() and not path.exists():
-            (work / "old").replace(path)
+        if old.exists() and not path.exists():
+            old.replace(path)
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if path.exists() or not old.exists():
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def sha256_file(path: Path) -> str:

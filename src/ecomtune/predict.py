@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from ecomtune.datasets.cleaning import text_fault
 from ecomtune.datasets.sorting import fault
 from ecomtune.datasets.table import FIELDS, as_fields
 from ecomtune.errors import UserError
+from ecomtune.files import parse_json
 from ecomtune.params import Params, model_of
 from ecomtune.records import Example, Reference, Row
 from ecomtune.tasks.base import Fields, Task, texts_of
@@ -134,8 +134,8 @@ def _lines(task: Task, name: str, text: str) -> Iterator[Given]:
         place = f"{name} line {number}"
         if line.lstrip().startswith("{"):
             try:
-                yield place, json.loads(line)
-            except (ValueError, RecursionError) as error:
+                yield place, parse_json(line)
+            except ValueError as error:
                 raise UserError(f"{place} is no JSON object ({error}); write one object a line") from error
         elif line.strip():
             yield place, _only_field(task, place, line)

@@ -110,7 +110,7 @@ def _check_size(folder: Path, gguf: str, loader: Any) -> None:
         settings, _ = PreTrainedConfig.get_config_dict(folder)
         tensors = tensor_sizes(folder)
     if not tensors:
-        raise ValueError("it holds no safetensors file")
+        raise ValueError("it holds no tensors" if gguf else "it holds no safetensors file")
     layers = max((number for key, number in _numbers(settings) if re.search(r"layers?$|block_count$", key)), default=0)
     if layers > len(tensors):
         raise ValueError(f"its settings say that it has {layers} layers, and its files hold {len(tensors)} tensors")

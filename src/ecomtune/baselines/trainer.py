@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArguments, set_seed
 
+from ecomtune.baselines.adversarial import AdversarialTrainer
 from ecomtune.baselines.job import Job
 from ecomtune.errors import UserError, reading
 from ecomtune.files import TRAINING_RECORD, dump_json, write_text
@@ -90,7 +91,8 @@ def train_model(
         disable_tqdm=False,  # its default follows the log level
     )
     arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would cut what all rows of a batch share
-    trainer = Trainer(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
+    kind = partial(AdversarialTrainer, settings.adversarial) if settings.adversarial else Trainer
+    trainer = kind(model=model, args=arguments, train_dataset=list(rows), data_collator=collate, compute_loss_func=loss)
     ends = _validations(settings, steps, epochs) if held_out else []
     losses = partial(held_out_loss, model, held_out, collate, loss)
     train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.best), job.live)

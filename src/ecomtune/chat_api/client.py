@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx2
 from openai import APIConnectionError, APIStatusError, APITimeoutError, AsyncOpenAI, DefaultAsyncHttpxClient
@@ -16,8 +17,9 @@ from pydantic import BaseModel, Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from ecomtune.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
-from ecomtune.chat_api.paid_answers import PaidAnswer, Question
+from ecomtune.chat_api.paid_answers import MOST_TOKENS, PaidAnswer, Question
 from ecomtune.errors import UserError
+from ecomtune.files import parse_json
 from ecomtune.text import whole
 
 ATTEMPTS = 6
@@ -45,16 +47,11 @@ class _Choice(BaseModel):
     message: _Message
 
 
-class _Usage(BaseModel):
-    prompt_tokens: int | None = Field(default=None, ge=0)
-    completion_tokens: int | None = Field(default=None, ge=0)
-
-
 class _Completion(BaseModel):
     """What is read of a reply; servers add more."""
 
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
+    usage: Any = None
 
 
 class _TryAgainError(Exception):
@@ -169,11 +166,10 @@ class ChatClient:
         except ValueError:
             told = self._quoted(reply.http_response.text)
             raise _TryAgainError(f"a reply that is no chat completion: {told}") from None
-        usage = completion.usage or _Usage()
         return PaidAnswer(
             answer=completion.choices[0].message.content or "",
-            input_tokens=usage.prompt_tokens,
-            output_tokens=usage.completion_tokens,
+            input_tokens=_counted(completion.usage, "prompt_tokens"),
+            output_tokens=_counted(completion.usage, "completion_tokens"),
         )
 
     def _quoted(self, text: str) -> str:
@@ -182,15 +178,18 @@ class ChatClient:
         return "".join(each if each.isprintable() else "?" for each in line[:200]) or "nothing"
 
 
+def _counted(usage: Any, key: str) -> int | None:
+    """The tokens that a server counts; None where it doesn't or says what can't be, since the answer is paid for anyway."""
+    found = usage.get(key) if isinstance(usage, dict) else None
+    return found if type(found) is int and 0 <= found <= MOST_TOKENS else None
+
+
 def _whole_json(content: bytes) -> str:
     """The same JSON with a question mark for each half of a character (a lone surrogate such as "\\ud800").
 
     Servers that cut an answer within an emoji write it, and no UTF-8 can say it. Raises ValueError where it is no JSON.
     """
-    try:
-        return whole(json.dumps(json.loads(content), ensure_ascii=False))
-    except RecursionError as error:
-        raise ValueError("brackets in brackets without end") from error
+    return whole(json.dumps(parse_json(content), ensure_ascii=False))
 
 
 def _wait(state: RetryCallState) -> float:

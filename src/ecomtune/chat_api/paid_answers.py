@@ -15,6 +15,8 @@ from ecomtune.sections import Endpoint
 
 #: A file for each answer, by the sha256 of its question. Cleaning scratch loses what they cost.
 FOLDER = SCRATCH / "endpoint"
+#: In a question or an answer: far more than any model reads, and few enough to be summed over any number of rows.
+MOST_TOKENS = 10**9
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class PaidAnswer(Record):
     """An answer, and the tokens that it cost: None where the server doesn't count them."""
 
     answer: str
-    input_tokens: int | None = Field(ge=0)
-    output_tokens: int | None = Field(ge=0)
+    input_tokens: int | None = Field(ge=0, le=MOST_TOKENS)
+    output_tokens: int | None = Field(ge=0, le=MOST_TOKENS)
 
 
 def kept(question: Question) -> PaidAnswer | None:

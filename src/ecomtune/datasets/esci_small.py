@@ -20,7 +20,6 @@ bullets 159, the title again 52, the bullets again 33, a title seen before 12.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -37,6 +36,7 @@ from ecomtune.datasets.raw_files import (
     unreadable,
 )
 from ecomtune.errors import UserError
+from ecomtune.files import parse_json
 from ecomtune.records import Rejected, Row
 from ecomtune.sections import Dataset
 
@@ -92,9 +92,9 @@ def read_judgements(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each query with each of its judgements. Raises UserError where the file has another shape."""
     check_file(path)
     try:
-        queries = json.loads(path.read_bytes())["judgmentRatings"]
+        queries = parse_json(path.read_bytes())["judgmentRatings"]
         pairs = [(entry["query"], judgement) for entry in queries for judgement in entry["ratings"]]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise unreadable(path, error) from error
     for number, (query, judgement) in enumerate(pairs, start=1):
         if not isinstance(query, str) or not isinstance(judgement, dict):

@@ -74,8 +74,22 @@ def forget(source: SourceFile) -> None:
     part = _part(source)
     if part.exists():
         with locked(part.with_suffix(".lock"), lambda: None):
-            if not list(part.parent.glob(f"{part.name}.*.wanted")):
+            if not _is_wanted(part):
                 part.unlink(missing_ok=True)
+
+
+def _is_wanted(part: Path) -> bool:
+    """Whether a process waits for the file; the marks of those that were killed meanwhile are removed."""
+    alive = False
+    for mark in list(part.parent.glob(f"{part.name}.*.wanted")):
+        try:
+            os.kill(int(mark.name.split(".")[1]), 0)  # signal 0 only asks whether it is there
+            alive = True
+        except PermissionError:  # it is, and somebody else's
+            alive = True
+        except ProcessLookupError:
+            mark.unlink(missing_ok=True)
+    return alive
 
 
 def _part(source: SourceFile) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ecomtune.errors import UserError
+from ecomtune.files import parse_json
 
 MEND = "correct its url and sha256 under datasets in params.yaml and run dvc repro again"
 #: How a file begins that is something else than it should be.
@@ -114,9 +115,9 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 def json_object(data: bytes) -> dict[str, Any] | Unreadable:
     """The JSON object written in ``data``, or why there is none."""
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        value = parse_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         return Unreadable("broken UTF-8", beginning(data))
-    except (ValueError, RecursionError):
+    except ValueError:
         return Unreadable("no valid JSON", beginning(data))
     return value if isinstance(value, dict) else Unreadable("no JSON object", beginning(data))

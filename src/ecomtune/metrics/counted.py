@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import datasets
 import numpy as np
 
-from ecomtune.metrics.bootstrap import Counts, intervals
+from ecomtune.metrics.bootstrap import PLACES, Counts, intervals
 from ecomtune.records import Reference
 
 
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     import evaluate
 else:
     evaluate = _import_evaluate()
-
-#: Decimal places of every reported value.
-PLACES = 4
 
 
 class CountedMetric(evaluate.Metric):

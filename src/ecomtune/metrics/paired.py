@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ecomtune.metrics.bootstrap import PIECE, Counts, group_sums, resample
-from ecomtune.metrics.counted import PLACES, CountedMetric
+from ecomtune.metrics.bootstrap import PIECE, PLACES, Counts, group_sums, resample
 from ecomtune.records import Reference
+
+if TYPE_CHECKING:  # its libraries take a second to import
+    from ecomtune.metrics.counted import CountedMetric
 
 #: Random exchanges of the test, the answers as they are among them: no p-value can be below one in so many.
 PERMUTATIONS = 10_000

@@ -128,7 +128,7 @@ def _baselines(study: _Study) -> Iterator[Step]:
         prompted = baseline.family == "causal"
         each = min(row.own + row.prefix if prompted else row.own, baseline.max_length)
         learnt = rows * baseline.epochs_of(rows)
-        tokens = each * learnt
+        tokens = each * learnt * (2 if baseline.adversarial else 1)
         held = None if trained is None else memory.fully_trained(trained, baseline.batch_size * each, prompted)
         looks = baseline.epochs_of(rows) if baseline.patience else baseline.epochs
         looked = each * looks * study.params.tasks[baseline.task].validation_size

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ecomtune import tasks
 from ecomtune.errors import UserError, describe
-from ecomtune.metrics.counted import PLACES
+from ecomtune.metrics.bootstrap import PLACES
 from ecomtune.metrics.paired import Pair
 from ecomtune.records import Prediction
 from ecomtune.report.pairs import compare_answers

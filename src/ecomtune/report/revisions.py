@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ecomtune.errors import UserError
-from ecomtune.files import parse_yaml
+from ecomtune.files import parse_json, parse_yaml
 
 #: The working tree in place of a commit, as ``dvc exp show`` calls it.
 WORKSPACE = "workspace"
@@ -30,8 +29,8 @@ def run_at(revision: str) -> Run:
         params = parse_yaml(file_at(revision, "params.yaml") or "{}", f"params.yaml of {revision}")
         systems = params.get("systems", {})
         texts = {system: file_at(revision, f"metrics/{system}.json") for system in systems}
-        return Run(params, {system: dict(json.loads(text)) for system, text in texts.items() if text})
-    except (AttributeError, RecursionError, TypeError, UserError, ValueError) as error:
+        return Run(params, {system: dict(parse_json(text)) for system, text in texts.items() if text})
+    except (AttributeError, TypeError, UserError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(
             f"params.yaml or metrics/ of {revision} can't be read ({reason}); name a commit of this project"

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ecomtune.metrics.counted import PLACES
+from ecomtune.metrics.bootstrap import PLACES
 from ecomtune.params import Params, model_of
 from ecomtune.report.plots import Cells, plot_heat_maps
 

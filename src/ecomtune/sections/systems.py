@@ -34,7 +34,8 @@ class Baseline(Section):
     ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops, be it
     before ``min_steps``, and takes the best epoch's weights; 0 for all epochs. ``class_weights`` gives rare labels or tags of
     family encoder as much say as common ones; ``crf`` lets it learn a row's tags as one sequence, by a linear-chain conditional
-    random field, in place of each word's alone.
+    random field, in place of each word's alone. ``adversarial`` lets it learn each batch a second time, with word embeddings
+    that are moved by a vector of this length to where the loss grows (arXiv 1605.07725); 0 for once.
     """
 
     family: Literal["encoder", "seq2seq", "causal", "floor"]
@@ -51,6 +52,7 @@ class Baseline(Section):
     patience: Integer = Field(default=0, ge=0)
     class_weights: bool = False
     crf: bool = False
+    adversarial: float = Field(default=0.0, ge=0, le=100)
 
     @model_validator(mode="after")
     def _options_fit_family(self) -> Baseline:
@@ -60,6 +62,8 @@ class Baseline(Section):
             raise ValueError("class_weights go with family encoder; remove the key")
         if self.crf and self.family != "encoder":
             raise ValueError("crf goes with family encoder; remove the key")
+        if self.adversarial and self.family != "encoder":
+            raise ValueError("adversarial goes with family encoder; remove the key")
         if self.crf and self.class_weights:
             raise ValueError("class_weights weigh tags one by one, and crf learns them as a sequence; remove one of the two")
         for key in NEEDLESS.get(self.family, ()):

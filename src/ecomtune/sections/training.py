@@ -50,6 +50,14 @@ class Training(Section):
     dora: bool = False
     threads: Integer = Field(default=2, gt=0, le=1024)
 
+    @model_validator(mode="after")
+    def _decay_leaves_weights(self) -> Training:
+        if self.learning_rate * self.weight_decay >= 1:
+            raise ValueError(
+                "learning_rate times weight_decay is what a step takes off all weights, and must be below 1; lower one"
+            )
+        return self
+
 
 class Mix(Section):
     """How many training rows each task of a mixed adapter gives in an epoch, of ``rows`` in all (default: all there are).
