@@ -197,6 +197,11 @@ def test_an_unknown_metric_is_refused_by_name(name: str) -> None:
         metrics.load(name)
 
 
+@pytest.mark.parametrize("answer", [None, ["shoes"]])
+def test_no_answer_is_right_where_there_is_no_reference(answer: Reference | None) -> None:
+    assert ROUGE.score([answer, ["shoes"]], [[], ["shoes"]], ["a", "b"])["rouge1"] == 0.5
+
+
 @pytest.mark.parametrize("invalid", [None, "null"])
 def test_compute_takes_json_texts_and_gives_the_same_as_score(invalid: str | None) -> None:
     gold, answers, groups = [["B-color", "O"], ["B-price"]], [["B-color", "O"], None], ["a", "b"]

@@ -27,7 +27,7 @@ class Rouge(CountedMetric):
     def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> Counts:
         counts = np.ones((len(references), len(TYPES) + 1))
         for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
-            texts = [gold] if isinstance(gold, str) else gold
+            texts = [gold] if isinstance(gold, str) else gold or [""]  # without a reference no answer is right
             counts[row, :-1] = _scores(_lines(_joined(answer)[:LONGEST_ANSWER]), [_lines(text) for text in texts])
         return counts
 
