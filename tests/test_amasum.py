@@ -181,6 +181,20 @@ def test_a_spoilt_zip_is_named(tmp_path: Path, how: str) -> None:
     assert refusal("amasum", tmp_path, TASK).startswith(f"{tmp_path / 'raw.zip'} ")
 
 
+@pytest.mark.parametrize(
+    "method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["deflate", "bzip2", "lzma"]
+)
+def test_a_zip_with_a_damaged_member_is_named(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w", compression=method) as opened:
+        opened.writestr("B1.json", product() * 50)
+        start = opened.infolist()[0].header_offset
+    content = bytearray((tmp_path / "raw.zip").read_bytes())
+    for place in range(start + 55, start + 75):
+        content[place] ^= 0xFF
+    (tmp_path / "raw.zip").write_bytes(content)
+    assert refusal("amasum", tmp_path, TASK).startswith(f"{tmp_path / 'raw.zip'} is broken or cut off (")
+
+
 @pytest.mark.parametrize("folder", [".", "nothing"])
 def test_a_folder_without_products_is_named(tmp_path: Path, folder: str) -> None:
     sentence = f"{tmp_path / folder} holds no .json file, nor a .zip of them; name one under files of its data set"

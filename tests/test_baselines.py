@@ -455,6 +455,19 @@ def test_a_tagger_with_a_crf_learns_its_examples_and_transitions_and_is_a_plain_
         answer(settings, pico / "fitted", examples("ner"))
 
 
+@pytest.mark.parametrize(
+    "damaged", [np.zeros((4, 4)), np.zeros(20), np.full((5, 4), np.nan)], ids=["fewer", "flat", "no numbers"]
+)
+def test_transitions_of_other_tags_or_no_numbers_are_told(pico: Path, damaged: Any) -> None:
+    settings = baseline("encoder", "ner", crf=True)
+    fit(settings, examples("ner"), pico / "fitted")
+    save_file({"transitions": damaged}, pico / "fitted/transitions.safetensors")
+    with pytest.raises(
+        UserError, match=r"fitted is missing or broken \(transitions\.safetensors holds no 5 times 4 finite numbers\)"
+    ):
+        answer(settings, pico / "fitted", examples("ner"))
+
+
 def test_a_crf_goes_with_tags(pico: Path) -> None:
     told = r"^baselines: crf goes with a task of tags, and task relevance has none; remove the key$"
     with pytest.raises(UserError, match=told):

@@ -712,7 +712,7 @@ def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
         @classmethod
         def from_pretrained(cls, name: str, **options: Any) -> Any:
             asked.append((name, options.get("revision"), options.get("gguf_file", "")))
-            return (cls(), {"missing_keys": set()}) if "output_loading_info" in options else cls()
+            return (cls(), {"missing_keys": set(), "unexpected_keys": set()}) if "output_loading_info" in options else cls()
 
         def save_pretrained(self, folder: Path) -> None:
             """Nothing to save."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import re
 import shutil
@@ -203,6 +204,18 @@ def test_weights_that_are_missing_are_not_made_up(weights: Path) -> None:
     without(weights, "layers.1.")
     told = "weights that the model needs are missing: model.layers.1.input_layernorm.weight, "
     assert told in refusal()
+
+
+def test_layers_that_the_settings_leave_out_are_not_dropped_in_silence(weights: Path) -> None:
+    config = json.loads((weights / "config.json").read_text())
+    (weights / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
+    assert "(its settings leave out layers that its files hold: model.layers.1.input_layernorm.weight, " in refusal()
+
+
+def test_what_is_neither_file_nor_folder_is_not_waited_for(weights: Path) -> None:
+    (weights / "tokenizer.json").unlink()
+    os.mkfifo(weights / "tokenizer.json")
+    assert refusal() == "models.tiny: weights/tokenizer.json is no file, nor a folder; put whole files there"
 
 
 def test_an_encoder_without_a_pooler_is_saved_to_the_same_bytes_each_time(pico_encoder: Path, workplace: Path) -> None:

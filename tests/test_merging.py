@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from ecomtune.errors import UserError
 from ecomtune.export import card
 from ecomtune.files import dump_json, sha256_folder
-from ecomtune.lora.adapter import Adapter, Factors, load_adapter, save_adapter
+from ecomtune.lora.adapter import Adapter, Factors, load_adapter, read_config, save_adapter, write_config
 from ecomtune.lora.low_rank import compress, decompose
 from ecomtune.lora.merging import PLAIN, merge
 from ecomtune.lora.task_arithmetic import Elementwise
@@ -631,6 +632,42 @@ def test_an_adapter_whose_weights_are_cut_is_refused_with_the_file_and_what_to_d
         (cut / file.name).write_bytes(file.read_bytes()[:size] if file.suffix == ".safetensors" else file.read_bytes())
     with pytest.raises(UserError, match=rf"^{cut} is missing or broken \(.*\); remove it and run dvc repro"):
         load_adapter(cut)
+
+
+def no_weights(tensors: dict[str, Any], config: dict[str, Any]) -> None:
+    tensors.clear()
+
+
+def huge(tensors: dict[str, Any], config: dict[str, Any]) -> None:
+    tensors[min(tensors)] += 3e38
+
+
+def other_rank(tensors: dict[str, Any], config: dict[str, Any]) -> None:
+    config["r"] += 1
+
+
+def endless_alpha(tensors: dict[str, Any], config: dict[str, Any]) -> None:
+    config["lora_alpha"] = 10**400
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (no_weights, "it holds no weights"),
+        (huge, "its weights are not finite numbers, or beyond all that a training leaves"),
+        (other_rank, r"factors \(\d, \d+\) and \(\d+, \d\) with rank \d and lora_alpha \d+ make no adapter"),
+        (endless_alpha, "lora_alpha: "),
+    ],
+)
+def test_an_adapter_that_is_none_is_neither_merged_nor_compared(
+    made: Path, tmp_path: Path, damage: Callable[[dict[str, Any], dict[str, Any]], None], told: str
+) -> None:
+    tensors, config = load_file(made / "first/adapter_model.safetensors"), read_config(made / "first")
+    damage(tensors, config)
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    write_config(config, tmp_path)
+    with pytest.raises(UserError, match=rf"is missing or broken \(.*{told}"):
+        load_adapter(tmp_path)
 
 
 def test_an_adapter_of_two_ranks_is_not_written_as_one(tmp_path: Path) -> None:

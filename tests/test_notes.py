@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecomtune.errors import UserError
+from ecomtune.files import dump_json, write_text
 from ecomtune.lora.adapter import is_plain
 from ecomtune.metrics import entities
 from ecomtune.metrics.bootstrap import Counts
@@ -60,6 +61,21 @@ def test_costs_of_another_shape_are_refused_and_nothing_is_scored(answered: Para
     assert str(caught.value).startswith(f"{COSTS} is missing or broken ({told}")
     assert str(caught.value).endswith("); remove it and run dvc repro predict@single")
     assert not Path("metrics").exists()
+
+
+def test_answers_of_another_system_are_not_scored_as_this_ones(answered: Params) -> None:
+    file = Path("data/predictions/single/ner.jsonl")
+    file.write_text(file.read_text().replace('"system":"single"', '"system":"other"', 1))
+    told = r"^data/predictions/single/ner\.jsonl holds answers of system other; delete it and run dvc repro again$"
+    with pytest.raises(UserError, match=told):
+        score(answered, "single")
+
+
+@pytest.mark.parametrize("base", ["/", "../weights", "a\0b"])
+def test_a_base_outside_the_repository_is_refused(workplace: Path, base: str) -> None:
+    write_text(Path("adapter/adapter_config.json"), dump_json({"base_model_name_or_path": base}))
+    with pytest.raises(UserError, match=r"^adapter/adapter_config\.json is missing or broken \(base_model_name_or_path: "):
+        base_of(Path("adapter"))
 
 
 def test_costs_that_are_missing_or_lack_the_task_are_refused(answered: Params) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow.parquet import ParquetFile, write_table
 
-from ecomtune.datasets import readers, table, table_files
+from ecomtune.datasets import parquet, readers, table, table_files
 from ecomtune.datasets.formatting import format_rows
 from ecomtune.errors import UserError
 from ecomtune.records import Rejected, Row
@@ -288,6 +293,56 @@ def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(
         f"{tmp_path / 'mine.parquet'} is broken or cut off ("
     )
+
+
+@pytest.mark.parametrize("number", [50, 90, 120])
+def test_a_damaged_page_of_a_parquet_file_loses_no_rows_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A page of 3,000 rows says another number: polars' own iterator of batches takes that for the end of the file."""
+    rows = pyarrow.table({name: ["ESCI"[row % 4] for row in range(30_000)] for name in ("q", "t", "label")})
+    write_table(rows, tmp_path / "mine.parquet", row_group_size=3000)
+    content = bytearray((tmp_path / "mine.parquet").read_bytes())
+    content[ParquetFile(tmp_path / "mine.parquet").metadata.row_group(8).column(0).data_page_offset + 10] = number
+    (tmp_path / "mine.parquet").write_bytes(content)
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 5000)
+    told = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
+    assert told.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
+
+
+def test_reading_a_parquet_file_can_be_ended_early(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"q": ["mug"] * 400_000})
+    frame.write_parquet(tmp_path / "mine.parquet")
+    before = threading.active_count()
+    read = parquet.tuples(parquet.scan(tmp_path / "mine.parquet", {"q": None}), tmp_path / "mine.parquet")
+    assert next(read) == ("mug",)
+    read.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("value", [date(9999, 1, 1), datetime(9999, 1, 1)], ids=["date", "timestamp"])
+def test_a_date_that_python_has_not_is_told(tmp_path: Path, value: date) -> None:
+    late = pl.Series("q", [value]).to_physical() * 30
+    kind = pl.Date if type(value) is date else pl.Datetime("us")
+    pl.DataFrame({"q": late.cast(kind), "t": ["Mug"], "label": ["E"]}).write_parquet(tmp_path / "mine.parquet")
+    told = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
+    assert told.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
+
+
+def test_what_a_table_writes_for_no_number_is_missing_and_decimals_are_texts(tmp_path: Path) -> None:
+    values = pl.Series("q", [Decimal("1.50"), Decimal("2.25")])
+    pl.DataFrame({"q": values, "t": [1.5, float("nan")], "label": ["E", "E"]}).write_parquet(tmp_path / "mine.parquet")
+    found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
+    assert reasons(found) == {"table:mine.parquet:2": "title is missing or empty"}
+    assert kept(found)[0].fields == {"query": "1.50", "title": "1.5"}
+
+
+@pytest.mark.parametrize("path", ["more.tsv", "part/more.csv", "more"])
+def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str) -> None:
+    csv_of(tmp_path, HEADER + "mug,Mug,E\n")
+    files = tuple(SourceFile(path=each, url=each, sha256="a" * 64, bytes=9, licence="own") for each in ("mine.csv", path))
+    told = f"files of data set {tmp_path.name}: {path} is no .csv, .jsonl or .parquet file right in its folder, so that none of"
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE, files=files).startswith(told)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])

@@ -411,7 +411,14 @@ def test_a_word_that_moves_from_one_field_to_the_next_makes_another_input() -> N
 def test_normalizing_takes_the_same_words_from_ascii_as_from_any_text(text: str) -> None:
     plain = re.sub("[\uff01-\uffee]+", lambda forms: unicodedata.normalize("NFKC", forms[0]), text)
     composed = unicodedata.normalize("NFC", plain)
-    assert normalize(text) == re.sub(r"[\W_]+", " ", composed.lower()).strip()
+    words: list[str] = [""]
+    for sign in composed.lower():
+        is_mark = unicodedata.category(sign) in ("Mn", "Mc") and not "\ufe00" <= sign <= "\ufe0f" and sign < "\U0001f000"
+        if re.match(r"[^\W_]", sign) or (is_mark and words[-1]):
+            words[-1] += sign
+        elif words[-1]:
+            words.append("")
+    assert normalize(text) == " ".join(filter(None, words))
 
 
 @given(
@@ -433,6 +440,20 @@ def test_how_accents_are_written_changes_no_key(text: str, form: Literal["NFC", 
 )
 def test_full_and_half_width_forms_are_the_plain_ones(written: str, plain: str) -> None:
     assert normalize(written) == normalize(plain)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("दिन", "दान"), ("ที่ดี", "ทาดา"), ("مُحَمَّد", "مِحِمِد"), ("x\u0302", "x\u0303")],
+    ids=["hindi", "thai", "arabic", "latin"],
+)
+def test_words_that_differ_in_their_vowel_signs_are_different(one: str, other: str) -> None:
+    """Python takes the marks on letters for no part of a word."""
+    assert normalize(one) != normalize(other) and " " not in normalize(one)
+
+
+def test_marks_that_choose_how_a_sign_is_drawn_are_no_word() -> None:
+    assert normalize("Mug \u2764\ufe0f 1\ufe0f\u20e3") == normalize("mug \u2764 1")
 
 
 def test_other_accents_fractions_and_powers_are_other_words() -> None:

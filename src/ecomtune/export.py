@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from ecomtune.errors import UserError, reading, writing
 from ecomtune.files import dump_json, read_json
-from ecomtune.lora.adapter import CONFIG, WEIGHTS, read_config
+from ecomtune.lora.adapter import CONFIG, WEIGHTS, is_plain, load_adapter, read_config
 from ecomtune.notes import base_of, no_scores
 from ecomtune.params import Params, model_of
 from ecomtune.records import Example, read_records
@@ -80,8 +80,11 @@ def _write_adapter(adapter: Path, folder: Path, model: Model) -> None:
     Raises UserError where its config or weights are cut or broken.
     """
     config = read_config(adapter)
-    with reading(adapter), safe_open(adapter / WEIGHTS, framework="np"):
-        pass  # opening it compares the file's length with its header
+    if is_plain(adapter):
+        load_adapter(adapter)  # which checks all that can be checked without its base
+    else:
+        with reading(adapter), safe_open(adapter / WEIGHTS, framework="np"):
+            pass  # opening it compares the file's length with its header
     for file in sorted(adapter.iterdir()):
         shutil.copyfile(file, folder / file.name)
     if model.source == "hub":

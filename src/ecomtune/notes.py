@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from ecomtune.errors import UserError
+from ecomtune.fields import RelativePath
 from ecomtune.files import ADAPTER_CONFIG, ANSWER_COSTS, RECIPE, TRAINING_RECORD, read_checked
 
 #: What an answer costs (see ecomtune.costs), as far as it is known.
@@ -92,7 +93,7 @@ class FormatReport(Note):
 
 
 class _Base(Note):
-    base_model_name_or_path: str
+    base_model_name_or_path: RelativePath
 
 
 def read_costs(predictions: Path, task: str) -> Costs:

@@ -66,6 +66,7 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
             torch.manual_seed(0)  # a pooler that the source lacks is made up
             weights, loaded = loader.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **place, **options)
             _refuse_missing(loaded["missing_keys"])
+            _refuse_left_out(loaded["unexpected_keys"])
     if not model.chat:
         tokenizer.chat_template = None
     for settings in (vars(weights.config), tokenizer.init_kwargs):
@@ -93,6 +94,14 @@ def _refuse_missing(names: Iterable[str]) -> None:
     missing = sorted(name for name in names if not name.startswith("pooler."))
     if missing:
         raise ValueError(f"weights that the model needs are missing: {', '.join(missing[:3])}, {len(missing)} in all")
+
+
+def _refuse_left_out(names: Iterable[str]) -> None:
+    """Raises ValueError where the files hold a layer that the settings lack. Heads may be left out, as of masked models."""
+    if left_out := sorted(name for name in names if re.search(r"\.\d+\.", name)):
+        raise ValueError(
+            f"its settings leave out layers that its files hold: {', '.join(left_out[:3])}, {len(left_out)} in all"
+        )
 
 
 def _check_size(folder: Path, gguf: str, loader: Any) -> None:
@@ -168,6 +177,8 @@ def _source(key: str, model: Model, scratch: Path) -> str:
     if model.source == "folder":
         if not Path(model.folder).is_dir():
             raise UserError(f"models.{key}: there is no folder {model.folder}; put the weights there or correct the path")
+        if strange := [path for path in sorted(Path(model.folder).rglob("*")) if not (path.is_file() or path.is_dir())]:
+            raise UserError(f"models.{key}: {strange[0]} is no file, nor a folder; put whole files there")
         found = sha256_folder(Path(model.folder)) if model.sha256 else ""
         if found != model.sha256:
             raise UserError(

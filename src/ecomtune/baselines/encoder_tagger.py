@@ -83,6 +83,8 @@ def _transitions(settings: Baseline, folder: Path, tags: int) -> NDArray[np.floa
         return np.zeros((tags + 1, tags))
     with reading(folder):
         transitions: NDArray[np.floating[Any]] = load_file(folder / TRANSITIONS)["transitions"]
+        if transitions.shape != (tags + 1, tags) or not np.isfinite(transitions).all():
+            raise ValueError(f"{TRANSITIONS} holds no {tags + 1} times {tags} finite numbers")
         return transitions
 
 

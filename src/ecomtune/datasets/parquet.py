@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, Queue
+from threading import Event, Thread
 from typing import Any
 
 import polars as pl
@@ -37,14 +40,48 @@ def rows_in(path: Path, column: str) -> int:
 
 
 def batches(frame: pl.LazyFrame, path: Path) -> Iterator[pl.DataFrame]:
-    """The rows of ``frame`` in order, some thousands at once. Raises UserError naming ``path`` where it is broken."""
+    """The rows of ``frame`` in order, some thousands at once. Raises UserError naming ``path`` where it is broken.
+
+    They are read in a thread: polars' own iterator takes the panic of a damaged page for the end of the file.
+    """
+    read: Queue[pl.DataFrame | BaseException | None] = Queue(maxsize=1)
+    unwanted = Event()
+
+    def give(batch: pl.DataFrame) -> bool:
+        read.put(batch)
+        return unwanted.is_set()  # which ends the reading
+
+    def work() -> None:
+        try:
+            frame.sink_batches(give, chunk_size=BATCH_ROWS, maintain_order=True, engine="streaming")
+            read.put(None)
+        except BaseException as error:
+            read.put(error)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
     try:
-        yield from frame.collect_batches(chunk_size=BATCH_ROWS, maintain_order=True, lazy=True, engine="streaming")
-    except (PolarsError, PanicException, OSError) as error:
-        raise unreadable(path, error) from error
+        while isinstance(batch := read.get(), pl.DataFrame):
+            yield batch
+    finally:
+        unwanted.set()
+        while thread.is_alive():  # it may wait for room
+            with suppress(Empty):
+                read.get(timeout=0.01)
+    if isinstance(batch, PolarsError | PanicException | OSError):
+        raise unreadable(path, batch) from batch
+    if batch is not None:
+        raise batch
 
 
 def tuples(frame: pl.LazyFrame, path: Path) -> Iterator[tuple[Any, ...]]:
-    """The rows of ``frame`` as plain tuples, a whole batch turned into Python values at once."""
+    """The rows of ``frame`` as plain tuples, a whole batch turned into Python values at once.
+
+    Raises UserError naming ``path`` where a value is none of Python's, such as a date after the year 9999.
+    """
     for batch in batches(frame, path):
-        yield from zip(*(column.to_list() for column in batch.get_columns()), strict=True)
+        try:
+            columns = [column.to_list() for column in batch.get_columns()]
+        except (PolarsError, PanicException, ValueError, OverflowError) as error:
+            raise unreadable(path, error) from error
+        yield from zip(*columns, strict=True)

@@ -115,7 +115,7 @@ def read_conll(path: Path) -> Iterator[tuple[list[str], list[str]]]:
     words: list[str] = []
     tags: list[str] = []
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
                 parts = line.rstrip("\n").split("\t")
                 if parts == [""]:

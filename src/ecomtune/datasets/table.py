@@ -27,6 +27,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,6 +59,12 @@ SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validatio
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
     """Rows of every file in sorted order. Raises UserError for a file or a column map that can't be used."""
     columns = column_map(task, dataset.columns)
+    unread = [file.path for file in dataset.files if "/" in file.path or Path(file.path).suffix.lower() not in READERS]
+    if unread:
+        raise UserError(
+            f"files of data set {raw.name}: {unread[0]} is no .csv, .jsonl or .parquet file right in its folder, so that none "
+            "of its rows would be read; correct its path, or remove it"
+        )
     paths = sorted(path for path in raw.iterdir() if path.suffix.lower() in READERS) if raw.is_dir() else []
     if not paths:
         raise _no_table(raw, dataset)
@@ -189,6 +197,8 @@ def _text(name: str, value: Any) -> str:
     """A value as text; a whole or decimal number is written out. Raises ValueError for what is none, or an empty key."""
     if value is None or (name in ("id", "group") and not str(value).strip()):
         raise ValueError(f"{name} is missing or empty")
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         raise ValueError(f"{name} is no text")
+    if not isinstance(value, str) and not isfinite(value):  # how tables write that there is no number
+        raise ValueError(f"{name} is missing or empty")
     return str(value)

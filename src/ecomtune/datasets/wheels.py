@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import shutil
 import subprocess
@@ -54,7 +55,7 @@ def extract(archive: Path, inside: str, target: Path) -> None:
         with zipfile.ZipFile(archive) as opened:
             check_unpacked_size(archive, opened)
             found = [_extract_member(archive, opened, member, inside, target.resolve()) for member in opened.infolist()]
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, UnicodeDecodeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, UnicodeDecodeError) as error:
         raise UserError(f"{archive.name} is no whole wheel ({error}); correct the version or the pin of the model") from error
     if not any(found):
         raise UserError(f"{archive.name} has no files in a folder {inside!r}; correct the key folder of the model")

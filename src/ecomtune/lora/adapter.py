@@ -18,6 +18,8 @@ Matrix = NDArray[np.float32]
 CONFIG, WEIGHTS = ADAPTER_CONFIG, "adapter_model.safetensors"
 #: Options of a PEFT config with which ΔW isn't B @ A.
 UNLIKE_PRODUCT = ("use_dora", "lora_bias")
+#: A larger weight is none that a training leaves, and its products are no longer finite.
+LARGEST = 1e6
 #: What PEFT puts before a module's own name.
 PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
@@ -53,6 +55,8 @@ class _Config(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
     base_model_name_or_path: str | None = None
+    r: int | None = Field(default=None, gt=0)
+    rank_pattern: dict[str, int] | None = None
     lora_alpha: float = Field(gt=0)
     alpha_pattern: dict[str, float] | None = None
     use_rslora: bool = False
@@ -87,33 +91,34 @@ def load_adapter(folder: Path) -> Adapter:
         raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")
     modules = sorted({name.removesuffix(_A).removesuffix(_B) for name in tensors})
     with reading(folder):
-        factors = {
-            module: _scaled(tensors[module + _A], tensors[module + _B], _alpha(module, config), config.get("use_rslora", False))
-            for module in modules
-        }
+        if not modules:
+            raise ValueError("it holds no weights")
+        factors = {module: _factors(module, tensors[module + _A], tensors[module + _B], config) for module in modules}
     return Adapter(factors, config)
 
 
-def _alpha(module: str, config: dict[str, Any]) -> float:
-    """The module's own lora_alpha where alpha_pattern gives one (its own rank is that of its factors)."""
-    alpha: float = config["lora_alpha"]
-    if pattern := config.get("alpha_pattern"):
-        from peft.utils.other import get_pattern_key  # PEFT's own reading of its patterns; importing it takes seconds
-
-        alpha = pattern.get(get_pattern_key(pattern, module.removeprefix(PREFIX)), alpha)
-    return alpha
-
-
-def _scaled(a: Matrix, b: Matrix, alpha: float, rslora: bool) -> Factors:
+def _factors(module: str, a: Matrix, b: Matrix, config: dict[str, Any]) -> Factors:
     """Both factors in fp32, each with the root of the adapter's scale in it: alpha / r, or alpha / √r with rsLoRA
     (arXiv 2312.03732). Raises ValueError where they don't fit."""
+    alpha, rank = (_own(module, config, *keys) for keys in (("lora_alpha", "alpha_pattern"), ("r", "rank_pattern")))
+    if a.ndim != 2 or b.ndim != 2 or b.shape[1] != len(a) or len(a) != (rank or len(a)) or alpha <= 0:
+        raise ValueError(f"factors {a.shape} and {b.shape} with rank {rank} and lora_alpha {alpha} make no adapter")
+    if not all(np.isfinite(each).all() and np.abs(each).max(initial=0) <= LARGEST for each in (a, b)):
+        raise ValueError("its weights are not finite numbers, or beyond all that a training leaves")
     rank = len(a)
-    if a.ndim != 2 or b.ndim != 2 or b.shape[1] != rank or alpha <= 0:
-        raise ValueError(f"factors {a.shape} and {b.shape} with lora_alpha {alpha} make no adapter")
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        raise ValueError("its weights are not finite numbers")
+    rslora = config.get("use_rslora", False)
     root = np.float32(np.sqrt(alpha / (np.sqrt(rank) if rslora else rank)))
     return Factors(root * a.astype(np.float32), root * b.astype(np.float32))
+
+
+def _own(module: str, config: dict[str, Any], key: str, pattern: str) -> Any:
+    """A module's own rank or lora_alpha where a pattern of the config gives one, else the one of all modules."""
+    value = config.get(key)
+    if own := config.get(pattern):
+        from peft.utils.other import get_pattern_key  # PEFT's own reading of its patterns; importing it takes seconds
+
+        value = own.get(get_pattern_key(own, module.removeprefix(PREFIX)), value)
+    return value
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune import metrics, tasks
+from ecomtune.errors import UserError
 from ecomtune.files import dump_json, write_text
 from ecomtune.metrics.bootstrap import few_groups
 from ecomtune.notes import read_costs
@@ -18,6 +19,8 @@ def main(params: Params, name: str) -> None:
     folder = Path("data/predictions") / name
     for key in pick(params.systems, name, "systems").tasks:
         predictions = read_task(folder / f"{key}.jsonl", Prediction, key)
+        if others := {each.system for each in predictions} - {name}:
+            raise UserError(f"{folder / key}.jsonl holds answers of system {min(others)}; delete it and run dvc repro again")
         costs = read_costs(folder, key)
         values = metrics.load(tasks.load(key).metric).score(
             [prediction.parsed for prediction in predictions],
