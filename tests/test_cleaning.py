@@ -20,6 +20,7 @@ MARKUP = st.sampled_from(
         ("one<br/>two<BR>three", "one two three"),
         ("the 1<sup>st</sup> <b>red</b> mug<i>!</i>", "the 1st red mug!"),
         ("&lt;li&gt;hidden&lt;/li&gt; tag", "hidden tag"),
+        ("&amp;lt;b&amp;gt;twice hidden&amp;lt;/b&amp;gt; tag", "twice hidden tag"),
         ("<style>p {color: red}</style>mug<script>let a = '<b>';</script>", "mug"),
         ("<!-- note -->cup", "cup"),
         ("12&quot; &ldquo;wide&rdquo;&nbsp;&#38;&#x26; deep", '12" “wide” && deep'),

@@ -178,6 +178,14 @@ def test_each_beginning_of_a_sample_holds_the_labels_in_their_shares(strata: lis
             assert abs(found[:size].count(label) - size * strata.count(label) / len(strata)) <= 2
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_rare_label_stands_in_the_middle_of_its_share(seed: int) -> None:
+    """The k-th of a label's n rows stands at (k - 1/2) / n: one among three others is neither the first nor the last."""
+    strata = [0, 1, 1, 1]
+    found = [strata[int(each.source.partition(":")[2])] for each in sampled(rows_of(["a", "b", "c", "d"]), 4, seed, strata)]
+    assert found[0] == found[-1] == 1
+
+
 def test_labels_beyond_the_256th_are_strata_of_their_own() -> None:
     """A data set of product categories has hundreds of labels; two that fell together would be sampled as one."""
     labels = [label for label in (0, 256, 65535) for _ in range(10)]
