@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,10 @@ def test_weights_are_counted_from_the_files_of_the_model_that_computes(pico_caus
 
     weights = sum(weight.numel() for weight in AutoModelForCausalLM.from_pretrained(pico_causal).parameters())
     assert costs.count_weights(pico_causal) == weights
-    adapter = workplace / "adapter"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(pico_causal)}))
+    shutil.copytree(pico_causal, "models/pretrained/pico")
+    adapter = Path("models/adapters/one")
+    adapter.mkdir(parents=True)
+    (adapter / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "models/pretrained/pico"}))
     (adapter / "training.json").write_text(json.dumps({"tokens": 70, "trained_parameters": 5, "rows": 3}))
     answered = costs.Answered("ner", examples("ner"), ["O"] * 8, tokens=(100, 20))
     told = {"parameters": weights, "trained_parameters": 5, "trained_tokens": 70, "input_tokens": 12.5, "output_tokens": 2.5}
