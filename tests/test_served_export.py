@@ -66,12 +66,13 @@ def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Pa
 
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
 @pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged"])
-def test_the_code_of_a_card_loads_and_asks_what_lies_beside_it(study: Path, merged: bool) -> None:
+def test_the_code_of_a_card_loads_and_asks_what_lies_beside_it(study: Path, merged: bool, chat: bool) -> None:
     command = ["export", "--system", "tuned", "--task", "relevance", "--out", "made", *(["--merged"] if merged else [])]
     assert CliRunner().invoke(app, command).exit_code == 0
     (row,) = read_records(Path("data/examples/relevance/test.jsonl"), Example, 1)
     (code,) = re.findall("```python\n(.*?)```", Path("made/README.md").read_text(), flags=re.DOTALL)
-    assert ("PROMPT" in code and "REPOSITORY" in code) or merged
+    assert ("REPOSITORY" in code, "apply_chat_template" in code) == (not merged, merged or chat)
+    assert (study / "models/pretrained/pico/chat_template.jinja").is_file() == chat
     code = code.replace('"PROMPT"', json.dumps(row.prompt)).replace("REPOSITORY", str(study))
     done = subprocess.run([sys.executable, "-c", code], cwd="made", capture_output=True, text=True, check=True)
     weights = Weights.of_adapter(ADAPTER)
