@@ -417,6 +417,7 @@ def test_what_can_not_be_exported_is_refused(clone: Path, tmp_path: Path, argume
         ("folder", "folder is there already and not empty; name another folder with --out"),
         ("file", "file is a file; name a folder with --out that is empty, or not there yet"),
         ("file/inside", "file is a file; name a folder with --out that is empty, or not there yet"),
+        ("new/../folder", "folder is there already and not empty; name another folder with --out"),
     ],
 )
 def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, name: str, told: str) -> None:

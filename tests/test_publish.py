@@ -302,6 +302,9 @@ def test_the_table_is_not_stale_for_what_another_profile_left_behind(project: Pa
     told = "of no system in params.yaml, and left out; remove with: rm metrics/merged_shards.json"
     assert shown.splitlines()[-1] == told
     assert "dvc.lock still holds stage score@merged_shards" in ecomtune("fresh").stderr
+    with Path("dvc.lock").open("a") as lock:
+        lock.write("  1:\n    cmd: x\n")  # to YAML a number
+    assert "dvc.lock still holds stage 1 and " in ecomtune("fresh").stderr
 
 
 @pytest.mark.parametrize("content", [b'{"pairs": {}}', None])

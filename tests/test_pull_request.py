@@ -206,6 +206,25 @@ def test_a_shallow_clone_is_refused_with_its_mend(project: Path, tmp_path: Path,
     assert told in refusal("--base", "origin/main")
 
 
+def test_a_file_of_the_base_that_git_can_not_read_is_told_and_not_called_new(project: Path) -> None:
+    held = subprocess.run(["git", "rev-parse", "main:params.yaml"], cwd=project, capture_output=True, text=True, check=True)
+    object_file = project / ".git/objects" / held.stdout[:2] / held.stdout[2:].strip()
+    object_file.chmod(0o644)
+    object_file.write_bytes(b"garbage")
+    told = refusal("--base", "main")
+    assert "params.yaml of " in told and "can't be read (git can't read it: fatal: " in told
+
+
+def test_in_a_folder_of_the_repository_it_says_where_to_run_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project / "metrics")
+    assert "this folder is not the repository's root" in refusal("--base", "main")
+
+
+def test_without_git_it_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert refusal("--base", "main").startswith("error: git isn't there")
+
+
 ODD_SCORES = [
     '{"relevance": {"macro_f1": 0.5}}',
     '{"relevance": {"macro_f1": 0.5, "macro_f1_ci": [0.1]}}',
@@ -226,7 +245,8 @@ def test_metrics_of_another_shape_are_refused(project: Path, scores: str) -> Non
 @pytest.mark.parametrize("scores", ["[1]", "{", "[" * 100_000], ids=["list", "cut", "brackets"])
 def test_metrics_that_are_none_are_refused(project: Path, scores: str) -> None:
     Path("metrics/single.json").write_text(scores)
-    assert "params.yaml or metrics/ of workspace can't be read" in refusal()
+    told = refusal()
+    assert "metrics/single.json of workspace can't be read" in told and "correct it, or run dvc repro" in told
 
 
 @pytest.mark.parametrize("scores", ODD_SCORES, ids=range(len(ODD_SCORES)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -285,3 +286,9 @@ def test_a_combination_of_two_parameters_is_queued_for_each_pair(clone: Path, mo
 def test_a_sweep_outside_a_clone_is_refused_in_one_sentence(workplace: Path) -> None:
     with pytest.raises(UserError, match="need a clone of the project, and this folder is none; run this in its root"):
         sweep.enqueue(["seed=1,2"])
+
+
+def test_a_sweep_outside_git_is_refused_in_one_sentence(clone: Path, workplace: Path) -> None:
+    shutil.copytree(clone / ".dvc", workplace / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
+    with pytest.raises(UserError, match="need a clone of the project, and this folder is none; run this in its root"):
+        sweep.look()

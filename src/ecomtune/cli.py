@@ -176,10 +176,9 @@ def pr_report(
     base: Annotated[str, typer.Option(help="the branch or commit that this one is to be merged into")] = "main",
 ) -> None:
     """Print, as Markdown, which parameters and metrics this branch changes, for its pull request."""
-    from ecomtune.freshness import problems
     from ecomtune.report import pull_request
 
-    found = problems(Path())
+    found = _problems()
     print(pull_request.report(base))
     for problem in found:
         print(f"- **Stale:** {problem}")
@@ -230,11 +229,7 @@ def export(
 @app.command()
 def fresh() -> None:
     """Say whether dvc.lock and metrics/ belong to this code and these parameters."""
-    from ecomtune.freshness import problems
-
-    found = problems(Path())
-    if found and is_outside():
-        raise UserError(OUTSIDE)
+    found = _problems()
     for problem in found:
         print(f"error: {problem}", file=sys.stderr)
     if found:
@@ -250,6 +245,16 @@ def publish(name: Annotated[str, typer.Argument(help="the run's profile")]) -> N
 
     source = _profile_file(name)
     print(report.publish(source, stage_names(Path()), problems(Path(), left_over=False)))
+
+
+def _problems() -> list[str]:
+    """Why the results don't belong to this checkout. Raises UserError in a folder that is none."""
+    from ecomtune.freshness import problems
+
+    found = problems(Path())
+    if found and is_outside():
+        raise UserError(OUTSIDE)
+    return found
 
 
 def _key(file: Path) -> str:

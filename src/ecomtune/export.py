@@ -31,7 +31,7 @@ def export(params: Params, system: str, task: str | None, folder: Path, merged: 
     """
     answered = tasks_of(params, system, task)
     adapter = _adapter_of(params, system, answered[0])
-    folder = folder.absolute()
+    folder = folder.resolve()
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not there.is_dir():
         raise UserError(f"{there} is a file; name a folder with --out that is empty, or not there yet")

@@ -129,7 +129,7 @@ def _left_over(stages: set[str], metrics: set[str]) -> list[str]:
 
 
 def _some(names: set[str]) -> str:
-    first, *others = sorted(names)
+    first, *others = sorted(map(str, names))  # YAML's keys may be numbers
     return f"{first} and {len(others)} more" if others else first
 
 

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -121,13 +122,13 @@ def look() -> Queue:
     """The queue as it is now. Raises UserError outside a repository of DVC and git."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
-    try:
-        opened = Repo()
-    except NotDvcRepoError as error:
-        raise UserError("experiments need a clone of the project, and this folder is none; run this in its root") from error
-    with opened as repo:
-        queue = repo.experiments.celery_queue
+    with ExitStack() as stack:
+        try:
+            queue = stack.enter_context(Repo()).experiments.celery_queue
+        except (NotDvcRepoError, SCMError) as error:
+            raise UserError("experiments need a clone of the project, and this folder is none; run this in its root") from error
         states = {entry["name"] or entry["rev"][:7]: entry["status"] for entry in queue.status()}
         nodes = [node.partition("@")[0].rpartition("-")[2] for node in queue.worker_status()]  # dvc-exp-HASH-NUMBER@localhost
         return Queue(states, frozenset(map(int, nodes)))
@@ -139,7 +140,9 @@ def enqueue(overrides: Sequence[str]) -> list[str]:
     command = ["dvc", "exp", "run", "--queue", *(part for override in overrides for part in ("-S", override))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("ERROR: ")
+        lines = done.stderr.strip().splitlines()
+        errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        reason = (errors or lines or ["no reason given"])[-1]
         raise UserError(f"dvc exp run --queue failed ({reason}); run it alone to see more")
     return [name for name in look().states if name not in before]
 
