@@ -345,6 +345,13 @@ def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str)
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE, files=files).startswith(told)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_lines_of_json_in_another_encoding_are_told_so(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "mine.jsonl").write_bytes('{"q": "mug", "t": "Mug", "label": "E"}\n'.encode(encoding))
+    sentence = f"{tmp_path / 'mine.jsonl'} holds no JSON object with columns; write one a line, and save it as UTF-8"
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_column_names_of_another_encoding_are_named(tmp_path: Path, encoding: str) -> None:
     csv_of(tmp_path, "größe,t,label\nmug,Mug,E\n".encode(encoding))

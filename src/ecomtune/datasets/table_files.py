@@ -83,6 +83,8 @@ def read_jsonl(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Reco
     there: dict[str, None] = {}
     for _, record in _objects(path):
         there.update(dict.fromkeys(record if isinstance(record, dict) else ()))
+    if not there:
+        raise UserError(f"{path} holds no JSON object with columns; write one a line, and save it as UTF-8")
     check_columns(path, columns, there)
     yield from _objects(path)
 
