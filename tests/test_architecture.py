@@ -20,7 +20,7 @@ LAYERS = [
     {"files", "fields", "tensors"},
     {"records", "sections"},
     {"params"},
-    {"answer_cache", "checkpoints", "costs", "encoding", "mixing", "notes", "times", "trainer_callbacks"},
+    {"answer_cache", "checkpoints", "costs", "encoding", "mixing", "notes", "times", "trainer_callbacks", "weights"},
     {"tasks", "datasets", "metrics"},
     {"lora", "decoding", "baselines", "chat_api", "report", "pretrained", "freshness", "leftovers", "plan"},
     {"checks", "systems"},

@@ -468,6 +468,32 @@ def test_transitions_of_other_tags_or_no_numbers_are_told(pico: Path, damaged: A
         answer(settings, pico / "fitted", examples("ner"))
 
 
+EDITED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "another kind of model": ("config.json", {"model_type": "gpt2"}, "weights that the model needs are missing"),
+    "a layer less": ("config.json", {"num_hidden_layers": 1}, "its settings leave out layers that its files hold"),
+    "a layer more": ("config.json", {"num_hidden_layers": 3}, "weights that the model needs are missing"),
+    "a million layers": ("config.json", {"num_hidden_layers": 1_000_000}, "it has 1000000 layers"),
+    "no number": ("config.json", {"layer_norm_eps": float("nan")}, "its scores are not finite numbers"),
+    "an unknown tag": ("config.json", {"id2label": {"0": "B-nosuch", "1": "B-color"}}, ""),
+    "a tag twice": ("config.json", {"id2label": dict.fromkeys("0123", "O")}, ""),
+    "a tag less": ("config.json", {"id2label": {"7": "O"}}, ""),
+    "no padding": ("tokenizer_config.json", {"pad_token": None}, "its tokenizer has no pad_token"),
+    "a token beyond its embeddings": ("tokenizer_config.json", {"cls_token": "<new>"}, "its weights have"),
+}
+
+
+@pytest.mark.parametrize("task", ["ner", "relevance"])
+@pytest.mark.parametrize("what", EDITED)
+def test_a_trained_encoder_that_was_edited_is_told_and_answers_nothing(pico: Path, what: str, task: str) -> None:
+    settings = baseline("encoder", task)
+    fit(settings, examples(task), pico / "fitted")
+    name, changes, told = EDITED[what]
+    content = json.loads((pico / "fitted" / name).read_text())
+    (pico / "fitted" / name).write_text(json.dumps({**content, **changes}))
+    with pytest.raises(UserError, match=rf"fitted is missing or broken \(.*{told}"):
+        answer(settings, pico / "fitted", examples(task))
+
+
 def test_a_crf_goes_with_tags(pico: Path) -> None:
     told = r"^baselines: crf goes with a task of tags, and task relevance has none; remove the key$"
     with pytest.raises(UserError, match=told):
@@ -736,7 +762,7 @@ def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: 
     fit(baseline(family, task), examples(task), made)
     file = made / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"made is missing or broken .*; remove it and run dvc repro"):
+    with pytest.raises(UserError, match=r"made.* is missing or broken .*; remove it and run dvc repro"):
         answer(baseline(family, task), made, examples(task))
 
 

@@ -196,7 +196,7 @@ def test_missing_and_broken_weights_are_told_in_one_sentence(causal: Path) -> No
     file.write_bytes(file.read_bytes()[:1000])
     row = examples("relevance")[0]
     with pytest.raises(
-        UserError, match=r"models/baselines/causal/relevance is missing or broken .*; remove it and run dvc repro"
+        UserError, match=r"models/baselines/causal/relevance.* is missing or broken .*; remove it and run dvc repro"
     ):
         predict(params_of(full("relevance")), "full", tasks.load("relevance"), [(row.id, row.fields)])
     shutil.rmtree(causal / "models/pretrained/pico")

@@ -53,12 +53,12 @@ def weights(pico_causal: Path, workplace: Path) -> Path:
     return Path(shutil.copytree(pico_causal, workplace / "weights"))
 
 
-def save(**changes: str) -> None:
+def save(**changes: Any) -> None:
     values = {"kind": "causal", "source": "folder", "folder": "weights", "licence": "MIT", **changes}
     save_pretrained("tiny", Model.model_validate(values), Path("out"))
 
 
-def refusal(**changes: str) -> str:
+def refusal(**changes: Any) -> str:
     """The sentence that refuses the folder, of which nothing was run and nothing is kept."""
     with pytest.raises(UserError) as caught:
         save(**changes)
@@ -90,7 +90,7 @@ def test_weights_that_are_only_a_pickle_are_refused(weights: Path, name: str, mo
     (weights / name).write_bytes(saved_by_torch())
     told = "no causal model in safetensors or GGUF can be read from folder weights ("
     assert f"{told}it holds no safetensors file)" in refusal()
-    monkeypatch.setattr(pretrained, "_check_size", lambda *_: None)  # as of a hub's weights, which lie elsewhere
+    monkeypatch.setattr(pretrained, "check_size", lambda *_: None)  # as of a hub's weights, which lie elsewhere
     assert told in refusal()
     torch.save(real, weights / name)  # nor where it would do no harm
     assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
@@ -103,7 +103,7 @@ def test_an_index_that_leads_to_a_pickle_is_refused(weights: Path, monkeypatch: 
     index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(names, "part.bin")}
     (weights / "model.safetensors.index.json").write_text(json.dumps(index))
     assert "it holds no safetensors file" in refusal()
-    monkeypatch.setattr(pretrained, "_check_size", lambda *_: None)
+    monkeypatch.setattr(pretrained, "check_size", lambda *_: None)
     assert "no causal model in safetensors or GGUF can be read from folder weights (" in refusal()
 
 
@@ -210,6 +210,63 @@ def test_layers_that_the_settings_leave_out_are_not_dropped_in_silence(weights: 
     config = json.loads((weights / "config.json").read_text())
     (weights / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
     assert "(its settings leave out layers that its files hold: model.layers.1.input_layernorm.weight, " in refusal()
+
+
+TOKENIZERS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a word beyond the embeddings": ("added_tokens", {"content": "Product", "special": False}, "its weights have"),
+    "no end": ("tokenizer_config.json", {"eos_token": None}, "its tokenizer has no eos_token"),
+    "an end beyond the embeddings": ("tokenizer_config.json", {"eos_token": "<nosuch>"}, "its weights have"),
+    "a pattern without end": (
+        "tokenizer.json",
+        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}},
+        "retry-limit-in-match",
+    ),
+    "all text away": (
+        "tokenizer.json",
+        {"normalizer": {"type": "Replace", "pattern": {"Regex": ".*"}, "content": ""}},
+        "makes no tokens of ordinary text",
+    ),
+    "a length in words": ("tokenizer_config.json", {"model_max_length": "x"}, "not supported between"),
+}
+
+
+@pytest.mark.parametrize("what", TOKENIZERS)
+def test_a_tokenizer_that_fails_or_does_not_fit_its_weights_is_refused(weights: Path, what: str) -> None:
+    name, changes, told = TOKENIZERS[what]
+    if name == "added_tokens":
+        add_token(weights, **changes)
+    else:
+        edit(weights / name, **changes)
+    sentence = refusal()
+    assert sentence.startswith("models.tiny: no tokenizer that fits its weights can be read from folder weights (")
+    assert told in sentence
+
+
+def add_token(weights: Path, **changes: Any) -> None:
+    """A token of the number after the last one, for which there are no weights."""
+    tokenizer = json.loads((weights / "tokenizer.json").read_text())
+    number = json.loads((weights / "config.json").read_text())["vocab_size"]
+    plain = {"id": number, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    edit(weights / "tokenizer.json", added_tokens=[*tokenizer["added_tokens"], {**plain, **changes}])
+
+
+def test_a_special_token_that_is_never_asked_for_may_lie_beyond_the_embeddings(weights: Path) -> None:
+    add_token(weights, content="<picture>", special=True)
+    save()
+    assert (Path("out") / "tokenizer.json").is_file()
+
+
+def test_a_chat_template_without_the_message_is_refused(weights: Path) -> None:
+    (weights / "chat_template.jinja").write_text("hi")
+    assert "its chat template leaves out what the message says" in refusal(chat=True)
+    save()  # it isn't used
+
+
+def test_an_encoder_whose_tokenizer_can_not_pad_is_refused(pico_encoder: Path, workplace: Path) -> None:
+    (workplace / ".scratch").mkdir()
+    shutil.copytree(pico_encoder, "weights")
+    edit(Path("weights/tokenizer_config.json"), pad_token=None)
+    assert "its tokenizer has no pad_token" in refusal(kind="encoder")
 
 
 def test_what_is_neither_file_nor_folder_is_not_waited_for(weights: Path) -> None:

@@ -10,6 +10,9 @@ from ecomtune.errors import UserError
 
 Tokenizer = Any  # transformers gives its tokenizers no common public type
 
+#: Ordinary text with every letter, on which a tokenizer shows whether it works.
+PROBE = "Does it fit (350 ml)? It's red, and the quick brown fox jumps over the lazy dog on each of its sides."
+
 
 @dataclass(frozen=True)
 class EncodedExample:
@@ -40,6 +43,28 @@ def render_prompt(tokenizer: Tokenizer, prompt: str) -> str:
             f"the chat template of {tokenizer.name_or_path} can't be used ({reason}); set chat: false under models, or take "
             "another model"
         ) from error
+
+
+def check_tokenizer(tokenizer: Tokenizer, embeddings: int, causal: bool) -> None:
+    """Raises ValueError where the tokenizer doesn't fit a model with so many embeddings, UserError for a chat form that fails.
+
+    Special tokens that are never asked for may lie beyond the embeddings, as those of pictures do in Gemma 3's.
+    """
+    if causal:
+        rendered = render_prompt(tokenizer, PROBE)
+        if PROBE not in rendered:
+            raise ValueError("its chat template leaves out what the message says")
+        encode_prompt(tokenizer, PROBE)
+    if not encode_text(tokenizer, PROBE) or not tokenizer(PROBE)["input_ids"]:
+        raise ValueError("its tokenizer makes no tokens of ordinary text")
+    needed = "eos_token" if causal else "pad_token"
+    if getattr(tokenizer, f"{needed}_id") is None:
+        raise ValueError(f"its tokenizer has no {needed}")
+    special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    asked_for = {getattr(tokenizer, f"{name}_token_id") for name in ("bos", "cls", "eos", "pad", "sep")} - {None}
+    last = max({*tokenizer.get_vocab().values()} - special | asked_for)
+    if last >= embeddings:
+        raise ValueError(f"its tokenizer knows a token of number {last}, and its weights have {embeddings} embeddings")
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> tuple[int, ...]:

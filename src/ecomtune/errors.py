@@ -37,9 +37,16 @@ def reading(output: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # safetensors, tokenizers and peft raise what a file provokes, Exception itself too
+    except BaseException as error:  # safetensors, tokenizers and peft raise what a file provokes, Exception itself too
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{output} is missing or broken ({reason}); remove it and run dvc repro") from error
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether a library in Rust has failed at a check of its own: each has a class for that, which is no Exception."""
+    return type(error).__name__ == "PanicException"
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ecomtune.encoding import Tokenizer, context_of, encode_example
 from ecomtune.errors import UserError, reading
 from ecomtune.records import Example
 from ecomtune.trainer_callbacks import IGNORED
+from ecomtune.weights import load_whole
 
 
 def fit(job: Job) -> None:
@@ -28,7 +29,7 @@ def fit(job: Job) -> None:
     base = model_folder(job.settings)
     with reading(base):
         tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model = load_whole(AutoModelForCausalLM, base, dtype=torch.float32)
     context, caches = context_of(model.config), getattr(model.config, "use_cache", True)
     limit = job.settings.max_length
     if limit > context:

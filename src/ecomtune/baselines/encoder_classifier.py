@@ -11,7 +11,8 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from ecomtune.baselines.encoder_head import train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.job import Job
-from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head, save
+from ecomtune.baselines.trainer import Encoded, batches, finite, load_trained, load_with_head, save
+from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
@@ -37,9 +38,13 @@ def fit(job: Job) -> None:
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The likeliest label of each example."""
     tokenizer, model = load_trained(AutoModelForSequenceClassification, folder)
+    with reading(folder):
+        labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        if set(labels) - set(task.labels) or len(set(labels)) < len(labels):
+            raise ValueError(f"its labels are not those of task {task.name}")
     answers: list[str] = []
     for batch in batches(examples):
         pairs = [input_pair(example, task) for example in batch]
         encoded = tokenizer(pairs, truncation=True, max_length=settings.max_length, padding=True, return_tensors="pt")
-        answers += [model.config.id2label[index] for index in model(**encoded).logits.argmax(dim=-1).tolist()]
+        answers += [labels[index] for index in finite(model(**encoded).logits, folder).argmax(dim=-1).tolist()]
     return answers

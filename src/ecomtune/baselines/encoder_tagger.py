@@ -16,7 +16,7 @@ from transformers import AutoModelForTokenClassification, DataCollatorForTokenCl
 from ecomtune.baselines.encoder_head import train_head
 from ecomtune.baselines.job import Job
 from ecomtune.baselines.tag_chain import Transitions, best_path, negative_log_likelihood
-from ecomtune.baselines.trainer import Encoded, batches, load_trained, load_with_head, save
+from ecomtune.baselines.trainer import Encoded, batches, finite, load_trained, load_with_head, save
 from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
@@ -63,18 +63,31 @@ def fit(job: Job) -> None:
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The best valid tag sequence of each example; words beyond ``max_length``, or of which no piece is left, are O."""
     tokenizer, model = load_trained(AutoModelForTokenClassification, folder)
-    tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    tags = _tags(model, task, folder)
     transitions = _transitions(settings, folder, len(tags))
     answers: list[str] = []
     for batch in batches(examples):
         words = [texts_of(example.fields, "words") for example in batch]
         encoded = [_encode(tokenizer, each, settings.max_length) for each in words]
-        scores = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits.log_softmax(dim=-1)
+        logits = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits
+        scores = finite(logits, folder).log_softmax(dim=-1)
         for row, (example, pieces) in enumerate(zip(batch, map(_first_pieces, encoded), strict=True)):
             table = np.where(np.array(tags) == "O", 0.0, np.full((len(words[row]), 1), -np.inf))
             table[list(pieces)] = scores[row, list(pieces.values())].numpy()
             answers.append(task.target(example.fields, best_path(table, tags, transitions)))
     return answers
+
+
+def _tags(model: Any, task: Task, folder: Path) -> list[str]:
+    """The tags that the head was trained on. Raises UserError where they are not the task's."""
+    with reading(folder):
+        tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        if len(set(tags)) < len(tags):
+            raise ValueError("two of its tags are the same")
+        for tag in tags:
+            valid = [f"B-{tag[2:]}", tag] if tag.startswith("I-") else [tag]  # I- continues an entity of its type
+            task.target({"words": ["-"] * len(valid)}, valid)
+        return tags
 
 
 def _transitions(settings: Baseline, folder: Path, tags: int) -> NDArray[np.floating[Any]]:

@@ -28,6 +28,7 @@ from ecomtune.errors import reading
 from ecomtune.records import Example
 from ecomtune.sections import Baseline
 from ecomtune.tasks.base import Task
+from ecomtune.weights import load_whole
 
 
 def fit(job: Job) -> None:
@@ -65,7 +66,7 @@ def _load(base: str) -> tuple[Any, Any, int]:
     """The tokenizer, the model to train, and how many tokens of a target the model itself puts before its labels."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     if AutoConfig.from_pretrained(base).is_encoder_decoder:
-        model = AutoModelForSeq2SeqLM.from_pretrained(base, dtype=torch.float32)
+        model = load_whole(AutoModelForSeq2SeqLM, Path(base), dtype=torch.float32)
         own = model.generation_config
         # its special tokens alone: beams and rules of length, as BART brings them, are no part of a greedy answer
         names = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")

@@ -14,10 +14,12 @@ from transformers import AutoTokenizer, PreTrainedModel, Trainer, TrainingArgume
 
 from ecomtune.baselines.adversarial import AdversarialTrainer
 from ecomtune.baselines.job import Job
+from ecomtune.encoding import check_tokenizer
 from ecomtune.errors import UserError, reading
 from ecomtune.files import TRAINING_RECORD, dump_json, write_text
 from ecomtune.sections import Baseline
 from ecomtune.trainer_callbacks import IGNORED, Validation, history, train
+from ecomtune.weights import load_whole
 
 Encoded = dict[str, Any]
 Loss = Callable[..., Tensor]
@@ -34,22 +36,28 @@ def load_with_head(kind: Any, job: Job, names: Sequence[str]) -> tuple[Any, PreT
     Raises UserError where the weights are missing or broken.
     """
     folder = model_folder(job.settings)
+    classes = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
     set_seed(job.seed)  # the head starts at random
+    model = load_whole(kind, folder, fresh_head=True, num_labels=len(names), **classes, dtype=torch.float32)
     with reading(folder):
-        model = kind.from_pretrained(
-            folder,
-            num_labels=len(names),
-            id2label=dict(enumerate(names)),
-            label2id={name: index for index, name in enumerate(names)},
-            dtype=torch.float32,
-        )
         return AutoTokenizer.from_pretrained(folder), model
 
 
 def load_trained(kind: Any, folder: Path) -> tuple[Any, PreTrainedModel]:
-    """The tokenizer and model of a trained baseline. Raises UserError where they are missing or broken."""
+    """The tokenizer and model of a trained baseline. Raises UserError where they are missing, broken or unlike each other."""
+    model = load_whole(kind, folder).eval()
     with reading(folder):
-        return AutoTokenizer.from_pretrained(folder), kind.from_pretrained(folder).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        check_tokenizer(tokenizer, len(model.get_input_embeddings().weight), causal=False)
+    return tokenizer, model
+
+
+def finite(scores: Tensor, folder: Path) -> Tensor:
+    """The scores as they are. Raises UserError, naming the model's folder, where they aren't finite numbers."""
+    with reading(folder):
+        if not scores.isfinite().all():
+            raise ValueError("its scores are not finite numbers")
+    return scores
 
 
 def train_model(

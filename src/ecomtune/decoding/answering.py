@@ -27,6 +27,7 @@ from ecomtune.records import Example
 from ecomtune.runtime import is_main_process, world_size
 from ecomtune.sections import TaskSettings
 from ecomtune.tasks.base import Task, texts_of
+from ecomtune.weights import load_whole
 
 
 def device() -> tuple[str, torch.dtype]:
@@ -75,8 +76,7 @@ def load_model(base: Path, adapter: Path | None) -> Any:
     Raises UserError where either is broken, or the adapter isn't whole: PEFT itself takes what it finds.
     """
     place, numbers = device()
-    with reading(base):
-        model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=row_attention.NAME)
+    model = load_whole(AutoModelForCausalLM, base, dtype=torch.float32, attn_implementation=row_attention.NAME)
     if adapter is None:
         return model.to(place, numbers).eval()
     from peft import PeftModel, get_peft_model_state_dict

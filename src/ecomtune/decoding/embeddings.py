@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
 from ecomtune.errors import reading
+from ecomtune.weights import load_whole
 
 BATCH_SIZE = 64
 #: Longer texts are cut, as the model card of all-MiniLM-L6-v2 says of it.
@@ -24,8 +25,9 @@ def embed(folder: Path, texts: Sequence[str]) -> NDArray[np.float32]:
 
     Raises UserError where the encoder in ``folder`` is missing or broken.
     """
+    model = load_whole(AutoModel, folder, dtype=torch.float32).eval()
     with reading(folder):
-        tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
+        tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = min(MAX_TOKENS, model.config.max_position_embeddings)
     distinct = sorted(set(texts), key=lambda text: (len(text), text))  # alike in length, and equal texts have equal vectors
     vectors: dict[str, NDArray[np.float32]] = {}

@@ -40,6 +40,7 @@ from ecomtune.records import Example
 from ecomtune.runtime import world_size
 from ecomtune.sections import Training
 from ecomtune.trainer_callbacks import Validation, history, train, trained_weights
+from ecomtune.weights import load_whole
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,9 @@ def lora_model(base: Path, settings: Training) -> SharedPrefixLora:
 
     Raises UserError where they are missing or broken, lack a layer that is named, or can't be quantized here.
     """
-    options = {"quantization_config": four_bits()} if settings.quantization == "nf4" else {}
-    with reading(base):
-        causal = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.float32, attn_implementation=prefix_attention.NAME, **options
-        )
+    options: dict[str, Any] = {"quantization_config": four_bits()} if settings.quantization == "nf4" else {}
+    options |= {"dtype": torch.float32, "attn_implementation": prefix_attention.NAME}
+    causal = load_whole(AutoModelForCausalLM, base, **options)
     known = linear_names(causal)
     if unknown := sorted(set(settings.target_modules) - set(known)):
         have = f"name some of its linear layers: {', '.join(known)}"

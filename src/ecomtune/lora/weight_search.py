@@ -18,6 +18,7 @@ from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.lora.training import encode_rows, validation_losses
 from ecomtune.records import Example
 from ecomtune.sections import Training
+from ecomtune.weights import load_whole
 
 Weights = dict[str, float]
 
@@ -52,7 +53,7 @@ def search(
         raise UserError("merge weights are searched on validation rows, and there are none; raise validation_size")
     with reading(base):
         tokenizer = AutoTokenizer.from_pretrained(base)
-        causal = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation=prefix_attention.NAME)
+    causal = load_whole(AutoModelForCausalLM, base, dtype=torch.float32, attn_implementation=prefix_attention.NAME)
     encoded = encode_rows(tokenizer, rows, settings.max_length)
     plan = plan_batches(encoded, batch_size=settings.batch_size, token_budget=settings.token_budget, epoch=0, seed=0)
     collate = SharedPrefixCollator(tokenizer.pad_token_id or 0, share=settings.share_prefix)
