@@ -269,6 +269,12 @@ def test_an_encoder_whose_tokenizer_can_not_pad_is_refused(pico_encoder: Path, w
     assert "its tokenizer has no pad_token" in refusal(kind="encoder")
 
 
+def test_a_small_qwen_is_no_model_of_the_layers_up_to_which_it_would_slide_windows(weights: Path) -> None:
+    edit(weights / "config.json", max_window_layers=10_000)  # Qwen2 has 28 by default, however few its layers
+    save()
+    assert (Path("out") / "model.safetensors").is_file()
+
+
 def test_what_is_neither_file_nor_folder_is_not_waited_for(weights: Path) -> None:
     (weights / "tokenizer.json").unlink()
     os.mkfifo(weights / "tokenizer.json")

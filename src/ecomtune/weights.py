@@ -19,6 +19,8 @@ from ecomtune.tensors import tensor_sizes
 PACKED = 8
 #: So many numbers that lie in no file (of positions or masks) may a model make, whatever its size.
 TABLES = 2**28
+#: How settings call a number of layers; those up to which windows would slide (Qwen2's) need not be there.
+LAYERS = re.compile(r"(?<!max_window_)layers?$|block_count$")
 
 
 def load_whole(kind: Any, folder: Path, fresh_head: bool = False, **options: Any) -> Any:
@@ -69,7 +71,7 @@ def check_size(folder: Path, gguf: str, kind: Any) -> None:
         tensors = tensor_sizes(folder)
     if not tensors:
         raise ValueError("it holds no tensors" if gguf else "it holds no safetensors file")
-    layers = max((number for key, number in _numbers(settings) if re.search(r"layers?$|block_count$", key)), default=0)
+    layers = max((number for key, number in _numbers(settings) if LAYERS.search(key)), default=0)
     if layers > len(tensors):
         raise ValueError(f"its settings say that it has {layers} layers, and its files hold {len(tensors)} tensors")
     config = AutoConfig.from_pretrained(folder, **({"gguf_file": gguf} if gguf else {}), trust_remote_code=False)
