@@ -558,6 +558,17 @@ def test_broken_base_weights_are_refused(pico_causal: Path, tmp_path: Path) -> N
         load_model(base, None)
 
 
+@pytest.mark.parametrize("edit", [{"num_hidden_layers": 1}, {"model_type": "gpt_neox"}], ids=["a layer less", "another kind"])
+def test_base_weights_that_do_not_fit_their_settings_are_refused(
+    pico_causal: Path, tmp_path: Path, edit: dict[str, Any]
+) -> None:
+    base = Path(shutil.copytree(pico_causal, tmp_path / "base"))
+    settings = json.loads((base / "config.json").read_text())
+    (base / "config.json").write_text(json.dumps({**settings, **edit}))
+    with pytest.raises(UserError, match=r"base is missing or broken \((its settings leave out layers|weights .* are missing)"):
+        load_model(base, None)
+
+
 @pytest.mark.usefixtures("workplace")
 def test_other_weights_are_asked_anew(pico_causal: Path, adapters: list[Path]) -> None:
     same = Path("same")
