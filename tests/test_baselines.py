@@ -474,10 +474,13 @@ EDITED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a layer more": ("config.json", {"num_hidden_layers": 3}, "weights that the model needs are missing"),
     "a million layers": ("config.json", {"num_hidden_layers": 1_000_000}, "it has 1000000 layers"),
     "no number": ("config.json", {"layer_norm_eps": float("nan")}, "its scores are not finite numbers"),
-    "an unknown tag": ("config.json", {"id2label": {"0": "B-nosuch", "1": "B-color"}}, ""),
-    "a tag twice": ("config.json", {"id2label": dict.fromkeys("0123", "O")}, ""),
-    "a tag less": ("config.json", {"id2label": {"7": "O"}}, ""),
+    "no class": ("config.json", {"id2label": {"7": "O"}}, ""),
     "no padding": ("tokenizer_config.json", {"pad_token": None}, "its tokenizer has no pad_token"),
+    "a pattern without end": (
+        "tokenizer.json",
+        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}},
+        "retry-limit-in-match",
+    ),
     "a token beyond its embeddings": ("tokenizer_config.json", {"cls_token": "<new>"}, "its weights have"),
 }
 
@@ -492,6 +495,35 @@ def test_a_trained_encoder_that_was_edited_is_told_and_answers_nothing(pico: Pat
     (pico / "fitted" / name).write_text(json.dumps({**content, **changes}))
     with pytest.raises(UserError, match=rf"fitted is missing or broken \(.*{told}"):
         answer(settings, pico / "fitted", examples(task))
+
+
+@pytest.mark.parametrize(
+    ("task", "renamed", "told"),
+    [
+        ("ner", "B-nosuch", "the type of tag 'B-nosuch' is none of "),
+        ("ner", "O", "two of its tags are the same"),
+        ("relevance", "nosuch", "its labels are not those of task relevance"),
+        ("relevance", "Exact", "its labels are not those of task relevance"),
+    ],
+)
+def test_a_trained_encoder_whose_classes_were_renamed_is_told(pico: Path, task: str, renamed: str, told: str) -> None:
+    settings = baseline("encoder", task)
+    fit(settings, examples(task), pico / "fitted")
+    config = json.loads((pico / "fitted/config.json").read_text())
+    number = next(number for number, name in config["id2label"].items() if name != renamed)
+    config["id2label"][number] = renamed
+    (pico / "fitted/config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=rf"fitted is missing or broken \({told}"):
+        answer(settings, pico / "fitted", examples(task))
+
+
+def test_an_encoder_that_lacks_a_layer_is_not_trained_on_random_numbers(pico: Path) -> None:
+    file = pico / "models/pretrained/pico/config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "num_hidden_layers": 3}))
+    with pytest.raises(
+        UserError, match=r"models/pretrained/pico is missing or broken \(weights that the model needs are missing"
+    ):
+        fit(baseline("encoder", "relevance"), examples("relevance"), pico / "fitted")
 
 
 def test_a_crf_goes_with_tags(pico: Path) -> None:
