@@ -82,7 +82,11 @@ def decides(
 ) -> dict[str, Any]:
     """All that decides a training's bytes: its code (patterns in the package), its base, settings, seed, threads and rows."""
     package = Path(__file__).parent
-    files = {file for pattern in (*code, "runtime.py", "trainer_callbacks.py") for file in package.glob(pattern)}
+    files = {
+        file
+        for pattern in (*code, "runtime.py", "tensors.py", "trainer_callbacks.py", "weights.py")
+        for file in package.glob(pattern)
+    }
     return {
         "base": None if base is None else sha256_folder(base),
         "code": {file.relative_to(package).as_posix(): sha256_file(file) for file in sorted(files)},
