@@ -20,6 +20,10 @@ settings.register_profile("ecomtune", deadline=None, derandomize=True, suppress_
 settings.load_profile("ecomtune")
 
 
+#: The files that take longest, which go first: processes that share the files then end together.
+LONG = ("test_sweep.py", "test_docs.py", "test_pipeline.py", "test_distributed.py", "test_resume.py", "test_benchmarks.py")
+
+
 @pytest.fixture(scope="session")
 def pico_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random causal model."""
@@ -44,7 +48,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, saying so, the tests whose browser, weights or data aren't here."""
+    """Put the long files first; skip, saying so, the tests whose browser, weights or data aren't here."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
     browser = shutil.which("chromedriver") and (shutil.which("chromium") or shutil.which("google-chrome"))
     weights = REPOSITORY / "models" / "pretrained" / "smollm2" / "model.safetensors"
     for item in items:
