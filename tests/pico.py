@@ -30,6 +30,8 @@ from transformers import (
 from ecomtune import tasks
 from ecomtune.tasks.ner import TYPE_WORDS
 
+#: A pre-tokenizer whose pattern takes for ever on ordinary text: tokenizers, in Rust, gives it up with a panic.
+ENDLESS_SPLIT = {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"

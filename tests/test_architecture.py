@@ -80,7 +80,7 @@ def test_only_what_checks_that_weights_are_whole_loads_models() -> None:
     loads = re.compile(r"(Auto\w*Model\w*|\bkind|\bloader)\.from_pretrained\(")
     found = {str(file.relative_to(SOURCE / PACKAGE)) for file in SOURCE.rglob("*.py") if loads.search(file.read_text("utf-8"))}
     in_a_card = {"export.py"}
-    assert found == {"pretrained.py", "weights.py"} | in_a_card
+    assert found == {"weights.py"} | in_a_card
 
 
 def expand(dependency: str) -> set[str]:

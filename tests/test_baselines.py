@@ -40,7 +40,7 @@ from ecomtune.records import Example, Reference
 from ecomtune.sections import Baseline, Model
 from ecomtune.tasks.base import Task
 from ecomtune.tasks.ner import TASK as NER
-from tests.pico import make_bart, make_deberta, make_t5
+from tests.pico import ENDLESS_SPLIT, make_bart, make_deberta, make_t5
 
 Answer = tuple[str, Reference | None]
 BASELINES = [
@@ -478,7 +478,7 @@ EDITED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no padding": ("tokenizer_config.json", {"pad_token": None}, "its tokenizer has no pad_token"),
     "a pattern without end": (
         "tokenizer.json",
-        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}},
+        {"pre_tokenizer": ENDLESS_SPLIT},
         "retry-limit-in-match",
     ),
     "a token beyond its embeddings": ("tokenizer_config.json", {"cls_token": "<new>"}, "its weights have"),
@@ -501,9 +501,9 @@ def test_a_trained_encoder_that_was_edited_is_told_and_answers_nothing(pico: Pat
     ("task", "renamed", "told"),
     [
         ("ner", "B-nosuch", "the type of tag 'B-nosuch' is none of "),
-        ("ner", "O", "two of its tags are the same"),
+        ("ner", "O", "two of its classes are the same"),
         ("relevance", "nosuch", "its labels are not those of task relevance"),
-        ("relevance", "Exact", "its labels are not those of task relevance"),
+        ("relevance", "Exact", "two of its classes are the same"),
     ],
 )
 def test_a_trained_encoder_whose_classes_were_renamed_is_told(pico: Path, task: str, renamed: str, told: str) -> None:

@@ -705,7 +705,7 @@ def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
     class Loader:
         """Stands for a loader of transformers: notes what it is asked for and gives something that can be saved."""
 
-        chat_template = None
+        base_model_prefix, chat_template = "model", None
         config = SimpleNamespace()
         init_kwargs: dict[str, Any] = {}
 

@@ -24,6 +24,7 @@ from ecomtune.errors import UserError
 from ecomtune.files import sha256_folder
 from ecomtune.pretrained import save_pretrained
 from ecomtune.sections import Model
+from tests.pico import ENDLESS_SPLIT
 
 CODE = "open('ran', 'w').close()\n"
 
@@ -218,7 +219,7 @@ TOKENIZERS: dict[str, tuple[str, dict[str, Any], str]] = {
     "an end beyond the embeddings": ("tokenizer_config.json", {"eos_token": "<nosuch>"}, "its weights have"),
     "a pattern without end": (
         "tokenizer.json",
-        {"pre_tokenizer": {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}},
+        {"pre_tokenizer": ENDLESS_SPLIT},
         "retry-limit-in-match",
     ),
     "all text away": (

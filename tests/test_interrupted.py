@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import FrameType
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ecomtune import files
+from ecomtune import files, locks
 from ecomtune.checkpoints import INTERVAL
 from ecomtune.errors import UserError, writing
 from ecomtune.files import output_folder, sha256_file, write_text
@@ -396,9 +397,7 @@ def test_two_runs_of_a_stage_at_once_leave_the_whole_output_of_one(finished: Pat
     shutil.copytree(finished, workplace, dirs_exist_ok=True)
     former = age(workplace / "data/examples/relevance")
     processes = [start(workplace, "format", "relevance") for _ in range(3)]
-    found = [(process.communicate(timeout=120)[1], process.returncode) for process in processes]
-    assert ("", 0) in found
-    assert all(told.count("\n") == status <= 1 for told, status in found)
+    assert [(process.communicate(timeout=120)[1], process.returncode) for process in processes] == [("", 0)] * 3
     assert contents(workplace / "data/examples/relevance") == contents(finished / "data/examples/relevance") != former
     assert {path.name for path in (workplace / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
 
@@ -414,12 +413,12 @@ def replace_file() -> None:
 
 
 def at_line(number: int, act: Callable[[], None], work: Callable[[], None]) -> bool:
-    """Do ``work`` and ``act`` before the line of files.py that is run as the given one; whether there was such a line."""
+    """Do ``work``, and ``act`` before the given line that files.py or locks.py runs; whether there was such a line."""
     left, former = number, sys.gettrace()
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
         nonlocal left
-        if frame.f_code.co_filename != files.__file__:
+        if frame.f_code.co_filename not in (files.__file__, locks.__file__):
             return None
         if event == "line":
             left -= 1
@@ -451,7 +450,7 @@ def test_an_interrupt_at_any_line_of_writing_leaves_the_former_output_or_the_new
     workplace: Path, work: Callable[[], None]
 ) -> None:
     states = set()
-    for number in range(1, 100):
+    for number in range(1, 200):
         remove(Path("out"))
         work()
         new = contents(Path("out"))
@@ -469,7 +468,7 @@ def test_an_interrupt_at_any_line_of_writing_leaves_the_former_output_or_the_new
 def test_a_kill_at_any_line_of_writing_leaves_no_half_output(workplace: Path, work: Callable[[], None]) -> None:
     """Between its two renames a folder is missing, never in part: the former one then lies in scratch."""
     missing = 0
-    for number in range(1, 100):
+    for number in range(1, 200):
         remove(Path("out"))
         work()
         new = contents(Path("out"))
@@ -486,6 +485,29 @@ def test_a_kill_at_any_line_of_writing_leaves_no_half_output(workplace: Path, wo
         missing += not found
         assert found in (former, new, {})
     assert number > 10 and missing <= 1
+
+
+@pytest.mark.parametrize("work", [replace_folder, replace_file])
+def test_a_second_run_at_any_line_of_writing_disturbs_neither(workplace: Path, work: Callable[[], None]) -> None:
+    """It waits where the first one is about to rename."""
+    for number in range(1, 200):
+        remove(Path("out"))
+        work()
+        new = contents(Path("out"))
+        age(Path("out"))
+        with ThreadPoolExecutor() as pool:
+            second: list[Future[None]] = []
+
+            def at_once(pool: ThreadPoolExecutor = pool, second: list[Future[None]] = second) -> None:
+                second.append(pool.submit(work))
+                wait(second, timeout=0.3)
+
+            there = at_line(number, at_once, work)
+        assert [run.exception() for run in second] == [None] * there
+        assert contents(Path("out")) == new and list(Path(".scratch").iterdir()) == []
+        if not there:
+            break
+    assert number > 10 and not there
 
 
 def test_what_kills_leave_in_scratch_is_removed_by_a_command_that_touches_nothing_else(workplace: Path) -> None:

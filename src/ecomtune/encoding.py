@@ -54,7 +54,7 @@ def check_tokenizer(tokenizer: Tokenizer, embeddings: int, causal: bool) -> None
         rendered = render_prompt(tokenizer, PROBE)
         if PROBE not in rendered:
             raise ValueError("its chat template leaves out what the message says")
-        encode_prompt(tokenizer, PROBE)
+        tokenizer(rendered)
     if not encode_text(tokenizer, PROBE) or not tokenizer(PROBE)["input_ids"]:
         raise ValueError("its tokenizer makes no tokens of ordinary text")
     needed = "eos_token" if causal else "pad_token"

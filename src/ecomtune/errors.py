@@ -38,15 +38,15 @@ def reading(output: Path) -> Iterator[None]:
     except UserError:
         raise
     except BaseException as error:  # safetensors, tokenizers and peft raise what a file provokes, Exception itself too
-        if not isinstance(error, Exception) and not is_panic(error):
+        if not is_failure(error):
             raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{output} is missing or broken ({reason}); remove it and run dvc repro") from error
 
 
-def is_panic(error: BaseException) -> bool:
-    """Whether a library in Rust has failed at a check of its own: each has a class for that, which is no Exception."""
-    return type(error).__name__ == "PanicException"
+def is_failure(error: BaseException) -> bool:
+    """Whether a library has failed, not a signal come: one in Rust has a class of its own for that, which is no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 @contextmanager

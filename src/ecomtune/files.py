@@ -19,6 +19,7 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError
 
 from ecomtune.errors import UserError, describe, writing
+from ecomtune.locks import locked
 
 #: Half-written outputs, checkpoints and cached answers; outside every folder that a stage reads, never tracked.
 SCRATCH = Path(".scratch")
@@ -142,7 +143,8 @@ def output_folder(path: Path) -> Iterator[Path]:
     """A scratch folder that becomes ``path`` when the block ends without an error.
 
     An error, a signal that Python turns into one, or a kill while it is written leaves the former ``path`` untouched; a kill or
-    a second signal between the last two renames leaves it in scratch, and nothing half-written.
+    a second signal between the last two renames leaves it in scratch, and nothing half-written. Of several runs at once, the
+    last to end gives the output.
     """
     SCRATCH.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=SCRATCH, prefix=f"{path.name}."))
@@ -155,6 +157,16 @@ def output_folder(path: Path) -> Iterator[Path]:
         for file in content.rglob("*"):
             file.chmod(0o755 if file.is_dir() else 0o644)  # some writers make 0600
         path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(SCRATCH / "placing.lock", lambda: None):  # another run of the stage may be as far
+            _place(content, path, old)
+    finally:
+        if not old.exists():
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _place(content: Path, path: Path, old: Path) -> None:
+    """Put ``content`` in the place of ``path``, by way of ``old``; an error in between takes that back."""
+    try:
         if path.exists():
             path.replace(old)
         content.replace(path)
@@ -163,8 +175,8 @@ def output_folder(path: Path) -> Iterator[Path]:
             old.replace(path)
         raise
     finally:
-        if path.exists() or not old.exists():
-            shutil.rmtree(work, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_file(path: Path) -> str:

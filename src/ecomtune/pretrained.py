@@ -16,10 +16,10 @@ from transformers.utils import find_adapter_config_file
 
 from ecomtune.datasets.wheels import extract, fetch_package
 from ecomtune.encoding import check_tokenizer
-from ecomtune.errors import UserError, is_panic
+from ecomtune.errors import UserError, is_failure
 from ecomtune.files import SCRATCH, sha256_folder
 from ecomtune.sections import Model
-from ecomtune.weights import check_size, refuse_left_out, refuse_missing
+from ecomtune.weights import check_size, load
 
 
 def save_pretrained(key: str, model: Model, target: Path) -> None:
@@ -49,9 +49,7 @@ def save_pretrained(key: str, model: Model, target: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(source, **place)
         with _told(key, model, source, weights_kind):
             torch.manual_seed(0)  # a pooler that the source lacks is made up
-            weights, loaded = loader.from_pretrained(source, dtype=torch.float32, output_loading_info=True, **place, **options)
-            refuse_missing(loaded["missing_keys"])
-            refuse_left_out(loaded["unexpected_keys"])
+            weights = load(loader, source, dtype=torch.float32, **place, **options)
         if not model.chat:
             tokenizer.chat_template = None
         with _told(key, model, source, "tokenizer that fits its weights"):
@@ -79,7 +77,7 @@ def _told(key: str, model: Model, source: str, what: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:  # safetensors and tokenizers raise Exception itself, transformers whatever a file provokes
-        if not isinstance(error, Exception) and not is_panic(error):
+        if not is_failure(error):
             raise
         reason = " ".join((_broken_file(Path(source)) or str(error) or type(error).__name__).split())
         where = "/".join(filter(None, (model.name or model.folder, model.gguf)))

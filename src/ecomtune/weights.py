@@ -30,14 +30,22 @@ def load_whole(kind: Any, folder: Path, fresh_head: bool = False, **options: Any
     """
     with reading(folder):
         check_size(folder, "", kind)
-        model, loaded = kind.from_pretrained(folder, output_loading_info=True, **options)
-        below = f"{model.base_model_prefix}."
-        refuse_missing(name for name in loaded["missing_keys"] if name.startswith(below) or not fresh_head)
-        refuse_left_out(loaded["unexpected_keys"])
+        return load(kind, folder, fresh_head, **options)
+
+
+def load(kind: Any, source: str | Path, fresh_head: bool = False, **options: Any) -> Any:
+    """As :func:`load_whole`, but of a hub too, whatever its size.
+
+    Raises ValueError where weights are missing or don't fit the settings, and whatever transformers does on broken ones.
+    """
+    model, loaded = kind.from_pretrained(source, output_loading_info=True, **options)
+    below = f"{model.base_model_prefix}."
+    _refuse_missing(name for name in loaded["missing_keys"] if name.startswith(below) or not fresh_head)
+    _refuse_left_out(loaded["unexpected_keys"])
     return model
 
 
-def refuse_missing(names: Iterable[str]) -> None:
+def _refuse_missing(names: Iterable[str]) -> None:
     """Raises ValueError where weights of the model are missing, for which transformers takes random numbers.
 
     An encoder's pooler may be: masked language models have none, and whoever trains on one trains it too.
@@ -47,7 +55,7 @@ def refuse_missing(names: Iterable[str]) -> None:
         raise ValueError(f"weights that the model needs are missing: {', '.join(missing[:3])}, {len(missing)} in all")
 
 
-def refuse_left_out(names: Iterable[str]) -> None:
+def _refuse_left_out(names: Iterable[str]) -> None:
     """Raises ValueError where the files hold a layer that the settings lack. Heads may be left out, as of masked models."""
     if left_out := sorted(name for name in names if re.search(r"\.\d+\.", name)):
         raise ValueError(

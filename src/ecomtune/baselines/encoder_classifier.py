@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSequenceClassification, DataCollatorWithPadding
 
-from ecomtune.baselines.encoder_head import train_head
+from ecomtune.baselines.encoder_head import classes_of, train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.job import Job
 from ecomtune.baselines.trainer import Encoded, batches, finite, load_trained, load_with_head, save
@@ -39,8 +39,8 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     """The likeliest label of each example."""
     tokenizer, model = load_trained(AutoModelForSequenceClassification, folder)
     with reading(folder):
-        labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        if set(labels) - set(task.labels) or len(set(labels)) < len(labels):
+        labels = classes_of(model)
+        if set(labels) - set(task.labels):
             raise ValueError(f"its labels are not those of task {task.name}")
     answers: list[str] = []
     for batch in batches(examples):

@@ -14,6 +14,14 @@ from ecomtune.errors import UserError
 from ecomtune.trainer_callbacks import IGNORED
 
 
+def classes_of(model: PreTrainedModel) -> list[str]:
+    """The names of a trained head's classes, in the order of its scores. Raises ValueError where two are the same."""
+    names = [str(model.config.id2label[index]) for index in range(model.config.num_labels)]
+    if len(set(names)) < len(names):
+        raise ValueError("two of its classes are the same")
+    return names
+
+
 def train_head(
     model: PreTrainedModel,
     rows: Sequence[Encoded],

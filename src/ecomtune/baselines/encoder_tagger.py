@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
-from ecomtune.baselines.encoder_head import train_head
+from ecomtune.baselines.encoder_head import classes_of, train_head
 from ecomtune.baselines.job import Job
 from ecomtune.baselines.tag_chain import Transitions, best_path, negative_log_likelihood
 from ecomtune.baselines.trainer import Encoded, batches, finite, load_trained, load_with_head, save
@@ -81,9 +81,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
 def _tags(model: Any, task: Task, folder: Path) -> list[str]:
     """The tags that the head was trained on. Raises UserError where they are not the task's."""
     with reading(folder):
-        tags = [model.config.id2label[index] for index in range(model.config.num_labels)]
-        if len(set(tags)) < len(tags):
-            raise ValueError("two of its tags are the same")
+        tags = classes_of(model)
         for tag in tags:
             valid = [f"B-{tag[2:]}", tag] if tag.startswith("I-") else [tag]  # I- continues an entity of its type
             task.target({"words": ["-"] * len(valid)}, valid)
