@@ -8,12 +8,14 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 from types import FrameType
 
 import pytest
+import yaml
 
 from ecomtune import sweep
 from ecomtune.errors import UserError
@@ -25,13 +27,26 @@ pytestmark = pytest.mark.pipeline
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the pico profile's data and weights have been made and committed."""
+    """A clone in which all of the pico profile has been run and committed, but for its merge and what reads that."""
     folder = make_clone(tmp_path_factory.mktemp("sweep"), profile="pico")
     make_causal(folder / ".scratch/pico/causal")
-    done = run(folder, "dvc", "repro", "pretrained", "score@floor")
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    values["merge"]["recipes"] = {}
+    for section, name in ((values["train"]["adapters"], "relevance_2"), (values["systems"], "merged_shards")):
+        del section[name]
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    commit(folder, "Take one adapter")
+    done = run(folder, "dvc", "repro")
     assert done.returncode == 0, done.stdout + done.stderr
     commit(folder, "Make the data")
     return folder
+
+
+def wait_for_workers_to_end() -> None:
+    """Those of other tests end when the queue is empty."""
+    until = time.monotonic() + 120
+    while sweep.look().workers and time.monotonic() < until:
+        time.sleep(0.5)
 
 
 def states(clone: Path) -> list[str]:
@@ -73,16 +88,20 @@ def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_
     assert run(clone, "git", "status", "--porcelain").stdout == ""
 
 
-def test_workers_that_stop_early_are_started_again(clone: Path, tmp_path: Path) -> None:
-    environment, stopped = {**os.environ, "PYTHONPATH": str(clone / "src"), "CUDA_VISIBLE_DEVICES": "3"}, False
-    command = ["ecomtune", "sweep", "-S", "score.bootstrap=160,170"]
-    with (tmp_path / "log").open("w") as log, Popen(command, cwd=clone, env=environment, stdout=log, stderr=log) as running:
-        while running.poll() is None and not stopped:
-            if stopped := bool(worker_gpus(clone)):
-                assert run(clone, "dvc", "queue", "stop").returncode == 0  # it ends after the experiment that it runs
+def test_workers_that_stop_early_are_started_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    monkeypatch.setattr(sweep, "PATIENCE", 5)  # looks until one that is gone is given up
+    wait_for_workers_to_end()
+    told: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(sweep.sweep, ["score.bootstrap=160,170"], 1, told.append)
+        while not (stopped := bool(worker_gpus(clone))) and not running.done():
             time.sleep(0.2)
-    printed = (tmp_path / "log").read_text()
-    assert running.returncode == 0 and printed.count(": Success") == 2 and stopped, printed
+        assert run(clone, "dvc", "queue", "stop").returncode == 0  # it ends after the experiment that it runs
+        running.result(timeout=300)
+    assert stopped and sum(line.endswith(": Success") for line in told) == 2, told
 
 
 @contextmanager
@@ -105,9 +124,7 @@ def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monke
     """The queue is DVC's own; the command that starts its workers does nothing."""
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
-    until = time.monotonic() + 120
-    while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
-        time.sleep(0.5)
+    wait_for_workers_to_end()
     assert run(clone, "dvc", "exp", "run", "--queue", "--name", "alone", "-S", "score.bootstrap=180").returncode == 0
     (tmp_path / "dvc").write_text(f"#!/bin/sh\necho start >> {tmp_path}/calls\n")
     (tmp_path / "dvc").chmod(0o755)
@@ -146,14 +163,13 @@ def test_an_experiment_is_waited_for_as_long_as_a_worker_lives_and_given_up_when
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     monkeypatch.setattr(sweep, "PAUSE", 0.2)
     monkeypatch.setattr(sweep, "PATIENCE", 3)
+    wait_for_workers_to_end()
     until = time.monotonic() + 120
-    while sweep.look().workers and time.monotonic() < until:  # those of other tests end when the queue is empty
-        time.sleep(0.5)
     queued = run(clone, "dvc", "exp", "run", "--queue", "--name", "lost", "-S", "train.shared.epochs=500")
     assert queued.returncode == 0, queued.stderr
     sweep._start_worker(1)
     while (queue := sweep.look()).states.get("lost") != "Running" or not queue.workers:
-        assert time.monotonic() < until + 120
+        assert time.monotonic() < until
         time.sleep(0.1)
     looks, look = 0, sweep.look
 
