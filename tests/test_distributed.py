@@ -60,20 +60,25 @@ def set_shared(study: Path, **changes: Any) -> str:
     return before
 
 
-def train_alone(study: Path) -> Path:
-    """What one process learns from as many rows a step."""
+def train_alone(study: Path, name: str) -> Path:
+    """The folder of that name, with what one process learns from as many rows a step."""
     set_shared(study, accumulation=2)
     done = run_module(study, "ecomtune.stages.train", "mixed")
     assert done.returncode == 0, done.stderr
     set_shared(study, accumulation=1)
-    shutil.rmtree(study / "alone", ignore_errors=True)
-    return Path(shutil.move(study / OUT, study / "alone"))
+    (study / ".scratch/times.jsonl").unlink()
+    return Path(shutil.move(study / OUT, study / name))
+
+
+@pytest.fixture(scope="module")
+def alone(study: Path) -> Path:
+    """What one process learns by the study's own parameters."""
+    return train_alone(study, "alone")
 
 
 @pytest.mark.parametrize("by", ["torchrun", "accelerate launch"])
-def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, by: str) -> None:
-    alone = train_alone(study)
-    (study / ".scratch/times.jsonl").unlink()
+def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, alone: Path, by: str) -> None:
+    (study / ".scratch/times.jsonl").unlink(missing_ok=True)
     done = launch(study, "ecomtune.stages.train", "mixed", by=by, ECOMTUNE_CHECKPOINT_SECONDS="0")
     assert done.returncode == 0, done.stderr
     records = [json.loads((folder / "training.json").read_text()) for folder in (study / OUT, alone)]
@@ -147,15 +152,15 @@ def train_sharded(study: Path, **environment: str) -> subprocess.CompletedProces
     return launch(study, "ecomtune.stages.train", "mixed", script=script, **{**SHARDED, **environment})
 
 
-def differ(study: Path) -> float:
+def difference(study: Path, alone: Path) -> float:
     """The mean difference between the adapter's weights and what one process has learnt."""
-    weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, study / "alone")]
+    weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, alone)]
     assert weights[0].keys() == weights[1].keys()
     return float(torch.cat([(weights[0][name] - weights[1][name]).abs().flatten() for name in weights[1]]).mean())
 
 
-def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(study: Path) -> None:
-    alone = train_alone(study)
+def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(study: Path, alone: Path) -> None:
+    shutil.rmtree(study / OUT, ignore_errors=True)
     stopped = train_sharded(study, ECOMTUNE_CHECKPOINT_SECONDS="0", STOP_AT="checkpoint-4")
     assert stopped.returncode != 0 and not (study / OUT).exists()
     done = train_sharded(study, ECOMTUNE_CHECKPOINT_SECONDS="0")
@@ -164,21 +169,21 @@ def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(s
     records = [json.loads((folder / "training.json").read_text()) for folder in (study / OUT, alone)]
     assert [loss for _, loss in records[0]["loss"]] == pytest.approx([loss for _, loss in records[1]["loss"]], abs=1e-4)
     assert records[0]["trained_parameters"] == records[1]["trained_parameters"] > 0
-    assert differ(study) < 1e-4
+    assert difference(study, alone) < 1e-4
 
 
 def test_processes_that_share_a_model_write_the_weights_of_its_best_epoch(study: Path) -> None:
     before = set_shared(study, epochs=6, learning_rate=0.2, patience=1, rank=2)  # so that the second epoch is worse
-    train_alone(study)
+    alone = train_alone(study, "alone_for_epochs")
     # with what accelerate launch may add: layers computed anew, whose names are others, and weights that the first one reads
     others = {"FSDP_ACTIVATION_CHECKPOINTING": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
     done = train_sharded(study, **others)
     (study / "params.yaml").write_text(before)
     assert done.returncode == 0, done.stderr
-    for folder in (OUT, Path("alone")):
-        noted = json.loads((study / folder / "training.json").read_text())["validation"]
+    for folder in (study / OUT, alone):
+        noted = json.loads((folder / "training.json").read_text())["validation"]
         assert len(noted) == 2 and sum(noted[0][task] - noted[1][task] for task in ("relevance", "ner")) < -0.1
-    assert differ(study) < 1e-2  # of a step that is twenty times as long
+    assert difference(study, alone) < 1e-2  # of a step that is twenty times as long
 
 
 def test_sharding_of_the_first_version_is_refused(study: Path) -> None:
