@@ -7,6 +7,8 @@ TORCH := torch==2.13.0
 AUDIT := .scratch/audit
 FUZZ_SECONDS ?= 600
 TEST_PROCESSES ?= 2
+# Of .scratch: answers that were paid for, the logs of times and costs, former parameters, and a model that the user has made.
+KEPT := endpoint *.jsonl params.* pico
 SITE = $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .PHONY: help env repro test coverage weights reliability bench fuzz audit licences lint clean-scratch
@@ -67,5 +69,5 @@ lint: env ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-clean-scratch: ## remove cached answers, checkpoints and half-written outputs, but no answers that were paid for
-	[ ! -d .scratch ] || find .scratch -mindepth 1 -maxdepth 1 ! -name endpoint -exec rm -rf {} +
+clean-scratch: ## while nothing runs: remove cached answers, checkpoints and half-written outputs, but nothing paid for or put there
+	[ ! -d .scratch ] || find .scratch -mindepth 1 -maxdepth 1 $(foreach name,$(KEPT),! -name '$(name)') -exec rm -rf {} +

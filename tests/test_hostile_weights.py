@@ -18,12 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from ecomtune import pretrained
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_folder
 from ecomtune.pretrained import save_pretrained
 from ecomtune.sections import Model
+from ecomtune.weights import load_whole
 from tests.pico import ENDLESS_SPLIT
 
 CODE = "open('ran', 'w').close()\n"
@@ -386,3 +388,8 @@ def test_damage_anywhere_in_the_header_of_a_gguf_is_told_in_one_sentence(weights
     content[place : place + len(damage)] = damage
     (weights / "m.gguf").write_bytes(content)
     assert refusal(gguf="m.gguf").startswith("models.tiny: no ")
+
+
+def test_a_model_that_is_not_there_is_told_without_a_word_of_a_hub(workplace: Path) -> None:
+    with pytest.raises(UserError, match=r"^models/pretrained/pico is missing; run dvc repro, which makes it$"):
+        load_whole(AutoModel, Path("models/pretrained/pico"))

@@ -510,12 +510,51 @@ def test_a_second_run_at_any_line_of_writing_disturbs_neither(workplace: Path, w
     assert number > 10 and not there
 
 
+def test_outputs_on_another_file_system_are_told_to_belong_on_one(disk: Path, tmp_path: Path) -> None:
+    """Writable ones too: nothing can be renamed from .scratch into them."""
+    former = age(disk / "models/baselines/floor/relevance")
+    shutil.copytree(disk / "models", tmp_path / "models")
+    shutil.rmtree(disk / "models")
+    (disk / "models").symlink_to(tmp_path / "models")
+    status, told = run(disk, "baseline", "floor_relevance")
+    assert status == 1 and told.count("\n") == 1
+    assert told.endswith(
+        "have the whole project, .scratch too, on one file system, and all of it writable, and run this again\n"
+    )
+    assert contents(disk / "models/baselines/floor/relevance") == former
+    assert {path.name for path in (disk / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
+
+
+def test_a_file_in_place_of_a_folder_is_told(finished: Path, workplace: Path) -> None:
+    shutil.copytree(finished / "data/raw", workplace / "data/raw")
+    shutil.copy(finished / "params.yaml", workplace)
+    (workplace / "data/examples").write_text("no folder")
+    told = "data/examples: File exists; remove what stands in its place, and run this again"
+    assert run(workplace, "format", "relevance") == (1, f"format: error: {told}\n")
+    assert (workplace / "data/examples").read_text() == "no folder" and list((workplace / ".scratch").iterdir()) == []
+
+
+def test_a_file_in_place_of_an_output_is_replaced_and_not_kept(workplace: Path) -> None:
+    Path("out").write_text("no folder")
+    replace_folder()
+    assert contents(Path("out")) == {"out/weights": b"new", "out/more": b"new"} and list(Path(".scratch").iterdir()) == []
+
+
+def test_a_second_item_is_refused(finished: Path) -> None:
+    command = [sys.executable, "-m", "ecomtune.stages.format", "relevance", "ner"]
+    done = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=False)
+    told = "format: error: ner is more than the one item that a stage runs; leave it out\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_what_kills_leave_in_scratch_is_removed_by_a_command_that_touches_nothing_else(workplace: Path) -> None:
     shutil.copy(REPOSITORY / "Makefile", workplace)
     write_text(workplace / ".scratch/model.abc/new/weights", "half")
     write_text(workplace / "data/raw/shop/shop.csv", "data")
-    write_text(workplace / ".scratch/endpoint/abc.json", "paid for")
+    kept = {"endpoint/abc.json": "paid for", "costs.jsonl": "{}", "params.0a.yaml": "", "pico/causal/config.json": "{}"}
+    for name, text in kept.items():
+        write_text(workplace / ".scratch" / name, text)
     subprocess.run(["make", "clean-scratch"], cwd=workplace, check=True, capture_output=True)
-    assert contents(workplace / ".scratch") == {".scratch/endpoint/abc.json": b"paid for"}
+    assert contents(workplace / ".scratch") == {f".scratch/{name}": text.encode() for name, text in kept.items()}
     assert sorted(path.name for path in workplace.iterdir()) == [".scratch", "Makefile", "data"]
     assert contents(workplace / "data") == {"data/raw/shop/shop.csv": b"data"}

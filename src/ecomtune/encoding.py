@@ -50,11 +50,8 @@ def check_tokenizer(tokenizer: Tokenizer, embeddings: int, causal: bool) -> None
 
     Special tokens that are never asked for may lie beyond the embeddings, as those of pictures do in Gemma 3's.
     """
-    if causal:
-        rendered = render_prompt(tokenizer, PROBE)
-        if PROBE not in rendered:
-            raise ValueError("its chat template leaves out what the message says")
-        tokenizer(rendered)
+    if causal and PROBE not in render_prompt(tokenizer, PROBE):
+        raise ValueError("its chat template leaves out what the message says")
     if not encode_text(tokenizer, PROBE) or not tokenizer(PROBE)["input_ids"]:
         raise ValueError("its tokenizer makes no tokens of ordinary text")
     needed = "eos_token" if causal else "pad_token"

@@ -40,6 +40,8 @@ def reading(output: Path) -> Iterator[None]:
     except BaseException as error:  # safetensors, tokenizers and peft raise what a file provokes, Exception itself too
         if not is_failure(error):
             raise
+        if not output.exists():  # transformers then speaks of the hub
+            raise UserError(f"{output} is missing; run dvc repro, which makes it") from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"{output} is missing or broken ({reason}); remove it and run dvc repro") from error
 

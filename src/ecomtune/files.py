@@ -148,7 +148,7 @@ def output_folder(path: Path) -> Iterator[Path]:
     """
     SCRATCH.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=SCRATCH, prefix=f"{path.name}."))
-    old = work / "old"
+    old, placed = work / "old", False
     try:
         content = work / "new"
         content.mkdir()
@@ -159,8 +159,9 @@ def output_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(SCRATCH / "placing.lock", lambda: None):  # another run of the stage may be as far
             _place(content, path, old)
+        placed = True
     finally:
-        if not old.exists():
+        if placed or not old.exists():
             shutil.rmtree(work, ignore_errors=True)
 
 
@@ -174,9 +175,6 @@ def _place(content: Path, path: Path, old: Path) -> None:
         if old.exists() and not path.exists():
             old.replace(path)
         raise
-    finally:
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def sha256_file(path: Path) -> str:

@@ -120,11 +120,14 @@ def _changed_metrics(expected: dict[str, str], found: dict[str, str]) -> list[st
 def _left_over(stages: set[str], metrics: set[str]) -> list[str]:
     """One sentence each for all stages and for all metrics files that belong to other parameters."""
     found = []
-    advice = "remove what no longer belongs there, or go back to the profile that wrote it"
+    back = "or go back to the profile that wrote it"
     if stages:
-        found.append(f"dvc.lock still holds stage {_some(stages)}, which params.yaml no longer has; {advice}")
+        found.append(
+            f"dvc.lock still holds stage {_some(stages)}, which params.yaml no longer has; remove dvc.lock and run dvc repro, "
+            f"which takes from its cache what it has run before, {back}"
+        )
     if metrics:
-        found.append(f"metrics/ holds {_some(metrics)}, of no stage of params.yaml; {advice}")
+        found.append(f"metrics/ holds {_some(metrics)}, of no stage of params.yaml; remove what isn't wanted, {back}")
     return found
 
 

@@ -19,7 +19,7 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     waited = False
     while True:
-        with path.open("w") as lock:
+        with path.open("a") as lock:  # not "w", which would empty what a link leads to
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -17,6 +18,12 @@ from ecomtune.params import PARAMS_FILE, Params, load
 from ecomtune.runtime import arithmetic, forget_other_processes, is_main_process, peak_memory
 
 Item = TypeVar("Item")
+
+#: What to change at an error of the system; whatever else it is, space or permissions are amiss.
+_ADVICE = {
+    errno.EXDEV: "have the whole project, .scratch too, on one file system, and all of it writable",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "remove what stands in its place"),
+}
 
 
 class Terminated(SystemExit):
@@ -42,6 +49,8 @@ def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoRe
     started = time.monotonic()
     try:
         signal.signal(signal.SIGTERM, _terminate)
+        if needless := sys.argv[2:]:
+            raise UserError(f"{' '.join(needless)} is more than the one item that a stage runs; leave it out")
         params, digest = load(), sha256_file(PARAMS_FILE)  # now: the file may be edited while the stage runs
         stage(params, chosen)
         if is_main_process():
@@ -65,7 +74,8 @@ def sentence(error: UserError | OSError) -> str:
     if isinstance(error, OSError) and error.strerror:
         named = [str(name) for name in (error.filename, error.filename2) if name]  # two by a rename
         where = " to ".join(named) or Path.cwd()  # a full disk names no file
-        return f"{where}: {error.strerror}; make it readable and writable, or make room, and run this again"
+        advice = _ADVICE.get(error.errno or 0, "make it readable and writable, or make room")
+        return f"{where}: {error.strerror}; {advice}, and run this again"
     return " ".join(str(error).split())
 
 
