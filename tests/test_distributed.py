@@ -78,6 +78,7 @@ def alone(study: Path) -> Path:
 
 @pytest.mark.parametrize("by", ["torchrun", "accelerate launch"])
 def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, alone: Path, by: str) -> None:
+    shutil.rmtree(study / OUT, ignore_errors=True)
     (study / ".scratch/times.jsonl").unlink(missing_ok=True)
     done = launch(study, "ecomtune.stages.train", "mixed", by=by, ECOMTUNE_CHECKPOINT_SECONDS="0")
     assert done.returncode == 0, done.stderr
@@ -173,12 +174,14 @@ def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(s
 
 
 def test_processes_that_share_a_model_write_the_weights_of_its_best_epoch(study: Path) -> None:
-    before = set_shared(study, epochs=6, learning_rate=0.2, patience=1, rank=2)  # so that the second epoch is worse
-    alone = train_alone(study, "alone_for_epochs")
     # with what accelerate launch may add: layers computed anew, whose names are others, and weights that the first one reads
     others = {"FSDP_ACTIVATION_CHECKPOINTING": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
-    done = train_sharded(study, **others)
-    (study / "params.yaml").write_text(before)
+    before = set_shared(study, epochs=6, learning_rate=0.2, patience=1, rank=2)  # so that the second epoch is worse
+    try:
+        alone = train_alone(study, "alone_for_epochs")
+        done = train_sharded(study, **others)
+    finally:
+        (study / "params.yaml").write_text(before)
     assert done.returncode == 0, done.stderr
     for folder in (study / OUT, alone):
         noted = json.loads((folder / "training.json").read_text())["validation"]

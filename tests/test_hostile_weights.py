@@ -18,13 +18,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from ecomtune import pretrained
 from ecomtune.errors import UserError
 from ecomtune.files import sha256_folder
 from ecomtune.pretrained import save_pretrained
 from ecomtune.sections import Model
+from ecomtune.stages import Terminated
 from ecomtune.weights import load_whole
 from tests.pico import ENDLESS_SPLIT
 
@@ -393,3 +394,26 @@ def test_damage_anywhere_in_the_header_of_a_gguf_is_told_in_one_sentence(weights
 def test_a_model_that_is_not_there_is_told_without_a_word_of_a_hub(workplace: Path) -> None:
     with pytest.raises(UserError, match=r"^models/pretrained/pico is missing; run dvc repro, which makes it$"):
         load_whole(AutoModel, Path("models/pretrained/pico"))
+
+
+def test_a_trained_classifier_without_its_head_is_refused(pico_encoder: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"encoder is missing or broken \(weights that the model needs are missing: classifier\."
+    ):
+        load_whole(AutoModelForSequenceClassification, pico_encoder)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), Terminated()], ids=["Ctrl-C", "SIGTERM"])
+def test_a_signal_while_weights_load_is_not_told_as_broken_weights(
+    pico_encoder: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    def stopped(*_: Any, **__: Any) -> None:
+        raise stop
+
+    monkeypatch.setattr(AutoModel, "from_pretrained", stopped)
+    with pytest.raises(type(stop)):
+        load_whole(AutoModel, pico_encoder)
+    model = Model(kind="encoder", source="folder", folder=str(pico_encoder), licence="own")
+    Path(".scratch").mkdir()
+    with pytest.raises(type(stop)):
+        save_pretrained("tiny", model, Path("out"))

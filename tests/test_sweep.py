@@ -8,7 +8,6 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
@@ -45,7 +44,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wait_for_workers_to_end() -> None:
     """Those of other tests end when the queue is empty."""
     until = time.monotonic() + 120
-    while sweep.look().workers and time.monotonic() < until:
+    while sweep.look().workers:
+        assert time.monotonic() < until
         time.sleep(0.5)
 
 
@@ -62,7 +62,7 @@ def worker_gpus(clone: Path) -> set[str]:
             if b"queue-worker" in (process / "cmdline").read_bytes() and (process / "cwd").readlink().is_relative_to(clone):
                 variables = dict(line.partition(b"=")[::2] for line in (process / "environ").read_bytes().split(b"\0"))
                 found.add(variables[b"CUDA_VISIBLE_DEVICES"].decode())
-        except OSError:
+        except (OSError, KeyError):
             continue  # it has ended
     return found
 
@@ -88,22 +88,6 @@ def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_
     assert run(clone, "git", "status", "--porcelain").stdout == ""
 
 
-def test_workers_that_stop_early_are_started_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(clone)
-    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
-    monkeypatch.setattr(sweep, "PATIENCE", 5)  # looks until one that is gone is given up
-    wait_for_workers_to_end()
-    told: list[str] = []
-    with ThreadPoolExecutor() as pool:
-        running = pool.submit(sweep.sweep, ["score.bootstrap=160,170"], 1, told.append)
-        while not (stopped := bool(worker_gpus(clone))) and not running.done():
-            time.sleep(0.2)
-        assert run(clone, "dvc", "queue", "stop").returncode == 0  # it ends after the experiment that it runs
-        running.result(timeout=300)
-    assert stopped and sum(line.endswith(": Success") for line in told) == 2, told
-
-
 @contextmanager
 def ended_after(seconds: int) -> Iterator[None]:
     """A wait without end becomes an error."""
@@ -118,6 +102,31 @@ def ended_after(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, former)
+
+
+def test_workers_that_stop_early_are_started_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(clone)
+    monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
+    monkeypatch.setattr(sweep, "PATIENCE", 10)  # looks until one that is gone is given up
+    wait_for_workers_to_end()
+    look, start, told, starts = sweep.look, sweep._start_worker, list[str](), list[bool]()
+
+    def look_and_stop() -> sweep.Queue:
+        queue = look()
+        if queue.workers and len(starts) == 1 and not starts[0]:
+            starts[0] = run(clone, "dvc", "queue", "stop").returncode == 0  # it ends after the experiment that it runs
+        return queue
+
+    def noted(number: int) -> None:
+        starts.append(False)
+        start(number)
+
+    monkeypatch.setattr(sweep, "look", look_and_stop)
+    monkeypatch.setattr(sweep, "_start_worker", noted)
+    with ended_after(300):
+        sweep.sweep(["score.bootstrap=160,170"], 1, told.append)
+    assert starts == [True, False]
+    assert sum(line.endswith(": Success") for line in told) == 2, told
 
 
 def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
