@@ -199,7 +199,7 @@ def test_the_same_input_is_nearest_to_itself(workplace: Path, pico_encoder: Path
 
 @pytest.mark.usefixtures("workplace")
 def test_a_missing_encoder_is_named() -> None:
-    with pytest.raises(UserError, match="models/pretrained/small is missing or broken"):
+    with pytest.raises(UserError, match="models/pretrained/small is missing; run dvc repro"):
         shown_ids(ROWS, TRAIN, "nearest", 1, encoder="small")
 
 
