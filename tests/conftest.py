@@ -21,7 +21,15 @@ settings.load_profile("ecomtune")
 
 
 #: The files that take longest, which go first: processes that share the files then end together.
-LONG = ("test_sweep.py", "test_docs.py", "test_pipeline.py", "test_distributed.py", "test_resume.py", "test_benchmarks.py")
+LONG = (
+    "test_sweep.py",
+    "test_docs.py",
+    "test_pipeline.py",
+    "test_distributed.py",
+    "test_resume.py",
+    "test_served_model.py",
+    "test_benchmarks.py",
+)
 
 
 @pytest.fixture(scope="session")

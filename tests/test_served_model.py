@@ -79,7 +79,7 @@ def test_fifty_real_queries_are_answered_and_paid_for_once_though_the_run_was_ki
     served: str, model: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = yaml.safe_load((REPOSITORY / "profiles/queryner.yaml").read_text(encoding="utf-8"))
-    params["tasks"]["ner"] |= {"train_size": 200, "validation_size": 20, "test_size": 50, "max_new_tokens": 48}
+    params["tasks"]["ner"] |= {"train_size": 200, "validation_size": 20, "test_size": 50, "max_new_tokens": 16}
     large = {"kind": "endpoint", "reads": "data/examples", "tasks": ["ner"], "shots": 3, "demonstrations": "bm25"}
     params["systems"] = {"large": {**large, "endpoint": {"model": str(model), "concurrency": 2}}}
     (workplace / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -104,7 +104,7 @@ def test_fifty_real_queries_are_answered_and_paid_for_once_though_the_run_was_ki
     answers = read_task(workplace / "data/predictions/large/ner.jsonl", Prediction, "ner")
     costs = json.loads((workplace / "data/predictions/large/costs.json").read_text())["ner"]
     assert len(answers) == 50 and all(answer.answer for answer in answers)
-    assert costs["input_tokens"] > 100 and 0 < costs["output_tokens"] <= 48 and "parameters" not in costs
+    assert costs["input_tokens"] > 100 and 0 < costs["output_tokens"] <= 16 and "parameters" not in costs
 
 
 def test_a_wrong_model_stops_at_once(served: str, workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
