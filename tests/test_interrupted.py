@@ -518,9 +518,8 @@ def test_outputs_on_another_file_system_are_told_to_belong_on_one(disk: Path, tm
     (disk / "models").symlink_to(tmp_path / "models")
     status, told = run(disk, "baseline", "floor_relevance")
     assert status == 1 and told.count("\n") == 1
-    assert told.endswith(
-        "have the whole project, .scratch too, on one file system, and all of it writable, and run this again\n"
-    )
+    advice = "have the whole project, .scratch too, on one file system, and all of it writable, and run this again"
+    assert told.endswith(f": Invalid cross-device link; {advice}\n")
     assert contents(disk / "models/baselines/floor/relevance") == former
     assert {path.name for path in (disk / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
 
