@@ -18,11 +18,12 @@ from typing import Any
 from benchmarks.counts import Shape, answering_flops
 from benchmarks.harness import Measured, Options, Turns, measure, run_once
 from benchmarks.results import SIDES, Entry, Target, entry
-from ecomtune import metrics, tasks
-from ecomtune.files import dump_json, output_folder, sha256_file
-from ecomtune.records import Example
-from ecomtune.sections import Training
+from ecomtune.core.config import Training
+from ecomtune.core.files import dump_json, output_folder, sha256_file
+from ecomtune.core.records import Example
+from ecomtune.metrics.registry import load_metric
 from ecomtune.tasks.base import texts_of
+from ecomtune.tasks.registry import load_task
 
 SEED = 7
 RESAMPLES = 1000
@@ -68,8 +69,8 @@ def job(options: Options, task: str, train: list[Example], test: list[Example]) 
 
 def train(turns: Turns, job: Job) -> None:
     """Train the job's adapter with the project's own trainer; not measured."""
-    from ecomtune.checkpoints import Checkpoints
-    from ecomtune.lora.training import save_trained, train_adapter
+    from ecomtune.lora.adapter_training import save_trained, train_adapter
+    from ecomtune.training.checkpoints import Checkpoints
 
     with tempfile.TemporaryDirectory(dir=job.options.scratch) as scratch:
         trained = train_adapter(job.train, [], job.options.base, job.settings, SEED, Checkpoints(Path(scratch)))
@@ -82,11 +83,11 @@ def ours(turns: Turns, job: Job) -> None:
     """answer_tags or answer_labels."""
     from transformers import AutoTokenizer
 
-    from ecomtune.decoding.answers import answer_labels, answer_tags
+    from ecomtune.inference.decoding.strategies import answer_labels, answer_tags
 
     tokenizer = AutoTokenizer.from_pretrained(job.options.base)
     model = _model(job)
-    task = tasks.load(job.task)
+    task = load_task(job.task)
     read = _Read(model)
     turns.ready({})
     while turns.begin():
@@ -104,7 +105,7 @@ def theirs(turns: Turns, job: Job) -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from ecomtune.encoding import encode_prompt, encode_text
+    from ecomtune.models.tokenization import encode_prompt, encode_text
 
     tokenizer = AutoTokenizer.from_pretrained(job.options.base)
     model = _model(job)
@@ -139,7 +140,7 @@ def theirs(turns: Turns, job: Job) -> None:
 def _model(job: Job) -> Any:
     import torch
 
-    from ecomtune.decoding.answering import load_model
+    from ecomtune.inference.decoding.local_answers import load_model
 
     model = load_model(job.options.base, job.adapter)
     return model.to("cuda", torch.bfloat16) if job.options.device == "cuda" else model
@@ -213,8 +214,8 @@ def _check_answers(job: Job, found: dict[str, Measured]) -> dict[str, Any]:
 
     from ecomtune.metrics.bootstrap import group_sums, resample
 
-    task = tasks.load(job.task)
-    metric = metrics.load(task.metric)
+    task = load_task(job.task)
+    metric = load_metric(task.metric)
     name = "f1" if task.decoder == "tags" else "accuracy"
     answers = {side: found[side].outputs[-1]["answers"] for side in SIDES}
     parsed = {side: _parse(job, answers[side]) for side in SIDES}
@@ -243,5 +244,5 @@ def _check_answers(job: Job, found: dict[str, Measured]) -> dict[str, Any]:
 
 
 def _parse(job: Job, answers: Sequence[str]) -> list[Any]:
-    task = tasks.load(job.task)
+    task = load_task(job.task)
     return [task.parse(answer, example.fields) for answer, example in zip(answers, job.test, strict=True)]

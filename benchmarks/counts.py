@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ecomtune.encoding import EncodedExample
+from ecomtune.models.tokenization import EncodedExample
 
 Batch = Sequence[EncodedExample]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import BenchmarkError, Options, Turns, run_once
-from ecomtune import datasets
+from ecomtune.core.config import Dataset, SourceFile, TaskSettings
+from ecomtune.core.records import Example, read_records
 from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
-from ecomtune.datasets.formatting import format_rows
-from ecomtune.records import Example, read_records
-from ecomtune.sections import Dataset, SourceFile, TaskSettings
+from ecomtune.datasets.registry import load_reader, readers
+from ecomtune.examples.formatting import format_rows
 from ecomtune.tasks.base import PromptForm
 
 SEED: Final = 7
@@ -42,7 +42,7 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
     raw = options.scratch / "data" / reader
     raw.mkdir(parents=True, exist_ok=True)
     if reader == "demo_shop":
-        datasets.load(reader).generate(raw, SEED)
+        load_reader(reader).generate(raw, SEED)
     else:
         for name, (sha256, size) in _FILES.items():
             licence = "annotations MIT, queries Apache-2.0"
@@ -51,7 +51,7 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
         dataset=reader, prompt=form, train_size=train, validation_size=0, test_size=max(test, 1), max_new_tokens=64
     )
     with tempfile.TemporaryDirectory() as made:
-        format_rows(task, datasets.readers(Dataset(reader=reader), raw, task), settings, SEED, Path(made), Path(made))
+        format_rows(task, readers(Dataset(reader=reader), raw, task), settings, SEED, Path(made), Path(made))
         examples = {split: read_records(Path(made) / f"{split}.jsonl", Example) for split in ("train", "test")}
     if len(examples["train"]) < train or len(examples["test"]) < test:
         raise BenchmarkError(f"{reader} has no {train} training and {test} test rows of {task}; measure fewer --repeats")
@@ -71,7 +71,7 @@ class _PicoModel:
     folder: Path
 
     def __call__(self, turns: Turns) -> None:
-        from tests.pico import make_causal
+        from tests.support.pico import make_causal
 
         make_causal(self.folder)
         turns.ready({})

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
-from ecomtune import tasks
-from ecomtune.sections import Dataset, TaskSettings
+from ecomtune.core.config import Dataset, TaskSettings
+from ecomtune.tasks.registry import load_task
 
 TASK: Final = "relevance"
 SEED: Final = 7
@@ -22,11 +22,11 @@ PROCESSES: Final = 2
 
 def ours(raw: Path, out: Path) -> None:
     """The work of ``format@relevance``."""
-    from ecomtune import datasets
-    from ecomtune.datasets.formatting import format_rows
+    from ecomtune.datasets.registry import readers_of
+    from ecomtune.examples.formatting import format_rows
 
     settings = TaskSettings(dataset="esci", train_size=ALL, validation_size=ALL, test_size=ALL, max_new_tokens=8)
-    readers = datasets.readers(Dataset(reader="esci"), raw, TASK)
+    readers = readers_of(Dataset(reader="esci"), raw, TASK)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         format_rows(TASK, readers, settings, SEED, out, Path(scratch))
 
@@ -67,9 +67,9 @@ def _in_split(row: dict[str, Any], split: str) -> bool:
 
 def _example(row: dict[str, Any]) -> dict[str, Any]:
     from ecomtune.datasets.esci import train_or_validation
-    from ecomtune.datasets.products import LABELS, query_group
+    from ecomtune.datasets.reading.products import LABELS, query_group
 
-    task = tasks.load(TASK)
+    task = load_task(TASK)
     values = {
         "query": row["query"],
         "title": row["product_title"],

@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any
 
 #: What ``--quick`` loads once for all sides; what isn't installed is left out.
-PRELOADED = ("ecomtune.lora.training", "ecomtune.decoding.answering", "trl.trainer.sft_trainer")
+PRELOADED = ("ecomtune.lora.adapter_training", "ecomtune.inference.decoding.local_answers", "trl.trainer.sft_trainer")
 
 
 class BenchmarkError(Exception):
@@ -186,7 +186,7 @@ def _serve(line: Connection, work: Side, options: Options) -> None:
     """The life of a side's process."""
     turns = Turns(line, options)
     try:
-        from ecomtune.runtime import prepare
+        from ecomtune.models.process import prepare
 
         prepare(options.threads)
         work(turns)

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.harness import Measured, Options, Turns, measure
 from benchmarks.results import Entry, Target, entry
-from ecomtune.lora.adapter import Adapter, Factors, Matrix
+from ecomtune.adapters.factors import Adapter, Factors, Matrix
 
 ADAPTERS = 4
 RANK = 8
@@ -52,7 +52,7 @@ def random_factors(module: str, shape: tuple[int, int], adapter: int) -> Factors
 
 def ours(turns: Turns, job: Job) -> None:
     """ecomtune.lora.merging.merge."""
-    from ecomtune.lora.merging import merge
+    from ecomtune.adapters.merging import merge
 
     shapes = job.shapes()
     adapters = [

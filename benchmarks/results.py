@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import Measured
-from ecomtune.files import dump_json, read_json, write_text
+from ecomtune.core.files import dump_json, read_json, write_text
 
 Entry = dict[str, Any]
 SIDES = ("ours", "theirs")

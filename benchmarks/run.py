@@ -16,7 +16,7 @@ from benchmarks.data import pico_base
 from benchmarks.harness import BenchmarkError, Options, run_once
 from benchmarks.machine import describe
 from benchmarks.results import COMPARISONS, Entry, add
-from ecomtune.errors import UserError
+from ecomtune.messages.errors import UserError
 
 DEFAULT_BASE = Path("models/pretrained/smollm2")
 

@@ -10,10 +10,10 @@ from time import perf_counter
 
 from benchmarks.harness import Options, Turns, measure
 from benchmarks.results import Entry, Target, entry
-from ecomtune import stages
+from ecomtune.stages import runner as stages
 
 WARM_UP, TURNS = 1, 5
-OURS = ("from ecomtune.lora import training", "from ecomtune.decoding import answering; import peft")
+OURS = ("from ecomtune.lora import adapter_training", "from ecomtune.inference.decoding import local_answers; import peft")
 THEIRS = (
     "import torch, peft; from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments",
     "import torch, peft; from transformers import AutoModelForCausalLM, AutoTokenizer",
@@ -44,7 +44,7 @@ def stage_seconds() -> dict[str, float]:
 def run(options: Options) -> Entry:
     """A turn is one start of each kind."""
     options = options.turns(WARM_UP, TURNS)
-    ours, theirs = (("import ecomtune.errors",), ("import pydantic",)) if options.quick else (OURS, THEIRS)
+    ours, theirs = (("import ecomtune.messages.errors",), ("import pydantic",)) if options.quick else (OURS, THEIRS)
     found = measure("start_up", {"ours": partial(side, codes=ours), "theirs": partial(side, codes=theirs)}, options)
     middle = {name: sorted(measured.seconds)[len(measured.seconds) // 2] for name, measured in found.items()}
     return entry(

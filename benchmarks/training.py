@@ -20,9 +20,9 @@ from benchmarks.counts import Shape, Work, shared, training_flops, whole
 from benchmarks.harness import Measured, Options, Side, Turns, measure
 from benchmarks.machine import matmul_peak
 from benchmarks.results import Entry, Target, entry
-from ecomtune.encoding import EncodedExample, encode_example
-from ecomtune.records import Example
-from ecomtune.sections import Training
+from ecomtune.core.config import Training
+from ecomtune.core.records import Example
+from ecomtune.models.tokenization import EncodedExample, encode_example
 
 SEED = 7
 #: Relative difference of losses above which the two sides don't count as equal, by device (GPU: bfloat16).
@@ -73,8 +73,8 @@ def ours(turns: Turns, job: Job) -> None:
     """SharedPrefixLora in PlannedTrainer with SharedPrefixCollator, as ``train_adapter`` puts them together."""
     from transformers import AutoTokenizer, set_seed
 
+    from ecomtune.lora.adapter_training import PlannedTrainer, lora_model
     from ecomtune.lora.batches import SharedPrefixCollator
-    from ecomtune.lora.training import PlannedTrainer, lora_model
 
     base, settings = job.options.base, job.settings
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -151,7 +151,7 @@ def theirs(turns: Turns, job: Job) -> None:
 
 
 def _arguments(job: Job) -> Any:
-    from ecomtune.lora.training import training_arguments
+    from ecomtune.lora.adapter_training import training_arguments
 
     return training_arguments(job.settings, SEED, str(job.options.scratch / "trainer"))  # nothing is saved there
 

@@ -35,7 +35,7 @@ LONG = (
 @pytest.fixture(scope="session")
 def pico_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random causal model."""
-    from tests.pico import make_causal
+    from tests.support.pico import make_causal
 
     return make_causal(tmp_path_factory.mktemp("pico") / "causal")
 
@@ -43,7 +43,7 @@ def pico_causal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def pico_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random encoder."""
-    from tests.pico import make_encoder
+    from tests.support.pico import make_encoder
 
     return make_encoder(tmp_path_factory.mktemp("pico") / "encoder")
 

@@ -13,12 +13,12 @@ from sklearn.linear_model import LogisticRegression
 
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.job import Job
-from ecomtune.errors import UserError, reading
-from ecomtune.files import dump_json, read_json, write_text
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.core.config import Baseline
+from ecomtune.core.files import dump_json, read_json, write_text
+from ecomtune.core.records import Example
+from ecomtune.core.text import normalize
+from ecomtune.messages.errors import UserError, reading
 from ecomtune.tasks.base import Task
-from ecomtune.text import normalize
 
 
 def fit(job: Job) -> None:

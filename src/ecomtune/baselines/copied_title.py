@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.baselines.job import Job
-from ecomtune.files import dump_json, write_text
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.core.config import Baseline
+from ecomtune.core.files import dump_json, write_text
+from ecomtune.core.records import Example
 from ecomtune.tasks.base import Task, text_of
 
 

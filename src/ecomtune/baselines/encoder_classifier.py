@@ -10,11 +10,11 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 
 from ecomtune.baselines.encoder_head import classes_of, train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
-from ecomtune.baselines.job import Job
-from ecomtune.baselines.trainer import Encoded, batches, finite, load_trained, load_with_head, save
-from ecomtune.errors import reading
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.baselines.job import Encoded, Job, TrainingData
+from ecomtune.baselines.trained_model import batches, finite, load_trained, load_with_head, save
+from ecomtune.core.config import Baseline
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import reading
 from ecomtune.tasks.base import Task
 
 
@@ -30,8 +30,8 @@ def fit(job: Job) -> None:
         targets = [labels.index(str(example.reference)) for example in known]
         return [{**each, "labels": target} for each, target in zip(encoded, targets, strict=True)]
 
-    rows, held_out, collate = rows_of(job.train), rows_of(job.validation), DataCollatorWithPadding(tokenizer)
-    save(tokenizer, model, train_head(model, rows, held_out, collate, job), job.folder)
+    data = TrainingData(rows_of(job.train), rows_of(job.validation), DataCollatorWithPadding(tokenizer))
+    save(tokenizer, model, train_head(model, data, job), job.folder)
 
 
 @torch.inference_mode()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from ecomtune.baselines.job import Job
-from ecomtune.baselines.trainer import Encoded, Loss, class_weights, train_model, weighted_loss
-from ecomtune.errors import UserError
-from ecomtune.trainer_callbacks import IGNORED
+from ecomtune.baselines.job import Job, Loss, TrainingData
+from ecomtune.messages.errors import UserError
+from ecomtune.models.tokenization import IGNORED
 
 
 def classes_of(model: PreTrainedModel) -> list[str]:
@@ -22,21 +25,30 @@ def classes_of(model: PreTrainedModel) -> list[str]:
     return names
 
 
-def train_head(
-    model: PreTrainedModel,
-    rows: Sequence[Encoded],
-    held_out: Sequence[Encoded],
-    collate: Callable[[list[Encoded]], Any],
-    job: Job,
-    loss: Loss | None = None,
-) -> dict[str, Any]:
-    """Train on ``rows``, whose ``labels`` are a class or one a token, by ``loss`` or else cross-entropy; the training's record.
+def train_head(model: PreTrainedModel, data: TrainingData, job: Job) -> dict[str, Any]:
+    """Train encoder and head on rows whose ``labels`` are a class, or one a token; gives the record of the training.
 
-    Raises UserError where no row has anything to learn.
+    The loss is cross-entropy where ``data`` has none of its own. Raises UserError where no row has anything to learn.
     """
-    if not rows:
+    if not data.rows:
         raise UserError(f"tasks.{job.settings.task}: no training row holds a word that the model reads; correct its data set")
-    if loss is None and job.settings.class_weights:
-        classes = [int(label) for row in rows for label in np.ravel(row["labels"]) if label != IGNORED]
-        loss = weighted_loss(class_weights(classes, model.config.num_labels))
-    return train_model(model, rows, held_out, collate, job, loss)
+    if data.loss is None and job.settings.class_weights:
+        classes = [int(label) for row in data.rows for label in np.ravel(row["labels"]) if label != IGNORED]
+        data = replace(data, loss=weighted_loss(class_weights(classes, model.config.num_labels)))
+    return job.train_weights(model, data)
+
+
+def class_weights(classes: Sequence[int], number: int) -> Tensor:
+    """Weights [number] that give every class that is there the same say: n / (classes there * n of the class)."""
+    counts = torch.bincount(torch.tensor(list(classes)), minlength=number).float()
+    return torch.where(counts > 0, counts.sum() / ((counts > 0).sum() * counts.clamp(min=1)), 0.0)
+
+
+def weighted_loss(weights: Tensor) -> Loss:
+    """Cross-entropy over logits [..., C] and labels [...] with a weight for each class; IGNORED labels count nowhere."""
+
+    def loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
+        logits = outputs.logits.flatten(0, -2)
+        return cross_entropy(logits, labels.flatten(), weights.to(logits.device), ignore_index=IGNORED)
+
+    return loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,15 @@ from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
+from ecomtune.baselines.crf import Transitions, best_path, negative_log_likelihood
 from ecomtune.baselines.encoder_head import classes_of, train_head
-from ecomtune.baselines.job import Job
-from ecomtune.baselines.tag_chain import Transitions, best_path, negative_log_likelihood
-from ecomtune.baselines.trainer import Encoded, batches, finite, load_trained, load_with_head, save
-from ecomtune.errors import reading
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.baselines.job import Encoded, Job, TrainingData
+from ecomtune.baselines.trained_model import batches, finite, load_trained, load_with_head, save
+from ecomtune.core.config import Baseline
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import reading
+from ecomtune.models.tokenization import IGNORED
 from ecomtune.tasks.base import Task, texts_of
-from ecomtune.trainer_callbacks import IGNORED
 
 #: The learnt scores of one tag after another, beside the model.
 TRANSITIONS = "transitions.safetensors"
@@ -44,16 +45,16 @@ def fit(job: Job) -> None:
                 rows.append({**encoded, "labels": labels})
         return rows
 
-    rows, held_out, collate = rows_of(job.train), rows_of(job.validation), DataCollatorForTokenClassification(tokenizer)
+    data = TrainingData(rows_of(job.train), rows_of(job.validation), DataCollatorForTokenClassification(tokenizer))
     if not job.settings.crf:
-        save(tokenizer, model, train_head(model, rows, held_out, collate, job), job.folder)
+        save(tokenizer, model, train_head(model, data, job), job.folder)
         return
     model.transitions = transitions = Transitions(len(tags))  # a part of the model, so that it is trained and resumed as one
 
     def loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         return negative_log_likelihood(outputs.logits, labels, transitions())
 
-    record = train_head(model, rows, held_out, collate, job, loss)
+    record = train_head(model, replace(data, loss=loss), job)
     del model.transitions  # what is left is a plain token classifier
     save(tokenizer, model, record, job.folder)
     save_file({"transitions": transitions().detach().numpy()}, job.folder / TRANSITIONS)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ecomtune.errors import UserError
-from ecomtune.records import Example
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Task, text_of
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.baselines.job import Job
-from ecomtune.errors import UserError, reading
-from ecomtune.files import dump_json, read_json, write_text
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.core.config import Baseline
+from ecomtune.core.files import dump_json, read_json, write_text
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import UserError, reading
 from ecomtune.tasks.base import Task, texts_of
 
 

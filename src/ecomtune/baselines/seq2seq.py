@@ -22,13 +22,13 @@ from transformers import (
 )
 
 from ecomtune.baselines.inputs import input_text
-from ecomtune.baselines.job import Job
-from ecomtune.baselines.trainer import Encoded, batches, load_trained, model_folder, save, train_model
-from ecomtune.errors import reading
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.baselines.job import Encoded, Job, TrainingData
+from ecomtune.baselines.trained_model import batches, load_trained, model_folder, save
+from ecomtune.core.config import Baseline
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import reading
+from ecomtune.models.loading import load_whole
 from ecomtune.tasks.base import Task
-from ecomtune.weights import load_whole
 
 
 def fit(job: Job) -> None:
@@ -53,7 +53,7 @@ def fit(job: Job) -> None:
     _tell_cut(tokenizer, inputs, job.settings.max_length, f"{job.task.name}: inputs are cut at max_length")
     _tell_cut(tokenizer, targets, job.settings.max_new_tokens, f"{job.task.name}: targets are cut at max_new_tokens")
     collate = DataCollatorForSeq2Seq(tokenizer, model=model)
-    record = train_model(model, rows_of(job.train), rows_of(job.validation), collate, job)
+    record = job.train_weights(model, TrainingData(rows_of(job.train), rows_of(job.validation), collate))
     save(tokenizer, model, record, job.folder)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from ecomtune.baselines.inputs import input_pair, input_text
-from ecomtune.errors import reading
-from ecomtune.records import Example
-from ecomtune.sections import Baseline
+from ecomtune.core.config import Baseline
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import reading
 from ecomtune.tasks.base import Task, texts_of
 
 

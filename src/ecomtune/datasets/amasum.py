@@ -24,11 +24,11 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeGuard
 
-from ecomtune.datasets.cleaning import plain, text_fault
-from ecomtune.datasets.raw_files import Unreadable, beginning, json_object, opened_zip
-from ecomtune.errors import UserError
-from ecomtune.records import Rejected, Row
-from ecomtune.sections import Dataset
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Rejected, Row
+from ecomtune.datasets.reading.cleaning import plain, text_fault
+from ecomtune.datasets.reading.raw_files import Unreadable, beginning, json_object, opened_zip
+from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("summarization",)
 OPTIONS: Final = ("part",)

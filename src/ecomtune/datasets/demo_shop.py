@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
-from ecomtune.datasets.demo_generator import generate
-from ecomtune.datasets.demo_records import Judgement, Product, Query, Reviews
-from ecomtune.errors import UserError
-from ecomtune.records import Row, read_records
-from ecomtune.sections import Dataset
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Row, read_records
+from ecomtune.datasets.demo.generator import generate
+from ecomtune.datasets.demo.schema import Judgement, Product, Query, Reviews
+from ecomtune.messages.errors import UserError
 
 __all__ = ["TASKS", "generate", "rows"]
 

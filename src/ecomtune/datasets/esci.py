@@ -30,12 +30,12 @@ from typing import Final
 
 import polars as pl
 
-from ecomtune.datasets.parquet import batches, rows_in, scan, tuples
-from ecomtune.datasets.products import described, judged, query_group, without_repeated_titles
-from ecomtune.datasets.raw_files import beginning
-from ecomtune.errors import UserError
-from ecomtune.records import Rejected, Row
-from ecomtune.sections import Dataset
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Rejected, Row
+from ecomtune.datasets.reading.parquet import batches, rows_in, scan, tuples
+from ecomtune.datasets.reading.products import described, judged, query_group, without_repeated_titles
+from ecomtune.datasets.reading.raw_files import beginning
+from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("relevance", "description")
 OPTIONS: Final = ("locales",)

@@ -24,8 +24,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from ecomtune.datasets.products import described, judged, without_repeated_titles
-from ecomtune.datasets.raw_files import (
+from ecomtune.core.config import Dataset
+from ecomtune.core.files import parse_json
+from ecomtune.core.records import Rejected, Row
+from ecomtune.datasets.reading.products import described, judged, without_repeated_titles
+from ecomtune.datasets.reading.raw_files import (
     MEND,
     Unreadable,
     beginning,
@@ -35,10 +38,7 @@ from ecomtune.datasets.raw_files import (
     opened_zip,
     unreadable,
 )
-from ecomtune.errors import UserError
-from ecomtune.files import parse_json
-from ecomtune.records import Rejected, Row
-from ecomtune.sections import Dataset
+from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("relevance", "description")
 #: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).

@@ -15,12 +15,12 @@ import httpx
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ecomtune.datasets.raw_files import stranger
-from ecomtune.errors import UserError
-from ecomtune.files import SCRATCH, sha256_file
-from ecomtune.locks import locked
-from ecomtune.params import Params
-from ecomtune.sections import SourceFile
+from ecomtune.core.config import SourceFile
+from ecomtune.core.files import sha256_file
+from ecomtune.core.locks import locked
+from ecomtune.core.paths import SCRATCH
+from ecomtune.datasets.reading.raw_files import stranger
+from ecomtune.messages.errors import UserError
 
 #: The folder whose sub-folder sha256/ holds pinned files under their sha256.
 MIRROR_VARIABLE = "ECOMTUNE_MIRROR"
@@ -131,41 +131,16 @@ def _in_mirror(source: SourceFile) -> Path | None:
     return path if path.is_file() else None
 
 
-def _own_path(source: SourceFile) -> Path | None:
+def own_path(source: SourceFile) -> Path | None:
     """The path of a file of the user's own, None for one of the web."""
     return None if "://" in source.url else Path(source.url)
 
 
 def _own_file(source: SourceFile) -> Path | None:
-    own = _own_path(source)
+    own = own_path(source)
     if own is not None and not own.is_file():
         raise UserError(f"{source.path}: there is no file {own}; put it there, or correct the url under datasets")
     return own
-
-
-def changed_files(params: Params) -> list[str]:
-    """What to tell of each of the user's own files that isn't what its pin says: dvc looks at the pin, not at the file."""
-    problems = []
-    for name, dataset in params.datasets.items():
-        for source in dataset.files:
-            if (own := _own_path(source)) is None:
-                continue
-            if not own.is_file():
-                problems.append(f"datasets.{name}: there is no file {own}; put it there, or correct its url")
-            elif sha256_file(own) != source.sha256:
-                problems.append(f"{own} isn't what datasets.{name} pins; take what this prints: ecomtune pin {own}")
-    return problems
-
-
-def pin(file: Path, licence: str) -> SourceFile:
-    """The entry that pins the user's own file. Raises UserError where there is none, or it or the licence is empty."""
-    if not file.is_file():
-        raise UserError(f"there is no file {file}; pin one of this machine (of the web: a copy, then put its url)")
-    if not file.stat().st_size:
-        raise UserError(f"{file} is empty; pin a file that holds data")
-    if not licence:
-        raise UserError(f"{file}: the licence is empty; say who may use the file, and how")
-    return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)
 
 
 def download(source: SourceFile, part: Path) -> None:

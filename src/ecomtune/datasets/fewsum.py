@@ -19,11 +19,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from ecomtune.datasets.cleaning import plain, text_fault
-from ecomtune.datasets.raw_files import Unreadable, beginning
-from ecomtune.datasets.table_files import read_csv
-from ecomtune.records import Rejected, Row
-from ecomtune.sections import Dataset
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Rejected, Row
+from ecomtune.datasets.reading.cleaning import plain, text_fault
+from ecomtune.datasets.reading.raw_files import Unreadable, beginning
+from ecomtune.datasets.reading.table_files import read_csv
 
 TASKS: Final = ("summarization",)
 #: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).

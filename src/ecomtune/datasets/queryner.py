@@ -18,11 +18,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Final
 
-from ecomtune.datasets.raw_files import MEND, check_file, json_object, missing
-from ecomtune.errors import UserError
-from ecomtune.records import Reference, Row
-from ecomtune.sections import Dataset
-from ecomtune.text import normalize
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Reference, Row
+from ecomtune.core.text import normalize
+from ecomtune.datasets.reading.raw_files import MEND, check_file, json_object, missing
+from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("ner",)
 #: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).

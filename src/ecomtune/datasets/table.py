@@ -26,33 +26,27 @@ Known faults: rows whose quotes, encoding, label, split or id is wrong, with HTM
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
 
-from ecomtune.datasets.cleaning import text_fault
-from ecomtune.datasets.products import LABELS
-from ecomtune.datasets.raw_files import Unreadable, beginning
-from ecomtune.datasets.table_files import READERS, read_table
-from ecomtune.errors import UserError
-from ecomtune.records import Rejected, Row
-from ecomtune.sections import Dataset
-from ecomtune.text import normalize
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Rejected, Row
+from ecomtune.core.task_inputs import TASK_INPUTS, TaskInputs
+from ecomtune.core.text import normalize
+from ecomtune.datasets.reading.cleaning import text_fault
+from ecomtune.datasets.reading.products import LABELS
+from ecomtune.datasets.reading.raw_files import Unreadable, beginning
+from ecomtune.datasets.reading.table_files import READERS, read_table
+from ecomtune.messages.errors import UserError
 
-TASKS: Final = ("relevance", "ner", "summarization", "description")
+TASKS: Final = tuple(TASK_INPUTS)
 OPTIONS: Final = ("columns",)
-#: The fields of each task, first the one that groups rows where no column does.
-FIELDS: Final = {
-    "relevance": ("query", "title", "brand", "color"),
-    "ner": ("words",),
-    "summarization": ("reviews",),
-    "description": ("title", "bullets", "brand", "color"),
-}
 ANSWER: Final = "answer_"
-OPTIONAL: Final = ("brand", "color", "group", "split", "id")
-LINES: Final = ("bullets", "reviews")
+#: Columns that any table may have beside its inputs and its reference.
+EXTRA: Final = ("group", "split", "id")
 SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
 
 
@@ -101,22 +95,24 @@ def answerers(dataset: Dataset) -> list[str]:
 def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
     """The columns that the task reads. Raises UserError where one is missing from the map, or a name is no field."""
     answers = [name for name in columns if name.startswith(ANSWER)]
-    own = (*FIELDS[task], "reference", "group", "split", "id", *answers)
-    fields = {name for names in FIELDS.values() for name in names} | set(own)
+    inputs = TASK_INPUTS[task]
+    own = (*inputs.names, "reference", *EXTRA, *answers)
+    fields = {name for each in TASK_INPUTS.values() for name in each.names} | set(own)
     for name in columns:
         if name not in fields or name == ANSWER:
             raise UserError(
                 f"columns of reader table: {name!r} is no field; for {task} name columns for {', '.join(own)} or {ANSWER}NAME"
             )
     for name in own:
-        if name not in columns and name not in OPTIONAL:
+        if name not in columns and name not in (*inputs.optional, *EXTRA):
             raise UserError(f"columns of reader table: {task} needs a column for {name}; add {name}: and the column's name")
     return {name: columns[name] for name in own if name in columns}
 
 
 def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
     """The row of one record's values by field. Raises ValueError saying why there is none."""
-    fields = as_fields(FIELDS[task], values)
+    inputs = TASK_INPUTS[task]
+    fields = as_fields(inputs, values)
     reference = _reference(task, values["reference"])
     if reason := text_fault({**fields, "reference": reference}):
         raise ValueError(reason)
@@ -125,25 +121,25 @@ def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
         for name, value in values.items()
         if name.startswith(ANSWER) and value not in (None, "")
     }
-    group = _text("group", values["group"]) if "group" in values else _own_group(fields[FIELDS[task][0]])
+    group = _text("group", values["group"]) if "group" in values else _own_group(fields[inputs.names[0]])
     return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source, answers=answers)
 
 
-def as_fields(names: Sequence[str], values: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """The fields of these names, white space evened out; optional ones that are empty are left out.
+def as_fields(inputs: TaskInputs, values: Mapping[str, Any]) -> dict[str, str | list[str]]:
+    """The inputs of a row by name, with even white space; optional ones that are empty are left out.
 
-    Raises ValueError where a value is no text.
+    Raises ValueError where a value is not a text.
     """
-    fields = {name: _field(name, values.get(name)) for name in names}
-    return {name: value for name, value in fields.items() if value or name not in OPTIONAL}
+    fields = {name: _field(inputs, name, values.get(name)) for name in inputs.names}
+    return {name: value for name, value in fields.items() if value or name not in inputs.optional}
 
 
-def _field(name: str, value: Any) -> str | list[str]:
+def _field(inputs: TaskInputs, name: str, value: Any) -> str | list[str]:
     if value is None:
         return ""
-    if name == "words":
+    if name in inputs.words:
         return _words(name, value)
-    if name in LINES:
+    if name in inputs.lists:
         items = value if isinstance(value, list) else re.split(r"\r\n|\r|\n", _text(name, value))
         return [text for item in items if (text := " ".join(_text(name, item).split()))]
     return " ".join(_text(name, value).split())

@@ -1,1 +1,1 @@
-"""LoRA: shared-prefix training, adapters as factors, merging."""
+"""LoRA training over shared prompt prefixes."""

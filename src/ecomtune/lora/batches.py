@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from ecomtune.encoding import EncodedExample, common_prefix_length
-from ecomtune.errors import UserError
-from ecomtune.trainer_callbacks import IGNORED
+from ecomtune.messages.errors import UserError
+from ecomtune.models.tokenization import IGNORED, EncodedExample, common_prefix_length
 
 #: Sorting by length happens inside chunks of this many batches, so that an epoch's order stays random.
 CHUNK_BATCHES = 8

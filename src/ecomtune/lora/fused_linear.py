@@ -14,7 +14,7 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from ecomtune.lora.products import product
+from ecomtune.lora.matmul import product
 
 
 class FusedLoraLinear(Linear):

@@ -17,7 +17,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from ecomtune.lora.head_loss import head_loss
 from ecomtune.lora.prefix_attention import Layout
-from ecomtune.trainer_callbacks import IGNORED
+from ecomtune.models.tokenization import IGNORED
 
 
 class SharedPrefixLora(PeftModelForCausalLM):

@@ -12,16 +12,6 @@ Counts = NDArray[np.float64]
 PLACES = 4
 #: Resamples that are drawn at a time: many of many groups would need gigabytes.
 PIECE = 1000
-#: Of fewer groups, intervals are too narrow and tests find too much (Cameron, Gelbach and Miller 2008: with 5 to 30).
-FEW_GROUPS = 10
-
-
-def few_groups(task: str, groups: int) -> str | None:
-    """What to know of a task whose test rows are of too few groups, in one line; None where there are enough."""
-    if groups >= FEW_GROUPS:
-        return None
-    more = f"take more rows with tasks.{task}.test_size, or more data where its test split has no more groups"
-    return f"{task}: too few groups ({groups}, of at least {FEW_GROUPS}) for its intervals and p-values to tell much; {more}"
 
 
 def group_sums(counts: Counts, groups: Sequence[str]) -> Counts:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import Counts
 from ecomtune.metrics.counted import CountedMetric, harmonic_mean, ratio
-from ecomtune.records import Reference
 
 
 class Classification(CountedMetric):

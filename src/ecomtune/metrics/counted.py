@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import datasets
 import numpy as np
 
+from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import PLACES, Counts, intervals
-from ecomtune.records import Reference
 
 
 def _import_evaluate() -> Any:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from seqeval.scheme import IOB2, Entities
 
+from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import Counts
 from ecomtune.metrics.counted import CountedMetric, harmonic_mean, ratio
-from ecomtune.records import Reference
 
 Span = tuple[int, int, str]
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import PIECE, PLACES, Counts, group_sums, resample
-from ecomtune.records import Reference
 
 if TYPE_CHECKING:  # its libraries take a second to import
     from ecomtune.metrics.counted import CountedMetric

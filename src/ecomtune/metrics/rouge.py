@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
+from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import Counts
 from ecomtune.metrics.counted import CountedMetric, ratio
-from ecomtune.records import Reference
 
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 USE_STEMMER = True

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from ecomtune import console
-from ecomtune.params import Params
+from ecomtune.core.config.params import Params
+from ecomtune.messages import console
 from ecomtune.plan.machine import Peak, measured_peak
 from ecomtune.plan.steps import LIGHT_START, Step, steps
 from ecomtune.plan.tokens import MARKS, Basis, weakest
-from ecomtune.times import read_times
+from ecomtune.stages.timing import read_times
 
 #: What the marks before numbers mean, by how tokens are known.
 MEANINGS: dict[Basis, str] = {

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecomtune.costs import count_weights
-from ecomtune.mixing import row_counts
-from ecomtune.params import Params, model_of
+from ecomtune.core.config import Baseline, Endpoint, Model, System
+from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.paths import BASELINES, PRETRAINED
+from ecomtune.inference.answer_costs import count_weights
+from ecomtune.lora.mixing import row_counts
 from ecomtune.plan import memory
 from ecomtune.plan.tokens import MARKS, Basis, RowTokens, row_tokens, weakest
-from ecomtune.sections import Baseline, Endpoint, Model, System
 
 #: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
 SHARE_OF_PEAK = 0.4
@@ -54,7 +55,7 @@ class _Study:
 
     def weights(self, model: str) -> int | None:
         """The number of a model's weights: of its files where they are there, else as params say."""
-        return count_weights(self.root / "models/pretrained" / model) or self.params.models[model].parameters
+        return count_weights(self.root / PRETRAINED / model) or self.params.models[model].parameters
 
     def trained(self, baseline: Baseline) -> float | None:
         """The number of weights of a baseline's model, which may have a decoder more than the one it starts from."""
@@ -138,7 +139,7 @@ def _baselines(study: _Study) -> Iterator[Step]:
 
 def _predictions(study: _Study) -> Iterator[Step]:
     params = study.params
-    outs = {f"models/baselines/{baseline.out}": baseline for baseline in params.baselines.values()}
+    outs = {str(BASELINES / baseline.out): baseline for baseline in params.baselines.values()}
     for name, system in params.systems.items():
         if system.endpoint is not None:
             yield _asked(study, name, system, system.endpoint)

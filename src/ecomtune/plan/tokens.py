@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict
 
-from ecomtune import datasets, tasks
-from ecomtune.encoding import common_prefix_length
-from ecomtune.errors import reading
-from ecomtune.files import read_checked
-from ecomtune.params import Params
-from ecomtune.records import Record, read_records
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import read_checked
+from ecomtune.core.paths import EXAMPLES, PRETRAINED
+from ecomtune.core.records import Record, read_records
+from ecomtune.datasets.registry import load_reader
+from ecomtune.messages.errors import reading
+from ecomtune.models.tokenization import common_prefix_length
+from ecomtune.tasks.registry import load_task
 
 #: Rows by which the tokens of a row are estimated.
 SAMPLE = 200
@@ -54,14 +56,14 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
 
     Raises UserError where the examples, their report or the tokenizer are broken.
     """
-    folder, settings, shared = root / "data/examples" / task, params.tasks[task], params.train.shared
+    folder, settings, shared = root / EXAMPLES / task, params.tasks[task], params.train.shared
     report = folder / "report.json"
     if report.is_file() and read_checked(report, dict[str, Any]).get("dataset") == settings.dataset:
         return tokens_of(folder / "train.jsonl", root, shared.model)
-    typical = getattr(datasets.load(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
+    typical = getattr(load_reader(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
     if typical is None:
         return RowTokens(0, shared.max_length, "most")
-    prefix = min(len(tasks.load(task).instructions[settings.prompt]) // CHARACTERS, shared.max_length)
+    prefix = min(len(load_task(task).instructions[settings.prompt]) // CHARACTERS, shared.max_length)
     return RowTokens(prefix, min(typical, shared.max_length - prefix), "typical")
 
 
@@ -69,7 +71,7 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
 def tokens_of(examples: Path, root: Path, model: str) -> RowTokens:
     """Tokens of the first examples of a file, by the model's tokenizer where it is there."""
     texts = [f"{row.prompt}\n{row.target}" for row in read_records(examples, _Texts, SAMPLE)]
-    tokenizer = root / "models/pretrained" / model / "tokenizer.json"
+    tokenizer = root / PRETRAINED / model / "tokenizer.json"
     if tokenizer.is_file():
         from tokenizers import Tokenizer
 

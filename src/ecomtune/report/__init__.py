@@ -1,1 +1,1 @@
-"""What people look at: tables and plots."""
+"""What the stage compare writes: summary, pairs, plots, the page."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ecomtune.files import write_text
-from ecomtune.records import Prediction
+from ecomtune.core.files import write_text
+from ecomtune.core.records import Prediction
 from ecomtune.tasks.base import Task
 
 #: The type of a word outside any entity, and what stands for an answer that says nothing.

@@ -8,8 +8,9 @@ from typing import Any
 
 from matplotlib import pyplot
 
-from ecomtune.files import TRAINING_RECORD, read_checked
-from ecomtune.notes import Losses
+from ecomtune.core.files import read_checked
+from ecomtune.core.metadata import Losses
+from ecomtune.core.paths import TRAINING_RECORD
 from ecomtune.report.plots import save
 
 COLUMNS = 4

@@ -7,17 +7,19 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ecomtune import metrics, tasks
-from ecomtune.errors import UserError
+from ecomtune.core.config import Score
+from ecomtune.core.config.params import Params
+from ecomtune.core.paths import PREDICTIONS, predictions_file
+from ecomtune.core.records import Prediction, read_task
+from ecomtune.messages.errors import UserError
 from ecomtune.metrics.paired import Pair, compare_pairs
-from ecomtune.params import Params
-from ecomtune.records import Prediction, read_task
-from ecomtune.sections import Score
+from ecomtune.metrics.registry import load_metric
+from ecomtune.tasks.registry import load_task
 
 Pairs = dict[str, list[dict[str, Any]]]
 
 
-def compare(params: Params, predictions: Path = Path("data/predictions")) -> Pairs:
+def compare(params: Params, predictions: Path = PREDICTIONS) -> Pairs:
     """For each task all pairs of systems that answer it, by its main metric (see :func:`compare_pairs`).
 
     Raises UserError where two systems have not answered the same test rows.
@@ -35,9 +37,9 @@ def compare(params: Params, predictions: Path = Path("data/predictions")) -> Pai
 
 def compare_answers(key: str, answered: Mapping[str, Sequence[Prediction]], score: Score, seed: int) -> list[Pair]:
     """Every two of several systems' answers to one task. Raises UserError where they are to other test rows."""
-    rows, task = _same_rows(key, answered), tasks.load(key)
+    rows, task = _same_rows(key, answered), load_task(key)
     return compare_pairs(
-        metrics.load(task.metric),
+        load_metric(task.metric),
         task.main_metric,
         {name: [each.parsed for each in given] for name, given in answered.items()},
         [row.reference for row in rows],
@@ -57,7 +59,7 @@ def _same_rows(task: str, answered: Mapping[str, Sequence[Prediction]]) -> Seque
             (row.id, row.reference, row.group) for row in rows
         ]:
             raise UserError(
-                f"data/predictions/{name}/{task}.jsonl answers other rows than {first} does, so the two can't be compared; "
+                f"{predictions_file(name, task)} answers other rows than {first} does, so the two can't be compared; "
                 "run dvc repro"
             )
     return rows

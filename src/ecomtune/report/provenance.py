@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecomtune.files import read_checked
-from ecomtune.notes import FormatReport
-from ecomtune.params import Params
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import read_checked
+from ecomtune.core.metadata import FormatReport
 
 
 def made_up(params: Params) -> str | None:

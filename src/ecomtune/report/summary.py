@@ -8,11 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from ecomtune import tasks
-from ecomtune.files import read_json
-from ecomtune.metrics.bootstrap import few_groups
-from ecomtune.notes import COSTS, Costs, Count, Score, no_scores
-from ecomtune.params import Params, model_of
+from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.files import read_json
+from ecomtune.core.metadata import COSTS, Costs, Count, Score, no_scores
+from ecomtune.core.paths import METRICS
+from ecomtune.core.records import FEW_GROUPS
+from ecomtune.tasks.registry import load_task
 
 
 class _Cell(Score):
@@ -23,7 +24,7 @@ class _Cell(Score):
     costs: Costs
 
 
-def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]:
+def summarize(params: Params, metrics: Path = METRICS) -> dict[str, Any]:
     """Main metric, interval, counts and model of every system and task that params name, and the files that they don't.
 
     Raises UserError where a system's metrics are missing or of another shape.
@@ -42,13 +43,13 @@ def summarize(params: Params, metrics: Path = Path("metrics")) -> dict[str, Any]
     return {
         "confidence": params.score.confidence,
         "left_over": sorted(file.name for file in metrics.glob("*.json") if file.name not in known),
-        "main_metric": {task: tasks.load(task).main_metric for task in params.tasks},
+        "main_metric": {task: load_task(task).main_metric for task in params.tasks},
         "systems": systems,
     }
 
 
 def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
-    metric = tasks.load(task).main_metric
+    metric = load_task(task).main_metric
     counts = {name: scores[name] for name in ("n", "groups", "invalid")}
     costs = {name: scores[name] for name in COSTS if name in scores}
     cell = _Cell.model_validate({"value": scores[metric], "ci": scores[f"{metric}_ci"], **counts, "costs": costs})
@@ -58,12 +59,17 @@ def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
 def warnings(summary: dict[str, Any]) -> list[str]:
     """A line for each task whose test rows are of too few groups."""
     counted = [(task, counts) for task in summary["main_metric"] if (counts := _counts(summary, task))]
-    return [told for task, counts in counted if (told := few_groups(task, counts["groups"]))]
+    return [
+        f"{task}: too few groups ({counts['groups']}, of at least {FEW_GROUPS}) for its intervals and p-values to be reliable; "
+        f"take more rows with tasks.{task}.test_size, or more data where its test split has no more groups"
+        for task, counts in counted
+        if counts["groups"] < FEW_GROUPS
+    ]
 
 
 def left_out(summary: dict[str, Any]) -> list[str]:
     """The line that tells of files of metrics/ which belong to no system, and how to remove them; none where there are none."""
-    files = [f"metrics/{name}" for name in summary["left_over"]]
+    files = [f"{METRICS}/{name}" for name in summary["left_over"]]
     return [f"of no system in params.yaml, and left out; remove with: {shlex.join(['rm', *files])}"] if files else []
 
 

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
+from typing import Any
 
-from ecomtune import baselines, tasks
-from ecomtune.baselines.job import Job
-from ecomtune.checkpoints import checkpoints_of, decides
-from ecomtune.files import SCRATCH, output_folder
-from ecomtune.params import Params
-from ecomtune.records import Example, read_task
-from ecomtune.stages import pick, run
+from ecomtune.baselines.job import Job, TrainingData
+from ecomtune.baselines.registry import fit_baseline
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import output_folder
+from ecomtune.core.paths import BASELINES, PRETRAINED, SCRATCH, examples_file
+from ecomtune.core.records import Example, read_task
+from ecomtune.stages.runner import pick, run
+from ecomtune.tasks.registry import load_task
+from ecomtune.training.checkpoints import checkpoints_of, decides
 
 
 def main(params: Params, name: str) -> None:
     settings = pick(params.baselines, name, "baselines")
-    examples = Path("data/examples") / settings.task
-    train = read_task(examples / "train.jsonl", Example, settings.task)
-    validation = read_task(examples / "validation.jsonl", Example, settings.task, may_be_empty=True)
-    base = Path("models/pretrained") / settings.model if settings.model else None
-    code, threads = (
-        ("baselines/*.py", "encoding.py", "sections/systems.py", "tasks/*.py", "text.py"),
-        params.train.shared.threads,
-    )
-    decided = decides(code, base, settings, params.seed, threads, train, validation)
-    with checkpoints_of(decided) as checkpoints, output_folder(Path("models/baselines") / settings.out) as folder:
-        task = tasks.load(settings.task)
-        live = SCRATCH / "live" / "baselines" / name
-        baselines.fit(Job(settings, task, train, validation, folder, params.seed, checkpoints, live), threads)
+    train = read_task(examples_file(settings.task, "train"), Example, settings.task)
+    validation = read_task(examples_file(settings.task, "validation"), Example, settings.task, may_be_empty=True)
+    base = PRETRAINED / settings.model if settings.model else None
+    threads, live = params.train.shared.threads, SCRATCH / "live" / "baselines" / name
+    decided = decides("baseline", base, settings, params.seed, threads, train, validation)
+    with checkpoints_of(decided) as checkpoints, output_folder(BASELINES / settings.out) as folder:
+        train_weights = partial(_train_weights, settings=settings, seed=params.seed, checkpoints=checkpoints, live=live)
+        job = Job(settings, load_task(settings.task), train, validation, folder, params.seed, train_weights)
+        fit_baseline(job, threads)
+
+
+def _train_weights(model: Any, data: TrainingData, **options: Any) -> dict[str, Any]:
+    """See :func:`train_model`, whose libraries a floor, which has no weights of a network, does without."""
+    from ecomtune.baselines.fitting.full_training import train_model
+
+    return train_model(model, data, **options)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ecomtune import tasks
-from ecomtune.console import show
-from ecomtune.files import dump_json, output_folder, write_text
-from ecomtune.lora.adapter import is_plain, load_adapter
-from ecomtune.lora.similarity import compare_adapters
-from ecomtune.params import Params
-from ecomtune.report import costs, losses, pairs, similarity
-from ecomtune.report.answers import Answers, read_answers
+from ecomtune.adapters.factors import load_adapter
+from ecomtune.adapters.similarity import compare_adapters
+from ecomtune.core.adapter_files import is_plain
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import dump_json, output_folder, write_text
+from ecomtune.core.paths import ADAPTERS, COMPARE_PLOTS, REPORTS, SUMMARY
+from ecomtune.messages.console import show
+from ecomtune.report import adapter_similarity as similarity
+from ecomtune.report import losses, pairs
+from ecomtune.report import quality_cost as costs
 from ecomtune.report.confusion import confused, write_table
-from ecomtune.report.merges import merge_weights, plot_merges
-from ecomtune.report.page import render
+from ecomtune.report.merge_weights import merge_weights, plot_merges
+from ecomtune.report.outcomes import Answers, read_answers
 from ecomtune.report.page.content import content
 from ecomtune.report.page.pictures import Picture, inline
+from ecomtune.report.page.render import render
 from ecomtune.report.plots import plot_systems
 from ecomtune.report.summary import left_out, summarize, table, warnings
-from ecomtune.stages import run
+from ecomtune.stages.runner import run
+from ecomtune.tasks.registry import load_task
 
 
 def main(params: Params, _: str) -> None:
@@ -31,12 +35,12 @@ def main(params: Params, _: str) -> None:
     sections = {"costs": costs.costs_section(summary), "pairs": compared, "similarity": alike, "transfer": helped}
     summary |= sections
     shown = content(params, summary, compared, answered)
-    with output_folder(Path("plots/compare")) as folder:
+    with output_folder(COMPARE_PLOTS) as folder:
         page = render({**shown, "pictures": inline(_draw(params, summary, folder))})
         _write_confusion(answered, folder / "confusion")
-    write_text(Path("reports/summary.json"), dump_json(summary))
-    write_text(Path("reports/similarity.csv"), by_module)
-    write_text(Path("reports/index.html"), page)
+    write_text(SUMMARY, dump_json(summary))
+    write_text(REPORTS / "similarity.csv", by_module)
+    write_text(REPORTS / "index.html", page)
     _tell(params, summary)
 
 
@@ -50,7 +54,7 @@ def _draw(params: Params, summary: dict[str, Any], folder: Path) -> list[Picture
     plot_systems(summary, folder / "systems.png")  # which the page, like merges, draws itself
     costs.plot_costs(summary, folder / "costs.png")
     drawn("costs", "Quality against cost", costs.in_words(summary))
-    if trained := losses.records(Path(similarity.ADAPTERS)):
+    if trained := losses.records(ADAPTERS):
         losses.plot_losses(trained, folder / "losses.png")
         drawn("losses", "How each training's losses went", losses.described(trained))
     if params.merge.recipes:
@@ -83,13 +87,13 @@ def _write_confusion(answered: Answers, folder: Path) -> None:
     """A table TASK/SYSTEM.csv for every system of a task with labels or tags."""
     for key, given in answered.items():
         for name, predictions in given.items():
-            if found := confused(tasks.load(key), predictions):
+            if found := confused(load_task(key), predictions):
                 write_table(found, folder / key / f"{name}.csv")
 
 
 def _similarity(params: Params) -> tuple[dict[str, Any], str]:
     """How alike every two adapters of params are, of those that are there; in all, and by module as CSV."""
-    folders = {name: Path(similarity.ADAPTERS) / name for name in similarity.adapter_names(params)}
+    folders = {name: ADAPTERS / name for name in similarity.adapter_names(params)}
     adapters = {name: load_adapter(folder) for name, folder in folders.items() if folder.is_dir() and is_plain(folder)}
     pairs = [asdict(pair) for pair in compare_adapters(adapters)]
     return similarity.similarity_section(list(adapters), pairs), similarity.by_module(pairs)

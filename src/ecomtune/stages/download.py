@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ecomtune import datasets
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import output_folder
+from ecomtune.core.paths import RAW
 from ecomtune.datasets.fetch import fetch, forget
-from ecomtune.files import output_folder
-from ecomtune.params import Params
-from ecomtune.stages import pick, run
+from ecomtune.datasets.registry import check_keys, load_reader
+from ecomtune.stages.runner import pick, run
 
 
 def main(params: Params, name: str) -> None:
     dataset = pick(params.datasets, name, "datasets")
-    datasets.check_keys(name, dataset)
-    reader = datasets.load(dataset.reader)
-    with output_folder(Path("data/raw") / name) as folder:
+    check_keys(name, dataset)
+    reader = load_reader(dataset.reader)
+    with output_folder(RAW / name) as folder:
         for source in dataset.files:
             print(f"{source.path}: licence {source.licence}")
             fetch(source, folder / source.path)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from ecomtune import datasets
-from ecomtune.datasets.formatting import format_rows, unlearnable
-from ecomtune.files import SCRATCH, dump_json, output_folder, write_text
-from ecomtune.metrics.bootstrap import few_groups
-from ecomtune.params import Params
-from ecomtune.stages import pick, run
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import dump_json, output_folder, write_text
+from ecomtune.core.paths import EXAMPLES, RAW, SCRATCH
+from ecomtune.core.records import FEW_GROUPS
+from ecomtune.datasets.registry import readers_of
+from ecomtune.examples.formatting import format_rows
+from ecomtune.messages.warnings import few_groups, unlearnable
+from ecomtune.stages.runner import pick, run
 
 
 def main(params: Params, name: str) -> None:
     settings = pick(params.tasks, name, "tasks")
-    readers = datasets.readers(params.datasets[settings.dataset], Path("data/raw") / settings.dataset, name)
-    with output_folder(Path("data/examples") / name) as folder, tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
+    readers = readers_of(params.datasets[settings.dataset], RAW / settings.dataset, name)
+    with output_folder(EXAMPLES / name) as folder, tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         report = format_rows(name, readers, settings, params.seed, folder, Path(scratch))
         write_text(folder / "report.json", dump_json(report))
-    for told in filter(None, [few_groups(name, report["splits"]["test"]["groups"]), *unlearnable(report)]):
+    for told in filter(None, [few_groups(name, report["splits"]["test"]["groups"], FEW_GROUPS), *unlearnable(report)]):
         print(told)
     found = {split: counts["rows"] for split, counts in report["splits"].items()}
     asked = {"train": settings.train_size, "validation": settings.validation_size, "test": settings.test_size}

@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ecomtune.files import RECIPE, dump_json, output_folder, write_text
-from ecomtune.lora.adapter import Adapter, load_adapter, save_adapter
-from ecomtune.lora.merging import merge
-from ecomtune.lora.task_arithmetic import Elementwise
-from ecomtune.notes import learnt
-from ecomtune.params import Params
-from ecomtune.records import Example, read_task
-from ecomtune.runtime import prepare
-from ecomtune.sections import Recipe
-from ecomtune.stages import pick, run
+from ecomtune.adapters.factors import Adapter, load_adapter, save_adapter
+from ecomtune.adapters.merging import merge
+from ecomtune.adapters.task_arithmetic import Elementwise
+from ecomtune.core.config import Recipe
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import dump_json, output_folder, write_text
+from ecomtune.core.metadata import learnt
+from ecomtune.core.paths import MERGED, PRETRAINED, RECIPE, examples_file
+from ecomtune.core.records import Example, read_task
+from ecomtune.models.process import prepare
+from ecomtune.stages.runner import pick, run
 
 
 def main(params: Params, name: str) -> None:
@@ -31,7 +32,7 @@ def main(params: Params, name: str) -> None:
         tried = searched(params, recipe, merged)
         weights = tried[0]["weights"]
         print(f"{name}: of {len(tried)} tried, the lowest validation loss ({tried[0]['loss']:.4f}) has the weights {weights}")
-    with output_folder(Path("models/adapters/merged") / name) as folder:
+    with output_folder(MERGED / name) as folder:
         save_adapter(merged(weights), folder)
         # without the choices left at their defaults, so that a new one changes no former merge's bytes
         written = {"rank": None, **recipe.model_dump(mode="json", exclude_defaults=True), **_learnt(recipe)}
@@ -54,15 +55,15 @@ def searched(params: Params, recipe: Recipe, merged: Callable[[Mapping[str, floa
     assert recipe.search is not None
     shared = params.train.shared
     prepare(shared.threads)
-    from ecomtune.lora.weight_search import grid, search
+    from ecomtune.adapters.weight_search import grid, search
 
     rows = [
         row
         for task in recipe.search.tasks
-        for row in read_task(Path("data/examples") / task / "validation.jsonl", Example, task, may_be_empty=True)
+        for row in read_task(examples_file(task, "validation"), Example, task, may_be_empty=True)
     ]
     candidates = list(grid(sorted(recipe.weights), sum(recipe.weights.values()), recipe.search.steps))
-    return search(candidates, merged, Path("models/pretrained") / shared.model, rows, shared)
+    return search(candidates, merged, PRETRAINED / shared.model, rows, shared)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,19 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ecomtune import systems, tasks
-from ecomtune.costs import Answered, costs_of
-from ecomtune.errors import UserError
-from ecomtune.files import ANSWER_COSTS, dump_json, output_folder, write_text
-from ecomtune.params import Params, model_of
-from ecomtune.records import Example, Prediction, Reference, read_task, write_records
-from ecomtune.runtime import forget_other_processes, is_main_process
-from ecomtune.stages import pick, run
-from ecomtune.systems import Rows
+from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.files import dump_json, output_folder, write_text
+from ecomtune.core.paths import ANSWER_COSTS, PREDICTIONS, examples_file
+from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
+from ecomtune.core.text import whole
+from ecomtune.inference import answering
+from ecomtune.inference.answer_costs import Answered, costs_of
+from ecomtune.inference.answering import Rows
+from ecomtune.messages.errors import UserError
+from ecomtune.models.process import forget_other_processes, is_main_process
+from ecomtune.stages.runner import pick, run
 from ecomtune.tasks.base import Task
-from ecomtune.text import whole
+from ecomtune.tasks.registry import load_task
 
 #: Kinds of systems that several processes answer together; any other is answered by the first of them alone.
 TOGETHER = ("adapter", "prompt")
@@ -28,15 +30,15 @@ def main(params: Params, name: str) -> None:
         if not is_main_process():
             return
         forget_other_processes()
-    rows = {key: read_task(Path("data/examples") / key / "test.jsonl", Example, key) for key in system.tasks}
-    answer = _answer_recorded if system.kind == "recorded" else systems.answer
+    rows = {key: read_task(examples_file(key, "test"), Example, key) for key in system.tasks}
+    answer = _answer_recorded if system.kind == "recorded" else answering.answer
     if not is_main_process():  # the first one writes what all have answered
         deque(answer(params, name, rows), maxlen=0)
         return
-    with output_folder(Path("data/predictions") / name) as folder:
+    with output_folder(PREDICTIONS / name) as folder:
         costs = {}
         for found in answer(params, name, rows):
-            predictions = _predictions(name, tasks.load(found.task), found.examples, found.answers)
+            predictions = _predictions(name, load_task(found.task), found.examples, found.answers)
             write_records(folder / f"{found.task}.jsonl", predictions)
             model = None if system.kind in ("endpoint", "recorded") else Path(model_of(system, found.task, params))
             costs[found.task] = costs_of(model, found)
@@ -46,7 +48,7 @@ def main(params: Params, name: str) -> None:
 def _answer_recorded(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
     """The answers that the examples hold under the system's name; an example without one is answered by nothing."""
     ((key, examples),) = rows.items()
-    task = tasks.load(key)
+    task = load_task(key)
     missing = sum(name not in example.answers for example in examples)
     if missing == len(examples):
         known = ", ".join(sorted({other for example in examples for other in example.answers})) or "none"

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ecomtune import metrics, tasks
-from ecomtune.errors import UserError
-from ecomtune.files import dump_json, write_text
-from ecomtune.metrics.bootstrap import few_groups
-from ecomtune.notes import read_costs
-from ecomtune.params import Params
-from ecomtune.records import Prediction, read_task
-from ecomtune.stages import pick, run
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import dump_json, write_text
+from ecomtune.core.metadata import read_costs
+from ecomtune.core.paths import PREDICTIONS, metrics_file
+from ecomtune.core.records import FEW_GROUPS, Prediction, read_task
+from ecomtune.messages.errors import UserError
+from ecomtune.messages.warnings import few_groups
+from ecomtune.metrics.registry import load_metric
+from ecomtune.stages.runner import pick, run
+from ecomtune.tasks.registry import load_task
 
 
 def main(params: Params, name: str) -> None:
     scores = {}
-    folder = Path("data/predictions") / name
+    folder = PREDICTIONS / name
     for key in pick(params.systems, name, "systems").tasks:
         predictions = read_task(folder / f"{key}.jsonl", Prediction, key)
         if others := {each.system for each in predictions} - {name}:
             raise UserError(f"{folder / key}.jsonl holds answers of system {min(others)}; delete it and run dvc repro again")
         costs = read_costs(folder, key)
-        values = metrics.load(tasks.load(key).metric).score(
+        values = load_metric(load_task(key).metric).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],
             [prediction.group for prediction in predictions],
@@ -31,9 +31,9 @@ def main(params: Params, name: str) -> None:
             seed=params.seed,
         )
         scores[key] = {**costs, **values}  # what was measured stays, whatever it is called
-        if told := few_groups(key, values["groups"]):
+        if told := few_groups(key, values["groups"], FEW_GROUPS):
             print(told)
-    write_text(Path("metrics") / f"{name}.json", dump_json(scores))
+    write_text(metrics_file(name), dump_json(scores))
 
 
 if __name__ == "__main__":

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ecomtune.checkpoints import checkpoints_of, decides
-from ecomtune.files import SCRATCH, output_folder
-from ecomtune.mixing import mix_rows
-from ecomtune.params import Params
-from ecomtune.records import Example, read_task
-from ecomtune.runtime import is_main_process, prepare
-from ecomtune.sections import Adapter
-from ecomtune.stages import pick, run
+from ecomtune.core.config import Adapter
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import output_folder
+from ecomtune.core.paths import ADAPTERS, PRETRAINED, SCRATCH, examples_file
+from ecomtune.core.records import Example, read_task
+from ecomtune.lora.mixing import mix_rows
+from ecomtune.models.process import is_main_process, prepare
+from ecomtune.stages.runner import pick, run
+from ecomtune.training.checkpoints import checkpoints_of, decides
 
 
 def main(params: Params, name: str) -> None:
     adapter = pick(params.train.adapters, name, "train.adapters")
     settings = params.train.settings_of(name)
-    base = Path("models/pretrained") / settings.model
+    base = PRETRAINED / settings.model
     rows, validation = training_rows(adapter), validation_rows(adapter)
     prepare(settings.threads)
-    from ecomtune.lora.training import save_trained, train_adapter  # after prepare: transformers reads the environment
+    from ecomtune.lora.adapter_training import save_trained, train_adapter  # after prepare: transformers reads the environment
 
-    code = ("lora/*.py", "encoding.py")
-    with checkpoints_of(decides(code, base, settings, params.seed, settings.threads, rows, validation)) as checkpoints:
+    with checkpoints_of(decides("train", base, settings, params.seed, settings.threads, rows, validation)) as checkpoints:
         trained = train_adapter(rows, validation, base, settings, params.seed, checkpoints, live=SCRATCH / "live" / name)
         if is_main_process():
-            with output_folder(Path("models/adapters") / adapter.out) as folder:
+            with output_folder(ADAPTERS / adapter.out) as folder:
                 save_trained(trained, folder)
 
 
@@ -45,7 +43,7 @@ def validation_rows(adapter: Adapter) -> list[Example]:
 
 
 def _rows(task: str, split: str) -> list[Example]:
-    path = Path("data/examples") / task / f"{split}.jsonl"
+    path = examples_file(task, split)
     return read_task(path, Example, task, may_be_empty=split == "validation")
 
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
 
-from ecomtune.records import Reference
-from ecomtune.text import normalize
+from ecomtune.core.records import Reference
+from ecomtune.core.text import normalize
 
 Fields = Mapping[str, str | list[str]]
 PromptForm = Literal["compact", "long"]

@@ -5,7 +5,8 @@ Scored by ROUGE; the fields are the study's, the wording of the prompt is ours.
 
 from __future__ import annotations
 
-from ecomtune.records import Reference
+from ecomtune.core.records import Reference
+from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.tasks.base import Fields, Task, as_texts, first_text, text_of, texts_of
 
 
@@ -14,8 +15,8 @@ class Description(Task):
 
     name = "description"
     version = 1
-    required_fields = ("title", "bullets")
-    decoder = "text"
+    required_fields = TASK_INPUTS["description"].required
+    decoder = TASK_INPUTS["description"].answer
     metric = "rouge"
     main_metric = "rougeL"
     instructions = {

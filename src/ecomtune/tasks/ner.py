@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ecomtune.records import Reference
+from ecomtune.core.records import Reference
+from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.tasks.base import Fields, Task, texts_of
 
 #: The word that stands for each QueryNER type in prompts and answers.
@@ -84,8 +85,8 @@ class Ner(Task):
 
     name = "ner"
     version = 1
-    required_fields = ("words",)
-    decoder = "tags"
+    required_fields = TASK_INPUTS["ner"].required
+    decoder = TASK_INPUTS["ner"].answer
     metric = "entities"
     main_metric = "f1"
     instructions = {

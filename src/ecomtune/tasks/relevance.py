@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from ecomtune.records import Reference
+from ecomtune.core.records import Reference
+from ecomtune.core.task_inputs import TASK_INPUTS
+from ecomtune.core.text import normalize
 from ecomtune.tasks.base import Fields, Task, text_of
-from ecomtune.text import normalize
 
 LABELS: Final = ("Exact", "Substitute", "Complement", "Irrelevant")
 
@@ -25,8 +26,8 @@ class Relevance(Task):
 
     name = "relevance"
     version = 1
-    required_fields = ("query", "title")
-    decoder = "label"
+    required_fields = TASK_INPUTS["relevance"].required
+    decoder = TASK_INPUTS["relevance"].answer
     labels = LABELS
     metric = "classification"
     main_metric = "macro_f1"

@@ -5,7 +5,8 @@ Scored by ROUGE against one or more references; the wording of the prompt is our
 
 from __future__ import annotations
 
-from ecomtune.records import Reference
+from ecomtune.core.records import Reference
+from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.tasks.base import Fields, Task, as_texts, first_text, texts_of
 
 
@@ -14,8 +15,8 @@ class Summarization(Task):
 
     name = "summarization"
     version = 1
-    required_fields = ("reviews",)
-    decoder = "text"
+    required_fields = TASK_INPUTS["summarization"].required
+    decoder = TASK_INPUTS["summarization"].answer
     metric = "rouge"
     main_metric = "rougeL"
     instructions = {

@@ -6,17 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ecomtune import tasks
-from ecomtune.errors import UserError
-from ecomtune.params import Params
-from ecomtune.records import Example, Prediction, Reference, read_task
-from ecomtune.report import costs, provenance
-from ecomtune.report.answers import Answers, outcome, scores
+from ecomtune.core.config.params import Params
+from ecomtune.core.paths import EXAMPLES, predictions_file
+from ecomtune.core.records import Example, Prediction, Reference, read_task
+from ecomtune.messages.errors import UserError
+from ecomtune.report import provenance
+from ecomtune.report import quality_cost as costs
 from ecomtune.report.confusion import confused, matrix
-from ecomtune.report.merges import merge_weights
+from ecomtune.report.merge_weights import merge_weights
+from ecomtune.report.outcomes import Answers, outcome, scores
 from ecomtune.report.pairs import Pairs, explained
 from ecomtune.report.summary import interval, warnings
 from ecomtune.tasks.base import Task
+from ecomtune.tasks.registry import load_task
 
 #: The first test rows of each task that are in the page, so that it opens on a phone; all of them are compared.
 ROWS: Final = 500
@@ -30,7 +32,7 @@ def content(
     summary: dict[str, Any],
     pairs: Pairs,
     answered: Answers,
-    examples: Path = Path("data/examples"),
+    examples: Path = EXAMPLES,
 ) -> dict[str, Any]:
     """Everything that the page shows, of :func:`summarize`, :func:`compare` and :func:`read_answers`.
 
@@ -52,12 +54,12 @@ def content(
         "tasks": [
             {
                 "cells": {name: cells[key] for name, cells in summary["systems"].items() if key in cells},
-                "confusion": {name: matrix(tasks.load(key), confused(tasks.load(key), own)) for name, own in given.items()},
-                "decoder": tasks.load(key).decoder,
+                "confusion": {name: matrix(load_task(key), confused(load_task(key), own)) for name, own in given.items()},
+                "decoder": load_task(key).decoder,
                 "metric": summary["main_metric"][key],
                 "name": key,
                 "pairs": pairs[key],
-                **_examples(tasks.load(key), given, examples / key / "test.jsonl"),
+                **_examples(load_task(key), given, examples / key / "test.jsonl"),
             }
             for key, given in answered.items()
             if given
@@ -71,7 +73,7 @@ def _examples(task: Task, given: Mapping[str, list[Prediction]], file: Path) -> 
     examples = read_task(file, Example, task.name)
     for name, predictions in given.items():
         if [each.id for each in predictions] != [each.id for each in examples]:
-            raise UserError(f"data/predictions/{name}/{task.name}.jsonl answers other rows than {file} holds; run dvc repro")
+            raise UserError(f"{predictions_file(name, task.name)} answers other rows than {file} holds; run dvc repro")
     shown = {name: predictions[:ROWS] for name, predictions in given.items()}
     alone = {name: scores(task, predictions) for name, predictions in shown.items()}
     rows = [

@@ -1,0 +1,1 @@
+"""Arithmetic on trained adapters: factors, merging, similarity, weight search."""

@@ -1,0 +1,66 @@
+"""A causal model all of whose weights are trained on a task's prompts: GPT-2, or the LLM itself without LoRA.
+
+What it writes is a pretrained folder like any other, so that it answers as a prompted model does (ecomtune/systems.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from ecomtune.baselines.job import Encoded, Job, TrainingData
+from ecomtune.baselines.trained_model import model_folder, save
+from ecomtune.core.records import Example
+from ecomtune.messages.errors import UserError, reading
+from ecomtune.models.loading import load_whole
+from ecomtune.models.tokenization import IGNORED, Tokenizer, context_of, encode_example
+
+
+def fit(job: Job) -> None:
+    """Train all weights on the examples' targets, each behind its whole prompt.
+
+    Raises UserError naming the row where an example is too long or empty, and where ``max_length`` is beyond the context.
+    """
+    base = model_folder(job.settings)
+    with reading(base):
+        tokenizer = AutoTokenizer.from_pretrained(base)
+    model = load_whole(AutoModelForCausalLM, base, dtype=torch.float32)
+    context, caches = context_of(model.config), getattr(model.config, "use_cache", True)
+    limit = job.settings.max_length
+    if limit > context:
+        raise UserError(f"the baseline's max_length {limit} is beyond the model's context of {context}; lower it")
+    rows, held_out = (encode_rows(tokenizer, examples, limit) for examples in (job.train, job.validation))
+    record = job.train_weights(model, TrainingData(rows, held_out, collate))
+    model.config.use_cache = caches  # Trainer has switched it off, and whoever loads the folder wants it as it was
+    save(tokenizer, model, record, job.folder)
+
+
+def encode_rows(tokenizer: Tokenizer, examples: Sequence[Example], max_length: int) -> list[Encoded]:
+    """Each example's tokens, and as labels those of its target with EOS. Raises UserError for one that is too long or empty."""
+    rows = []
+    for each in examples:
+        texts = {"identity": each.id, "group": each.task, "prompt": each.prompt, "target": each.target}
+        encoded = encode_example(tokenizer, **texts, max_length=max_length, limit="the baseline's max_length")
+        labels = [*[IGNORED] * len(encoded.prompt_ids), *encoded.target_ids]
+        rows.append({"input_ids": [*encoded.prompt_ids, *encoded.target_ids], "labels": labels})
+    return rows
+
+
+def collate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
+    """The arguments of a causal model's forward.
+
+    ``input_ids`` [B, L]: padded on the right by any token, since no real one sees what stands after it; ``logits_to_keep`` [K]:
+    the last columns, from the one before the first target on: scores of the whole vocabulary take the most memory, and those
+    of the instruction aren't needed; ``labels`` [B, K]: the target tokens in these columns, IGNORED elsewhere.
+    """
+    input_ids, labels = (
+        pad_sequence([torch.tensor(row[name]) for row in rows], batch_first=True, padding_value=padding)
+        for name, padding in (("input_ids", 0), ("labels", IGNORED))
+    )
+    columns = torch.arange(labels.shape[1])
+    kept = columns[int((labels != IGNORED).any(dim=0).nonzero()[0]) - 1 :]
+    return {"input_ids": input_ids, "labels": labels[:, kept], "logits_to_keep": kept}

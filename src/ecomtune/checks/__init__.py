@@ -1,0 +1,1 @@
+"""What refuses parameters before anything runs."""

@@ -1,0 +1,169 @@
+"""What params.yaml can't know of itself: whether its items fit their tasks, readers and baselines, and files their pins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from ecomtune.baselines.registry import module_name
+from ecomtune.checks.own_files import changed_files
+from ecomtune.core.config import TaskSettings
+from ecomtune.core.config.params import Params
+from ecomtune.core.config.types import LARGEST
+from ecomtune.core.files import read_json
+from ecomtune.core.merge_rules import ranks_problem
+from ecomtune.core.paths import ADAPTERS, PRETRAINED
+from ecomtune.datasets.registry import answerers, check_keys, check_serves
+from ecomtune.messages.errors import UserError
+from ecomtune.tasks.registry import load_task
+
+
+def check(params: Params) -> None:
+    """Raises UserError for the first of the user's own files that isn't as pinned or lacks a column, or what
+    :func:`check_fits` finds.
+
+    And, where a causal model's weights are there already, for a max_length beyond its context.
+    """
+    for problem in changed_files(params)[:1]:
+        raise UserError(problem)
+    check_fits(params)
+    _check_columns(params)
+    _check_warmup(params)  # not in check_fits: a sweep over schedules can't take a key away for one of them
+    _check_contexts(params)
+
+
+def check_fits(params: Params) -> None:
+    """Raises UserError, naming the key, for what a stage would stop at or would never look at; no file is read."""
+    for key, settings in params.tasks.items():
+        check_serves(params.datasets[settings.dataset], key)
+        _check_answering(key, settings)
+    for name, dataset in params.datasets.items():
+        check_keys(name, dataset)
+    for name, baseline in params.baselines.items():
+        module_name(baseline, load_task(baseline.task), f"baselines.{name}")
+        if baseline.patience:
+            _check_validation([baseline.task], f"baselines.{name}.patience", params)
+    for name in params.train.adapters:
+        _check_adapter(name, params)
+    for name in params.merge.recipes:
+        _check_recipe(name, params)
+    for name, system in params.systems.items():
+        for task in system.tasks:
+            if system.shots > (size := params.tasks[task].train_size):
+                raise UserError(f"systems.{name}.shots: {task} has {size} training rows; lower it, or raise its train_size")
+        if system.kind == "recorded":
+            _check_recorded(name, params.tasks[system.tasks[0]].dataset, params)
+
+
+def _check_answering(key: str, settings: TaskSettings) -> None:
+    """Whether what a task says of answering has an effect on answers of its kind."""
+    decoder, where = load_task(key).decoder, f"tasks.{key}"
+    if decoder == "text" and "decoding" in settings.model_fields_set:
+        raise UserError(f"{where}.decoding: a task whose answers are texts has no use for decoding; remove the key")
+    if settings.labels != "greedy" and (decoder != "label" or settings.decoding == "free"):
+        raise UserError(f"{where}.labels: {settings.labels} chooses among labels under constrained decoding; remove the key")
+    if settings.temperature and decoder != "text" and settings.decoding == "constrained":
+        raise UserError(f"{where}.temperature: nothing is drawn under constrained decoding; remove it, or set decoding to free")
+    if settings.seed and not settings.temperature:
+        raise UserError(f"{where}.seed: nothing is drawn at temperature 0; remove it, or set temperature")
+
+
+def _check_validation(of: Sequence[str], where: str, params: Params) -> None:
+    """Whether one of the tasks has validation rows, by which what stands at ``where`` decides."""
+    if not any(params.tasks[task].validation_size for task in of):
+        raise UserError(
+            f"{where}: validation rows decide, and tasks.{of[0]}.validation_size is 0; raise that, or remove the key"
+        )
+
+
+def _check_columns(params: Params) -> None:
+    """Whether the user's own tables have the columns that they are said to have."""
+    tables = [settings for settings in params.tasks.items() if params.datasets[settings[1].dataset].reader == "table"]
+    for task, settings in tables:
+        from ecomtune.datasets.reading.table_files import READERS, read_table
+        from ecomtune.datasets.table import column_map  # here: most studies have no table, and parquet takes long to import
+
+        dataset = params.datasets[settings.dataset]
+        columns = sorted(set(column_map(task, dataset.columns).values()))
+        for file in dataset.files:
+            if "://" not in file.url and Path(file.url).suffix.lower() in READERS:
+                next(read_table(Path(file.url), columns))
+
+
+def _check_warmup(params: Params) -> None:
+    """Whether a warm-up that is asked for comes before a schedule that has one."""
+    train = params.train
+    own = {name for name, adapter in train.adapters.items() if "warmup" in adapter.settings}
+    constant = {name for name in train.adapters if train.settings_of(name).schedule == "constant"}
+    needless = [f"train.adapters.{name}.settings" for name in sorted(own & constant) if train.adapters[name].settings["warmup"]]
+    asked = "warmup" in train.shared.model_fields_set and train.shared.warmup
+    if asked and train.shared.schedule == "constant" and train.adapters.keys() == own | constant:
+        needless.append("train.shared")
+    if needless:
+        raise UserError(
+            f"{needless[0]}.warmup: schedule constant has no use for warmup; remove the key, or set schedule to "
+            "constant_with_warmup"
+        )
+
+
+def _check_adapter(name: str, params: Params) -> None:
+    """Whether an adapter's tasks have the rows that it asks for, be it for its shard."""
+    adapter = params.train.adapters[name]
+    if params.train.settings_of(name).patience:
+        place = f"train.adapters.{name}.settings" if "patience" in adapter.settings else "train.shared"
+        _check_validation(adapter.tasks, f"{place}.patience", params)
+    for task in adapter.tasks if adapter.shard else ():
+        rows = min(params.tasks[task].train_size, adapter.limit.get(task, LARGEST))
+        if adapter.shard and adapter.shard[0] > rows:
+            parts = f"{adapter.shard[1]} parts of {rows} training rows of {task}"
+            raise UserError(f"train.adapters.{name}.shard: {parts} leave this one without a row; ask for fewer parts")
+
+
+def _check_recipe(name: str, params: Params) -> None:
+    """Whether the adapters that a recipe joins can be, and its search has rows to search by."""
+    recipe, where = params.merge.recipes[name], f"merge.recipes.{name}"
+    for task in recipe.search.tasks if recipe.search else ():
+        _check_validation([task], f"{where}.search", params)
+    outs = {f"{recipe.reads}/{each}" for each in recipe.weights}
+    joined = [key for key, adapter in params.train.adapters.items() if str(ADAPTERS / adapter.out) in outs]
+    for key in joined:
+        if params.train.settings_of(key).dora:
+            raise UserError(f"{where}: adapter {key} is trained with dora, and can't be merged as B @ A; train it without")
+    settings = [params.train.settings_of(key) for key in joined]
+    modules = [set(each.target_modules) for each in settings]
+    shared = not all(modules) or any(one & other for one, other in combinations(modules, 2))  # none named: all of them
+    if shared and (problem := ranks_problem(recipe.method, [each.rank for each in settings])):
+        raise UserError(f"{where}: {problem}")
+
+
+def _check_contexts(params: Params) -> None:
+    for where, model, length in _lengths(params):
+        config = PRETRAINED / model / "config.json"
+        values = read_json(config) if config.is_file() else None
+        names = ("max_position_embeddings", "n_positions")  # the second one is GPT-2's
+        context = next((values[name] for name in names if name in values), None) if isinstance(values, dict) else None
+        if isinstance(context, int) and length > context:
+            raise UserError(f"{where}: {length} is beyond the context of {model}, {context} tokens; lower it")
+
+
+def _lengths(params: Params) -> Iterator[tuple[str, str, int]]:
+    """Every max_length of a causal model: its place, the model and the length."""
+    if any("max_length" not in adapter.settings for adapter in params.train.adapters.values()):
+        yield "train.shared.max_length", params.train.shared.model, params.train.shared.max_length
+    for name, adapter in params.train.adapters.items():
+        if "max_length" in adapter.settings:
+            settings = params.train.settings_of(name)
+            yield f"train.adapters.{name}.settings.max_length", settings.model, settings.max_length
+    for name, baseline in params.baselines.items():
+        if baseline.family == "causal":
+            yield f"baselines.{name}.max_length", str(baseline.model), baseline.max_length
+
+
+def _check_recorded(name: str, dataset: str, params: Params) -> None:
+    known = answerers(params.datasets[dataset])
+    if name not in known:
+        raise UserError(
+            f"systems.{name}: data set {dataset} has no answers of that name (there: {', '.join(known) or 'none'}); rename or "
+            "remove the system, or name another data set in its task"
+        )

@@ -1,0 +1,43 @@
+"""Reading params.yaml: types and bounds by its schema, then the rules across keys, all before any stage runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from ecomtune.checks.references import check_references, check_tasks_of_baselines
+from ecomtune.checks.rules import check_folders_of_baselines, check_rules
+from ecomtune.checks.sections import check_sections
+from ecomtune.core.config.params import Params
+from ecomtune.core.files import read_yaml
+from ecomtune.core.paths import PARAMS_FILE
+from ecomtune.messages.advice import describe
+from ecomtune.messages.errors import UserError
+
+
+def load_params(path: Path = PARAMS_FILE) -> Params:
+    """Read and check a parameter file. Raises UserError, one sentence that names the key and what to change."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing; run in the repository's root, or write it with: ecomtune profile demo")
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: Input should be a valid dictionary of sections; write it anew with: ecomtune profile demo")
+    try:
+        return validated(values)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def validated(values: object) -> Params:
+    """The parameters of a parsed file. Raises ValueError, in one sentence, for the first thing that is wrong."""
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(describe(error, Params)) from error
+    check_sections(params)
+    check_tasks_of_baselines(params)
+    check_folders_of_baselines(params)
+    check_references(params)
+    check_rules(params)
+    return params

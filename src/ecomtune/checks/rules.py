@@ -1,0 +1,85 @@
+"""Rules across the sections of params.yaml: no two items write one folder, and adapters fit their tasks."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import ValidationError
+
+from ecomtune.checks.sections import training_problem
+from ecomtune.core.config import Adapter, Training
+from ecomtune.core.config.params import Params, outs
+from ecomtune.core.paths import ADAPTERS, EXAMPLES, MERGED, PRETRAINED
+from ecomtune.messages.advice import describe
+
+
+def check_rules(params: Params) -> None:
+    """Raises ValueError for the first rule that is broken, naming the key."""
+    _check_folders(params)
+    _check_compared(params)
+    for key, adapter in params.train.adapters.items():
+        _check_adapter(f"train.adapters.{key}", adapter)
+        _check_settings(key, params)
+
+
+def check_folders_of_baselines(params: Params) -> None:
+    """Raises ValueError where a baseline's folder isn't named by its family and task."""
+    for key, baseline in params.baselines.items():
+        folder, _, task = baseline.out.partition("/")
+        if task != baseline.task or not re.fullmatch(rf"{baseline.family}(_\w[\w-]*)?", folder):
+            named, other = f"{baseline.family}/{baseline.task}", f"{baseline.family}_NAME/{baseline.task}"
+            raise ValueError(f"baselines.{key}: out must be {named}, or {other} for another of its kind")
+
+
+def _check_folders(params: Params) -> None:
+    """Raises ValueError where two items write the same folder, one inside another's, or one inside what it reads."""
+    written = outs(params)
+    if twice := [out for out in written if written.count(out) > 1]:
+        raise ValueError(f"two items write {twice[0]}; give each an out of its own")
+    for key, adapter in params.train.adapters.items():
+        own, place = str(ADAPTERS / adapter.out), f"train.adapters.{key}.out"
+        if adapter.out.split("/")[0] == MERGED.name:
+            raise ValueError(f"{place}: {MERGED} is where merges are written; name another folder")
+        if around := [out for out in written if own.startswith(f"{out}/")]:
+            raise ValueError(f"{place}: {own} lies in {around[0]}, which another item replaces whole; name a folder beside it")
+    for key, recipe in params.merge.recipes.items():
+        own = str(MERGED / key)
+        if own.startswith(f"{recipe.reads}/"):
+            raise ValueError(
+                f"merge.recipes.{key}.reads: {recipe.reads} holds what the recipe itself writes, {own}; give the adapters outs "
+                "in a folder of their own, such as single/ner, and name that folder"
+            )
+
+
+def _check_compared(params: Params) -> None:
+    """Raises ValueError where stage compare would depend on a folder that no stage writes."""
+    some = params.train.adapters or params.merge.recipes
+    expected = str(ADAPTERS if some else PRETRAINED)
+    if params.score.adapters != expected:
+        why = "this study has adapters to compare" if some else "this study has no adapters"
+        raise ValueError(f"score.adapters: {why}; set it to {expected}")
+
+
+def _check_adapter(where: str, adapter: Adapter) -> None:
+    if adapter.shard is not None and not 1 <= adapter.shard[0] <= adapter.shard[1]:
+        raise ValueError(f"{where}: shard is [i, n] with 1 <= i <= n")
+    expected = str(EXAMPLES / adapter.tasks[0] if len(adapter.tasks) == 1 else EXAMPLES)
+    if adapter.reads != expected:
+        raise ValueError(f"{where}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
+    if adapter.mix and len(adapter.tasks) == 1:
+        raise ValueError(f"{where}.mix: there is one task only, nothing to mix; remove it")
+    if adapter.mix and adapter.mix.weights and (missing := set(adapter.tasks) - set(adapter.mix.weights)):
+        raise ValueError(f"{where}.mix.weights: task {min(missing)} has no weight; add it")
+    if "model" in adapter.settings:
+        raise ValueError(f"{where}.settings.model: all adapters start from train.shared.model; remove it here")
+
+
+def _check_settings(key: str, params: Params) -> None:
+    """Raises ValueError where an adapter's own settings, over the shared ones, don't make a training."""
+    place = f"train.adapters.{key}.settings"
+    try:
+        settings = params.train.settings_of(key)
+    except ValidationError as error:
+        raise ValueError(f"{place}.{describe(error, Training)}") from error
+    if problem := training_problem(settings):
+        raise ValueError(f"{place}: {problem}")

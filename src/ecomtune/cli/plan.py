@@ -1,0 +1,22 @@
+"""``ecomtune plan``: what a run would cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ecomtune.cli.common import profile_file
+from ecomtune.core.paths import PARAMS_FILE
+
+
+def plan(
+    name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml; default: params.yaml")] = "",
+    teraflops: Annotated[float, typer.Option(min=0, help="peak of the machine that it is planned for; 0: this one's")] = 0,
+) -> None:
+    """Print what a run would download and cost, stage by stage, without running anything."""
+    from ecomtune import plan as planning
+    from ecomtune.checks.parameters import load_params
+
+    planning.show(load_params(profile_file(name) if name else PARAMS_FILE), Path(), teraflops)

@@ -1,0 +1,25 @@
+"""The sections of params.yaml, each with the rules that hold inside it."""
+
+from __future__ import annotations
+
+from ecomtune.core.config.data import Dataset, Model, Score, SourceFile, TaskSettings
+from ecomtune.core.config.systems import Baseline, Endpoint, System
+from ecomtune.core.config.training import Adapter, Merge, Mix, Recipe, Search, Train, Training
+
+__all__ = [
+    "Adapter",
+    "Baseline",
+    "Dataset",
+    "Endpoint",
+    "Merge",
+    "Mix",
+    "Model",
+    "Recipe",
+    "Score",
+    "Search",
+    "SourceFile",
+    "System",
+    "TaskSettings",
+    "Train",
+    "Training",
+]

@@ -1,0 +1,42 @@
+"""params.yaml as a whole, and the folders that its items write."""
+
+from __future__ import annotations
+
+from ecomtune.core.config.data import Dataset, Model, Score, TaskSettings
+from ecomtune.core.config.systems import Baseline, System
+from ecomtune.core.config.training import Merge, Train
+from ecomtune.core.config.types import Name, Section, Seed
+from ecomtune.core.paths import ADAPTERS, BASELINES, EXAMPLES, MERGED, PREDICTIONS, PRETRAINED, RAW
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: Seed
+    datasets: dict[Name, Dataset]
+    models: dict[Name, Model]
+    tasks: dict[Name, TaskSettings]
+    train: Train
+    merge: Merge
+    baselines: dict[Name, Baseline]
+    systems: dict[Name, System]
+    score: Score
+
+
+def outs(params: Params) -> list[str]:
+    """Every folder of data/ and models/ that the stages write."""
+    folders = [
+        *(RAW / name for name in params.datasets),
+        *(EXAMPLES / name for name in params.tasks),
+        *(PREDICTIONS / name for name in params.systems),
+        *(PRETRAINED / name for name in params.models),
+        *(ADAPTERS / adapter.out for adapter in params.train.adapters.values()),
+        *(MERGED / name for name in params.merge.recipes),
+        *(BASELINES / baseline.out for baseline in params.baselines.values()),
+    ]
+    return [folder.as_posix() for folder in folders]
+
+
+def model_of(system: System, task: str, params: Params) -> str:
+    """The folder of the model that answers ``task``: ``reads`` itself, or the one of that task inside it."""
+    return system.reads if system.reads in outs(params) else f"{system.reads}/{task}"

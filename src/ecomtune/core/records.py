@@ -1,0 +1,140 @@
+"""The records that flow between stages, one JSON object a line.
+
+A data set yields rows; formatting turns rows into examples; a system turns examples into predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ecomtune.core.files import write_lines
+from ecomtune.messages.advice import describe
+from ecomtune.messages.errors import UserError
+
+#: With fewer groups, intervals are too narrow and tests find too much (Cameron, Gelbach and Miller 2008: with 5 to 30).
+FEW_GROUPS = 10
+#: A label (relevance), one IOB2 tag a word (ner), or reference texts (summarization, description).
+Reference = str | list[str]
+
+
+class Record(BaseModel):
+    """Base of all records: no unknown fields, no silent conversion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Row(Record):
+    """One judged case of a data set, before any prompt: what a reader in ``ecomtune.datasets`` yields.
+
+    ``fields`` holds the task's inputs by name; ``group`` what a split never divides (a query, a product);
+    ``split`` the official split, or None where the data set has none; ``source`` the data set and its row; ``answers`` what
+    others have answered to it (annotators, a system in use), by their names.
+    """
+
+    fields: dict[str, str | list[str]]
+    reference: Reference
+    group: str
+    split: str | None
+    source: str
+    answers: dict[str, Reference] = {}
+
+
+class Rejected(Record):
+    """A row that can't be used: where it stands, why, and how it begins (no more than the first 200 characters)."""
+
+    source: str
+    reason: str
+    text: str = ""
+
+
+class Example(Record):
+    """One case as a model sees it: ``prompt`` is its whole input, ``target`` the answer that training aims at.
+
+    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors); ``answers`` those of the row.
+    """
+
+    id: str
+    task: str
+    prompt: str
+    target: str
+    reference: Reference
+    fields: dict[str, str | list[str]]
+    group: str
+    source: str
+    answers: dict[str, Reference] = {}
+
+
+class Prediction(Record):
+    """One system's answer to one example, with all that scoring needs.
+
+    ``answer`` is the raw text; ``parsed`` its task-typed meaning, or None where the answer is malformed;
+    ``reference`` and ``group`` are the example's.
+    """
+
+    id: str
+    task: str
+    system: str
+    answer: str
+    parsed: Reference | None
+    valid: bool
+    reference: Reference
+    group: str
+
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+def read_records(path: Path, kind: type[RecordType], most: int | None = None) -> list[RecordType]:
+    """All records of a JSON-lines file, or the first ``most``. Raises UserError naming the file and line that can't be read."""
+    records: list[RecordType] = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(islice(file, most), start=1):
+                try:
+                    records.append(kind.model_validate_json(line))
+                except ValidationError as error:
+                    problem = f"{path} line {number}: {describe(error)}"
+                    raise UserError(f"{problem}; delete the file and run dvc repro again") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no UTF-8 text ({error}); delete the file and run dvc repro again") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
+    return records
+
+
+TaskRecord = TypeVar("TaskRecord", Example, Prediction)
+
+
+def read_task(path: Path, kind: type[TaskRecord], task: str, *, may_be_empty: bool = False) -> list[TaskRecord]:
+    """All examples or predictions of one task.
+
+    Raises UserError where one is of another task, an id stands twice, or there are none: only validation rows may be missing.
+    """
+    records = read_records(path, kind)
+    if not records and not may_be_empty:
+        raise UserError(f"{path} is empty; delete it and run dvc repro again")
+    seen: set[str] = set()
+    for number, record in enumerate(records, start=1):
+        wrong = f"is of task {record.task}" if record.task != task else f"repeats id {record.id}" if record.id in seen else ""
+        if wrong:
+            raise UserError(f"{path} line {number} {wrong}; delete the file and run dvc repro again")
+        seen.add(record.id)
+    return records
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """Write records as JSON lines, whole or not at all."""
+    write_lines(path, map(dump_line, records))
+
+
+def dump_line(record: Record) -> str:
+    """``record`` as one line of JSON, its keys in the order of its fields: equal records give equal bytes.
+
+    Raises ValueError where a text holds half a character (a lone surrogate), which no UTF-8 can say.
+    """
+    return record.model_dump_json()

@@ -1,0 +1,1 @@
+"""How a system answers: local decoding, endpoints, recorded answers, their cost and their cache."""

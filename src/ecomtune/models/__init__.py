@@ -1,0 +1,1 @@
+"""Pretrained weights: packages, hub, folders; loading, tokenization, process set-up."""

@@ -1,0 +1,47 @@
+"""What every system answered to each test row, and how an answer does by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from ecomtune.core.config.params import Params
+from ecomtune.core.paths import PREDICTIONS
+from ecomtune.core.records import Prediction, read_task
+from ecomtune.metrics.registry import load_metric
+from ecomtune.tasks.base import Task
+
+#: By task and system, the system's predictions in the order of the test rows.
+Answers = dict[str, dict[str, list[Prediction]]]
+Outcome = Literal["right", "wrong", "malformed"]
+
+
+def read_answers(params: Params, predictions: Path = PREDICTIONS) -> Answers:
+    """The predictions of every system that params name. Raises UserError where some are missing or broken."""
+    return {
+        key: {
+            name: read_task(predictions / name / f"{key}.jsonl", Prediction, key)
+            for name, system in params.systems.items()
+            if key in system.tasks
+        }
+        for key in params.tasks
+    }
+
+
+def outcome(task: Task, prediction: Prediction) -> Outcome:
+    """Right is an answer that is gold's whole: its label, every tag, or one of its texts word by word."""
+    if prediction.parsed is None:
+        return "malformed"
+    if task.decoder != "text":
+        return "right" if prediction.parsed == prediction.reference else "wrong"
+    texts = [prediction.reference] if isinstance(prediction.reference, str) else prediction.reference
+    return "right" if " ".join(prediction.parsed) in [text.strip() for text in texts] else "wrong"
+
+
+def scores(task: Task, given: Sequence[Prediction]) -> list[float]:
+    """The task's main metric of each answer alone, 1 for a right one (also where neither side has an entity)."""
+    metric = load_metric(task.metric)
+    counts = metric.count([each.parsed for each in given], [each.reference for each in given])
+    alone = metric.values(counts)[task.main_metric]
+    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in zip(given, alone, strict=True)]

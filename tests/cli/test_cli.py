@@ -1,0 +1,493 @@
+"""The commands beside dvc, and the frame of a stage: one sentence and a non-zero status for what a user gets wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from ecomtune.cli.app import app
+from ecomtune.core.files import sha256_file
+from ecomtune.report.summary import interval
+
+ROOT = Path(__file__).parents[2]
+PROFILES = "demo, demonstrations, one_task, paper, pico, queryner, real"
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the profiles and the demo's parameters."""
+    (tmp_path / "profiles").mkdir()
+    for profile in (ROOT / "profiles").glob("*.yaml"):
+        (tmp_path / "profiles" / profile.name).write_bytes(profile.read_bytes())
+    (tmp_path / "params.yaml").write_bytes((ROOT / "profiles" / "demo.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ecomtune(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def refusal(*arguments: str) -> str:
+    """The one sentence that a failing command prints."""
+    done = ecomtune(*arguments)
+    assert done.exit_code == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+#: Libraries that a command imports only where it uses them.
+HEAVY = {
+    "accelerate",
+    "datasets",
+    "dvc",
+    "evaluate",
+    "matplotlib",
+    "numpy",
+    "peft",
+    "polars",
+    "sklearn",
+    "torch",
+    "transformers",
+}
+
+
+def test_help_imports_no_heavy_library_and_takes_less_than_half_a_second() -> None:
+    """Of processor time, the least of three: that is the same on a busy machine."""
+    code = "import sys; from ecomtune.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert "Commands" in done.stdout and not HEAVY & set(done.stdout.splitlines()[-1].split())
+    assert min(seconds) < 0.5
+
+
+def shell(command: str, **environment: str) -> str:
+    """What bash prints that finds this Python's commands first."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, **environment}
+    return subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True).stdout
+
+
+def test_bash_completes_commands_by_the_script_that_it_is_shown() -> None:
+    script = shell("ecomtune --show-completion bash; true")
+    assert "complete -o default -F _ecomtune_completion ecomtune" in script
+    complete = f'{script}\nCOMP_WORDS=(ecomtune pu); COMP_CWORD=1; _ecomtune_completion ecomtune; echo "${{COMPREPLY[*]}}"'
+    assert shell(complete) == "publish\n"
+
+
+def test_check_accepts_the_demo(project: Path) -> None:
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+
+
+@pytest.mark.parametrize(
+    ("found", "put", "named"),
+    [
+        ("seed: 7\n\ndata", "seed: 7\ncolour: 1\n\ndata", "params.yaml: colour: unknown key"),
+        ("{dataset: demo_shop, train_size: 160", "{dataset: demo_shopp, train_size: 160", "'demo_shopp' is not in datasets"),
+    ],
+)
+def test_check_names_what_no_stage_would_see(project: Path, found: str, put: str, named: str) -> None:
+    params = project / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    assert found in text
+    params.write_text(text.replace(found, put), encoding="utf-8")
+    assert named in refusal("check")
+
+
+def add_own_file(project: Path, pinned: str) -> None:
+    """Put what ``pinned`` says under the data sets of params.yaml."""
+    values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
+    values["datasets"].update(yaml.safe_load(pinned))
+    (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Path) -> None:
+    own = project / "my: shop.csv"
+    own.write_text("query\nmug\n", encoding="utf-8")
+    add_own_file(project, ecomtune("pin", "my: shop.csv", "--licence", "own, # secret").stdout)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    changed = "my: shop.csv isn't what datasets.my_shop pins; take what this prints: ecomtune pin my: shop.csv"
+    own.write_text("query\ncup\n", encoding="utf-8")
+    assert refusal("check") == f"error: {changed}"
+    own.unlink()
+    gone = "datasets.my_shop: there is no file my: shop.csv; put it there, or correct its url"
+    assert refusal("check") == f"error: {gone}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("query,name,label\nmug,Mug,E\n", "error: shop.csv has no column 'title', but the columns 'query', 'name', 'label';"),
+        ("query;title;label\nmug;Mug;E\n", "error: shop.csv has no column 'label', but the columns 'query;title;label';"),
+        ("query,title,label\n", "error: shop.csv holds no rows; add some,"),
+    ],
+)
+def test_check_looks_for_the_columns_of_ones_own_table(project: Path, text: str, told: str) -> None:
+    own = project / "shop.csv"
+    columns = {"query": "query", "title": "title", "reference": "label"}
+    for content in ("query,title,label\nmug,Mug,E\n", text):
+        own.write_text(content, encoding="utf-8")
+        add_own_file(project, ecomtune("pin", "shop.csv", "--licence", "own").stdout)
+        change(project, "datasets.shop.columns", columns)
+        change(project, "tasks.relevance.dataset", "shop")
+        if content != text:
+            assert ecomtune("check").stdout == "params.yaml is valid\n"
+    assert refusal("check").startswith(told)
+
+
+def test_a_pin_without_a_licence_is_refused(project: Path) -> None:
+    (project / "shop.csv").write_text("query\nmug\n", encoding="utf-8")
+    told = "error: shop.csv: the licence is empty; say who may use the file, and how"
+    assert refusal("pin", "shop.csv", "--licence", "") == told
+
+
+def test_an_empty_file_is_not_pinned(project: Path) -> None:
+    (project / "empty.csv").touch()
+    assert refusal("pin", "empty.csv") == "error: empty.csv is empty; pin a file that holds data"
+
+
+def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
+    (project / "params.yaml").write_bytes(b"seed: \xff\n")
+    assert ecomtune("profile", "demo").exit_code == 0
+    assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("profile", "stages"),
+    [("demo", 41), ("queryner", 17), ("demonstrations", 11), ("real", 45), ("one_task", 18), ("paper", 50)],
+)
+def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, stages: int) -> None:
+    done = ecomtune("plan", profile, "--teraflops", "0.2")
+    assert done.exit_code == 0
+    assert f"{stages} stages" in done.stdout and "unknown" not in done.stdout.partition("≤: the most")[0]
+    assert sorted(path.name for path in project.iterdir()) == ["params.yaml", "profiles"]
+
+
+def test_a_plan_of_a_slower_machine_takes_longer_and_of_none_there_is_none(project: Path) -> None:
+    slow, fast = (ecomtune("plan", "demo", "--teraflops", speed).stdout for speed in ("0.1", "10"))
+    minutes = [float(text.partition("41 stages")[2].split("│")[4].strip(" ~")) for text in (slow, fast)]
+    assert minutes[0] > 10 * minutes[1] > 0
+    assert refusal("plan", "none").startswith(f"error: there is no profile 'none'; name one of: {PROFILES}")
+
+
+def test_pin_names_a_file_that_is_not_there(project: Path) -> None:
+    assert refusal("pin", "none.csv").startswith("error: there is no file none.csv; pin one of this machine")
+    assert refusal("pin", "https://example.org/a.csv").startswith("error: there is no file")
+    assert refusal("pin", ".").startswith("error: there is no file")
+
+
+def test_check_names_a_column_map_that_does_not_fit_the_task(project: Path) -> None:
+    params = project / "params.yaml"
+    values = yaml.safe_load(params.read_text(encoding="utf-8"))
+    values["datasets"]["mine"] = {"reader": "table", "columns": {"query": "q", "title": "t"}}
+    values["tasks"]["relevance"]["dataset"] = "mine"
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert refusal("check").startswith("error: columns of reader table: relevance needs a column for reference")
+    values["datasets"]["mine"]["columns"]["reference"] = "label"
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
+    assert refusal("check").startswith("error: tasks.relevance.dataset: reader table reads files, and the data set names none")
+
+
+def change(project: Path, place: str, value: object) -> None:
+    """Set a key of params.yaml."""
+    file = project / "params.yaml"
+    values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    *way, key = place.split(".")
+    section = values
+    for part in way:
+        section = section[part]
+    section[key] = value
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PROFILES.split(", "))
+def test_check_accepts_every_profile(project: Path, name: str) -> None:
+    ecomtune("profile", name)
+    assert ecomtune("check").stdout.startswith("params.yaml is valid\n")
+
+
+RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["relevance"]}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        ("baselines.floor_relevance.method", "lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
+        ("baselines.floor_summarization.method", "tfidf", "baselines.floor_summarization: method tfidf has no model for task"),
+        ("baselines.floor_summarization.method", "title", "baselines.floor_summarization: method title copies a title, and"),
+        ("tasks.ner.labels", "sum", "tasks.ner.labels: sum chooses among labels under constrained decoding; remove the key"),
+        ("tasks.description.labels", "mean", "tasks.description.labels: mean chooses among labels under constrained decoding;"),
+        ("tasks.ner.temperature", 0.5, "tasks.ner.temperature: nothing is drawn under constrained decoding; remove it, or set"),
+        ("tasks.relevance.temperature", 1, "tasks.relevance.temperature: nothing is drawn under constrained decoding; remove"),
+        ("tasks.description.seed", 3, "tasks.description.seed: nothing is drawn at temperature 0; remove it, or set"),
+        ("datasets.demo_shop.columns", {"query": "q"}, "datasets.demo_shop.columns: reader demo_shop has no use for columns;"),
+        ("datasets.demo_shop.locales", ["us"], "datasets.demo_shop.locales: reader demo_shop has no use for locales; remove"),
+        ("datasets.demo_shop.part", "pros", "datasets.demo_shop.part: reader demo_shop has no use for part; remove the key"),
+        ("tasks.description.decoding", "free", "tasks.description.decoding: a task whose answers are texts has no use for"),
+        ("tasks.summarization.decoding", "constrained", "tasks.summarization.decoding: a task whose answers are texts has"),
+        ("train.shared.schedule", "constant", "train.shared.warmup: schedule constant has no use for warmup; remove the key"),
+        (
+            "train.adapters.ner.settings",
+            {"schedule": "constant", "warmup": 0.2},
+            "train.adapters.ner.settings.warmup: schedule constant has no use for warmup; remove the key, or set schedule to",
+        ),
+        ("train.adapters.ner_1.shard", [201, 201], "train.adapters.ner_1.shard: 201 parts of 200 training rows of ner leave"),
+        ("train.adapters.ner_2.limit", {"ner": 1}, "train.adapters.ner_2.shard: 2 parts of 1 training rows of ner leave this"),
+        ("systems.few_shot.shots", 81, "systems.few_shot.shots: summarization has 80 training rows; lower it, or raise its"),
+        ("train.adapters.ner_1.settings", {"dora": True}, "merge.recipes.ner_shards: adapter ner_1 is trained with dora,"),
+        ("train.shared.dora", True, "merge.recipes.ner_shards: adapter ner_1 is trained with dora, and can't be merged as B @"),
+        ("systems.in_use", RECORDED, "systems.in_use: data set demo_shop has no answers of that name (there: none); rename or"),
+    ],
+)
+def test_check_refuses_what_a_stage_would_stop_at_or_never_look_at(project: Path, place: str, value: object, told: str) -> None:
+    change(project, place, value)
+    assert refusal("check").startswith(f"error: {told}")
+
+
+def test_check_refuses_a_linear_merge_of_unequal_ranks_where_modules_are_shared(project: Path) -> None:
+    shards = {"reads": "models/adapters/shards/ner", "method": "linear", "weights": {"1": 0.5, "2": 0.5}}
+    change(project, "merge.recipes.ner_shards", shards)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    change(project, "train.adapters.ner_1.settings", {"rank": 4})
+    told = "error: merge.recipes.ner_shards: method linear can't join adapters of ranks [4, 8]; use cat or svd"
+    assert refusal("check") == told
+    change(project, "train.adapters.ner_1.settings", {"rank": 4, "target_modules": ["q_proj"]})
+    assert refusal("check") == told
+    change(project, "train.adapters.ner_2.settings", {"target_modules": ["v_proj", "q_proj"]})
+    assert refusal("check") == told
+    change(project, "train.adapters.ner_2.settings", {"target_modules": ["v_proj"]})
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"train.shared.patience": 1}, "train.shared.patience"),
+        ({"train.adapters.ner.settings": {"patience": 1}}, "train.adapters.ner.settings.patience"),
+        ({"baselines.encoder_ner.patience": 2}, "baselines.encoder_ner.patience"),
+        ({"merge.recipes.tasks.search": {"tasks": ["relevance", "ner"]}}, "merge.recipes.tasks.search"),
+    ],
+)
+def test_check_refuses_what_decides_by_validation_rows_where_there_are_none(
+    project: Path, changes: dict[str, object], place: str
+) -> None:
+    for where, value in changes.items():
+        change(project, where, value)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    change(project, "tasks.ner.validation_size", 0)
+    told = f"error: {place}: validation rows decide, and tasks.ner.validation_size is 0; raise that, or remove the key"
+    assert refusal("check") == told
+
+
+def test_check_accepts_a_shared_warmup_that_another_adapters_schedule_uses(project: Path) -> None:
+    change(project, "train.adapters.ner.settings", {"schedule": "constant"})
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    change(project, "train.shared.schedule", "constant")
+    change(project, "train.shared.warmup", 0)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+
+
+@pytest.mark.parametrize("key", ["max_position_embeddings", "n_positions"])
+def test_check_knows_the_context_of_weights_that_are_there(project: Path, key: str) -> None:
+    full = {"family": "causal", "task": "ner", "out": "causal/ner", "model": "smollm2", "max_length": 10_000}
+    change(project, "baselines.full", full)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+    config = project / "models/pretrained/smollm2/config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({key: 8192}), encoding="utf-8")
+    told = "error: baselines.full.max_length: 10000 is beyond the context of smollm2, 8192 tokens; lower it"
+    assert refusal("check") == told
+    config.write_text(json.dumps({key: 256}), encoding="utf-8")
+    assert refusal("check").startswith("error: train.shared.max_length: 512 is beyond the context of smollm2, 256 tokens")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"ner": {"decoding": "free", "temperature": 0.5, "seed": 3}},
+        {"description": {"temperature": 0.5, "seed": 3}},
+        {"relevance": {"labels": "calibrated"}},
+    ],
+)
+def test_check_accepts_ways_to_answer_that_have_an_effect(project: Path, task: dict[str, dict[str, object]]) -> None:
+    for name, settings in task.items():
+        for key, value in settings.items():
+            change(project, f"tasks.{name}.{key}", value)
+    assert ecomtune("check").stdout == "params.yaml is valid\n"
+
+
+def test_check_knows_the_annotators_of_a_data_set(project: Path) -> None:
+    ecomtune("profile", "queryner")
+    change(project, "systems.annotator_4", {"kind": "recorded", "reads": "data/examples/ner", "tasks": ["ner"]})
+    told = "systems.annotator_4: data set queryner has no answers of that name (there: annotator_1, annotator_2, annotator_3);"
+    assert refusal("check").startswith(f"error: {told}")
+
+
+def test_check_refuses_a_seed_of_data_that_is_not_generated(project: Path) -> None:
+    ecomtune("profile", "queryner")
+    change(project, "datasets.queryner.seed", 7)
+    assert refusal("check") == "error: datasets.queryner.seed: reader queryner has no use for seed; remove the key"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "check",
+        "plan",
+        "table",
+        "answers",
+        "fresh",
+        "experiments",
+        "sweep -S seed=8",
+        "pr-report",
+        "profile demo",
+        "export --system single --task ner --out x",
+    ],
+)
+def test_outside_the_root_every_command_says_where_to_run_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = (
+        "this folder is not the repository's root, which has params.yaml, dvc.yaml, profiles; change to it and run this again"
+    )
+    assert refusal(*command.split()) == f"error: {told}"
+
+
+def test_a_file_is_pinned_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refusal("pin", "x.csv").startswith("error: there is no file x.csv")
+    (tmp_path / "x.csv").write_text("words\nmug\n")
+    assert ecomtune("pin", "x.csv").exit_code == 0
+
+
+def test_profile_without_a_name_lists_the_profiles(project: Path) -> None:
+    assert refusal("profile") == f"error: no profile is named; name one of: {PROFILES}"
+
+
+def test_a_format_without_its_download_says_what_to_run(project: Path) -> None:
+    ecomtune("profile", "queryner")
+    done = stage("ecomtune.stages.format", "ner")
+    told = "format: error: data/raw/queryner/train.txt is missing; run dvc repro download@queryner, and where that"
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(told)
+
+
+def test_a_profile_keeps_parameters_of_the_users_own(project: Path) -> None:
+    params = project / "params.yaml"
+    own = params.read_text(encoding="utf-8").replace("seed: 7", "seed: 8", 1)
+    params.write_text(own, encoding="utf-8")
+    assert ecomtune("profile", "real").stdout.startswith("the former params.yaml, of no profile, is kept as .scratch/params.")
+    (kept,) = (project / ".scratch").glob("params.*.yaml")
+    assert kept.read_text(encoding="utf-8") == own
+    assert "kept as" not in ecomtune("profile", "demo").stdout
+
+
+def test_a_profile_is_written_and_shown(project: Path) -> None:
+    shown = ecomtune("profile", "real").stdout
+    assert "+  queryner:" in shown
+    assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "real.yaml").read_bytes()
+    assert ecomtune("profile", "real").stdout == "params.yaml is profile real already\n"
+
+
+def test_an_unknown_profile_is_refused_with_the_names_there_are(project: Path) -> None:
+    assert refusal("profile", "reall") == f"error: there is no profile 'reall'; name one of: {PROFILES}"
+    assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
+
+
+def test_a_broken_profile_leaves_params_as_they_are(project: Path) -> None:
+    (project / "profiles" / "real.yaml").write_text("seed: x\n", encoding="utf-8")
+    assert refusal("profile", "real").startswith("error: profiles/real.yaml: ")
+    assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
+
+
+def stage(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a stage in the current folder."""
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_stage_logs_its_time_with_the_hash_of_its_parameters(project: Path) -> None:
+    assert stage("ecomtune.stages.download", "demo_shop").returncode == 0
+    (line,) = (project / ".scratch/times.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["stage"] == "download@demo_shop" and entry["seconds"] >= 0 and 10 < entry["memory_mib"] < 10_000
+    assert entry["params"] == sha256_file(project / "params.yaml")
+
+
+def test_a_file_where_a_stage_needs_a_folder_is_told_in_one_sentence(project: Path) -> None:
+    (project / ".scratch").touch()
+    done = stage("ecomtune.stages.download", "demo_shop")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("download: error: .scratch: File exists; ") and line.endswith(", and run this again")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full stands for a full disk and is Linux's")
+def test_a_full_disk_is_told_by_a_stage_in_one_sentence(project: Path) -> None:
+    (project / ".scratch").mkdir()
+    (project / ".scratch/times.jsonl").symlink_to("/dev/full")
+    done = stage("ecomtune.stages.download", "demo_shop")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith(f"download: error: {project}: No space left on device; ")
+
+
+def test_a_command_tells_a_file_that_it_cannot_write_in_one_sentence(project: Path) -> None:
+    (project / ".scratch").touch()
+    assert refusal("profile", "real").startswith("error: .scratch: File exists; ")
+
+
+GOOD = {"macro_f1": 0.5, "macro_f1_ci": [0.4, 0.6], "n": 12, "groups": 3, "invalid": 0}
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [],
+        3,
+        {},
+        *({"relevance": each} for each in (3, None, [GOOD])),
+        *({"relevance": {**GOOD, "macro_f1": each}} for each in ("high", "0.5", None, [0.5], math.nan, True)),
+        *({"relevance": {**GOOD, "macro_f1_ci": each}} for each in ([0.4], [0, None], [0, "1"], 0.4, "46", [0, math.inf])),
+        *({"relevance": {**GOOD, "n": each}} for each in ("12", None, [12], 12.5, math.nan, -1)),
+        *({"relevance": {**GOOD, "parameters": each}} for each in ("many", None, [5], math.nan, 10**400)),
+    ],
+    ids=repr,
+)
+def test_metrics_of_another_shape_are_told_in_one_sentence(project: Path, scores: object) -> None:
+    (project / "params.yaml").write_bytes((ROOT / "profiles" / "pico.yaml").read_bytes())
+    (project / "metrics").mkdir()
+    (project / "metrics/merged_shards.json").write_text(json.dumps(scores), encoding="utf-8")
+    problem = "metrics/merged_shards.json doesn't hold the scores of task relevance as stage score@merged_shards writes them"
+    assert refusal("table") == f"error: {problem}; run dvc repro score@merged_shards"
+
+
+@pytest.mark.parametrize(("confidence", "name"), [(0.95, "95%"), (0.9, "90%"), (0.999, "99.9%"), (0.57, "57%")])
+def test_an_interval_is_named_by_its_confidence(confidence: float, name: str) -> None:
+    assert interval({"confidence": confidence}) == f"{name} interval"
+
+
+def test_what_another_profile_left_behind_is_named_with_the_command_that_removes_it(project: Path) -> None:
+    for folder in ("data/examples/relevance", "data/examples/ner", "models/pretrained/pico"):
+        (project / folder).mkdir(parents=True)
+        (project / folder / "file.json").touch()
+    (project / "data/examples/empty").mkdir()  # as a failed dvc checkout leaves
+    (project / "data/raw/my data").mkdir(parents=True)
+    (project / "data/raw/my data/shop.csv").touch()
+    line = "left over from other parameters; before dvc repro, remove with: rm -r 'data/raw/my data' {}"
+    assert ecomtune("check").stdout.splitlines()[-1] == line.format("models/pretrained/pico")
+    expected = line.replace("'data/raw/my data' {}", "data/examples/relevance 'data/raw/my data' models/pretrained/pico")
+    assert ecomtune("profile", "queryner").stdout.splitlines()[-1] == expected

@@ -1,0 +1,100 @@
+"""What `ecomtune export --merged` writes of a pico study answers a question behind transformers serve, as its adapter does."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from transformers import PreTrainedTokenizerFast
+from typer.testing import CliRunner
+
+from ecomtune.checks.parameters import load_params
+from ecomtune.cli.adapter_export import plain_chat
+from ecomtune.cli.app import app
+from ecomtune.core.records import Example, read_records, read_task
+from ecomtune.inference.decoding.local_answers import Weights, answer_task
+from ecomtune.models.tokenization import encode_prompt
+from ecomtune.stages import download, format, pretrained, train
+from ecomtune.tasks.registry import load_task
+from tests.support.pico import causal_tokenizer, make_causal, seq2seq_tokenizer
+from tests.support.scratch_clone import REPOSITORY
+from tests.support.served import transformers_serve
+
+ADAPTER = Path("models/adapters/shards/relevance/1")
+
+
+@pytest.fixture
+def chat() -> bool:
+    """Whether the model is asked in its chat form."""
+    return False
+
+
+@pytest.fixture
+def study(workplace: Path, chat: bool) -> Path:
+    """The pico profile with a system of one trained adapter, as far as that adapter."""
+    params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
+    params["models"]["pico"]["chat"] = chat
+    params["systems"]["tuned"] = {"kind": "adapter", "reads": str(ADAPTER), "tasks": ["relevance"]}
+    params["tasks"]["relevance"]["decoding"] = "free"
+    Path("params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    make_causal(Path(".scratch/pico/causal"))
+    for stage, item in ((download, "demo_shop"), (pretrained, "pico"), (format, "relevance"), (train, "relevance_1")):
+        stage.main(load_params(), item)
+    return workplace
+
+
+def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = CliRunner().invoke(app, ["export", "--system", "tuned", "--task", "relevance", "--merged", "--out", "served"])
+    assert done.exit_code == 0, done.output
+    assert "- Serve: `transformers serve .`" in Path("served/README.md").read_text()
+    task, settings = load_task("relevance"), load_params().tasks["relevance"]
+    rows = read_task(Path("data/examples/relevance/test.jsonl"), Example, "relevance")[:3]
+    prompts = [row.prompt for row in rows]
+    tuned = answer_task(task, settings, rows, prompts, Weights.of_adapter(ADAPTER))
+    plain = answer_task(task, settings, rows, prompts, Weights(Path("models/pretrained/pico")))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with transformers_serve(study / "served", study / "log") as base:
+        answers = [ask(base, study / "served", prompt, settings.max_new_tokens) for prompt in prompts]
+    assert answers == tuned != plain
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+@pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged"])
+def test_the_code_of_a_card_loads_and_asks_what_lies_beside_it(study: Path, merged: bool, chat: bool) -> None:
+    command = ["export", "--system", "tuned", "--task", "relevance", "--out", "made", *(["--merged"] if merged else [])]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    (row,) = read_records(Path("data/examples/relevance/test.jsonl"), Example, 1)
+    (code,) = re.findall("```python\n(.*?)```", Path("made/README.md").read_text(), flags=re.DOTALL)
+    assert ("REPOSITORY" in code, "apply_chat_template" in code) == (not merged, merged or chat)
+    assert (study / "models/pretrained/pico/chat_template.jinja").is_file() == chat
+    code = code.replace('"PROMPT"', json.dumps(row.prompt)).replace("REPOSITORY", str(study))
+    done = subprocess.run([sys.executable, "-c", code], cwd="made", capture_output=True, text=True, check=True)
+    weights = Weights.of_adapter(ADAPTER)
+    assert [done.stdout.strip()] == answer_task(
+        load_task("relevance"), load_params().tasks["relevance"], [row], [row.prompt], weights
+    )
+
+
+def ask(base: str, model: Path, prompt: str, tokens: int) -> str:
+    """The answer to one question, the likeliest token at a time."""
+    question = {"model": str(model), "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": tokens}
+    answered = httpx.post(f"{base}/chat/completions", json=question, timeout=120).raise_for_status()
+    return str(answered.json()["choices"][0]["message"]["content"]).strip()
+
+
+@pytest.mark.parametrize("adds_bos", [False, True])
+def test_the_chat_form_of_an_export_gives_the_tokens_that_it_was_tuned_on(adds_bos: bool) -> None:
+    tokenizer: PreTrainedTokenizerFast = seq2seq_tokenizer("<s> $A") if adds_bos else causal_tokenizer()
+    tokenizer.chat_template = None
+    tuned_on = encode_prompt(tokenizer, "Query: mug\nAnswer:")
+    assert (tuned_on[0] == tokenizer.bos_token_id) == adds_bos
+    tokenizer.chat_template = plain_chat(tokenizer)
+    message = [{"role": "user", "content": "Query: mug\nAnswer:"}]
+    asked = tokenizer.apply_chat_template(message, add_generation_prompt=True, return_dict=True)
+    assert tuple(asked["input_ids"]) == tuned_on

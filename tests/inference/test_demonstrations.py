@@ -1,0 +1,281 @@
+"""Demonstrations come from training examples, each of a group of its own, and stand in the order that serves the question."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecomtune.core.config import System, TaskSettings
+from ecomtune.core.records import Example
+from ecomtune.inference.decoding import demonstrations as choosing
+from ecomtune.inference.decoding.demonstrations import Shown, choose_demonstrations, demonstrations_for
+from ecomtune.inference.decoding.local_answers import Weights, answer_task, fitted
+from ecomtune.messages.errors import UserError
+from ecomtune.models.embeddings import embed
+from ecomtune.models.tokenization import encode_prompt
+from ecomtune.tasks.registry import load_task
+
+RELEVANCE = load_task("relevance")
+
+
+def example(number: int, group: str, target: str) -> Example:
+    return Example(
+        id=str(number), task="relevance", prompt="p", target=target, reference=target, fields={}, group=group, source="shop"
+    )
+
+
+def examples(*pairs: tuple[str, str]) -> list[Example]:
+    return [example(number, *pair) for number, pair in enumerate(pairs)]
+
+
+def test_no_two_demonstrations_share_a_group_and_targets_differ_first() -> None:
+    rows = examples(
+        ("a", "Exact"), ("a", "Irrelevant"), ("b", "Exact"), ("b", "Substitute"), ("c", "Exact"), ("d", "Irrelevant")
+    )
+    assert [row.id for row in choose_demonstrations(rows, 3)] == ["0", "3", "5"]
+    assert [row.id for row in choose_demonstrations(rows, 4)] == ["0", "3", "5", "4"]
+
+
+def test_rows_of_different_targets_and_groups_are_shown_in_their_order() -> None:
+    rows = examples(("a", "1"), ("b", "2"), ("c", "3"))
+    assert choose_demonstrations(rows, 2) == rows[:2]
+    assert choose_demonstrations(rows, 0) == []
+
+
+def test_more_shots_than_groups_are_refused() -> None:
+    with pytest.raises(UserError, match=r"3 shots need as many groups of training examples, there are 2; lower"):
+        choose_demonstrations(examples(("a", "1"), ("a", "2"), ("b", "3")), 3)
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz")), min_size=1)
+
+
+@given(pairs=PAIRS, data=st.data())
+def test_as_many_as_asked_each_of_its_own_group(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
+    rows = examples(*pairs)
+    shots = data.draw(st.integers(0, len({group for group, _ in pairs})))
+    chosen = choose_demonstrations(rows, shots)
+    assert len(chosen) == shots == len({row.group for row in chosen})
+
+
+# Demonstrations of each row's own.
+
+#: Ways that need no model.
+WAYS = ["fixed", "random", "bm25"]
+
+
+def shop(*queries: str, split: str = "train", groups: str = "") -> list[Example]:
+    """Rows of one query and a title each, of the named groups or each of its own."""
+    return [
+        example(number, groups[number] if groups else f"{split} {number}", "Exact").model_copy(
+            update={"id": f"{split}-{number:02}", "fields": {"query": query, "title": query}}
+        )
+        for number, query in enumerate(queries)
+    ]
+
+
+def system(way: str, shots: int, **changes: Any) -> System:
+    given = {"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["relevance"], "demonstrations": way, "shots": shots}
+    return System.model_validate({**given, **changes})
+
+
+def shown_ids(
+    rows: list[Example], train: list[Example], way: str, shots: int, seed: int = 7, **changes: Any
+) -> list[list[str]]:
+    chosen = demonstrations_for(rows, train, RELEVANCE, system(way, shots, **changes), seed)
+    return [[each.id for each in row] for row in chosen]
+
+
+TRAIN = shop("red running shoes", "blue mug", "red mug", "wool hat", "tea kettle", "mug", "green scarf")
+ROWS = shop("big red mug", "running shoes for men", split="test")
+
+
+def test_fixed_demonstrations_are_the_same_for_all_rows() -> None:
+    assert shown_ids(ROWS, TRAIN, "fixed", 3) == [["train-00", "train-01", "train-02"]] * 2
+
+
+def test_bm25_shows_the_inputs_with_the_most_words_in_common_the_most_similar_last() -> None:
+    assert shown_ids(ROWS, TRAIN, "bm25", 2)[0][-1] == "train-02"
+    assert shown_ids(ROWS, TRAIN, "bm25", 1) == [["train-02"], ["train-00"]]
+    three = shown_ids(ROWS, TRAIN, "bm25", 3)[0]
+    assert three[-1] == "train-02" and set(three) < {"train-00", "train-01", "train-02", "train-05"}
+
+
+def test_words_are_in_common_whatever_their_case() -> None:
+    assert shown_ids(shop("Red MUG", split="test"), shop("wool hat", "RED mug", "Hat"), "bm25", 1) == [["train-01"]]
+
+
+def test_equally_similar_inputs_go_by_their_ids_whatever_their_order() -> None:
+    alike = shop("red mug", "red mug", "red mug", "hat")
+    for order in (alike, alike[::-1], [alike[place] for place in (2, 3, 0, 1)]):
+        assert shown_ids(ROWS[:1], order, "bm25", 2) == [["train-01", "train-00"]]
+    many = shop(*["red mug", "hat"] * 40)  # more than a sort takes that is stable by chance
+    assert shown_ids(ROWS[:1], many, "bm25", 3) == [["train-04", "train-02", "train-00"]]
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+def test_no_demonstration_is_of_the_rows_own_group_and_none_of_anothers(way: str) -> None:
+    train = shop(*["red mug"] * 6, groups="aabbcc")
+    row = shop("red mug", split="test", groups="b")
+    for seed in range(20):
+        (ids,) = shown_ids(row, train, way, 2, seed)
+        groups = {each.group for each in train if each.id in ids}
+        assert groups == {"a", "c"} and len(ids) == 2
+    with pytest.raises(UserError, match=r"^3 shots need as many groups of training examples, there are 2; lower the system's"):
+        shown_ids(row, train, way, 3)
+    with pytest.raises(UserError, match=r"^4 shots need as many groups of training examples, there are 3; lower the system's"):
+        shown_ids(row, train, way, 4)
+
+
+def test_random_demonstrations_depend_on_the_seed_and_the_row_alone() -> None:
+    rows = shop(*["x"] * 8, split="test")
+    train = shop(*map(str, range(30)))
+    found = dict(zip([row.id for row in rows], shown_ids(rows, train, "random", 3), strict=True))
+    assert len({tuple(ids) for ids in found.values()}) > 1
+    shuffled, others = list(rows), list(train)
+    random.Random(1).shuffle(shuffled)
+    random.Random(2).shuffle(others)
+    again = shown_ids(shuffled[:5], others, "random", 3)
+    assert again == [found[row.id] for row in shuffled[:5]]
+    assert shown_ids(rows, train, "random", 3, seed=8) != list(found.values())
+
+
+@given(queries=st.lists(st.text(max_size=6), min_size=1, max_size=6), asked=st.text(max_size=6), data=st.data())
+def test_any_texts_give_as_many_demonstrations_as_asked(queries: list[str], asked: str, data: st.DataObject) -> None:
+    shots = data.draw(st.integers(1, len(queries)))
+    way = data.draw(st.sampled_from(WAYS))
+    ((*ids,),) = shown_ids(shop(asked, split="test"), shop(*queries), way, shots)
+    assert len(set(ids)) == shots
+
+
+# Nearest by an encoder.
+
+
+def test_vectors_are_means_of_the_tokens_states_of_length_one_whatever_their_batch(
+    pico_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer, model = AutoTokenizer.from_pretrained(pico_encoder), AutoModel.from_pretrained(pico_encoder).eval()
+    texts = ["red running shoes for men", "mug", "12 pack", "mug", ""]
+    with torch.inference_mode():
+        states = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0] for text in texts]
+    means = [each.mean(0) / each.mean(0).norm() for each in states]
+    for batch_size in (1, 2, 64):
+        monkeypatch.setattr("ecomtune.models.embeddings.BATCH_SIZE", batch_size)
+        np.testing.assert_allclose(embed(pico_encoder, texts), torch.stack(means).numpy(), atol=1e-5)
+
+
+def test_long_texts_are_cut_not_refused(pico_encoder: Path) -> None:
+    long = embed(pico_encoder, ["red shoes " * 2000, "red shoes " * 3000])
+    np.testing.assert_allclose(long[0], long[1], atol=1e-6)
+
+
+def test_nearest_shows_the_inputs_of_the_highest_cosine_the_most_similar_last(workplace: Path, pico_encoder: Path) -> None:
+    (workplace / "models/pretrained").mkdir(parents=True)
+    (workplace / "models/pretrained/small").symlink_to(pico_encoder)
+    found = shown_ids(ROWS, TRAIN, "nearest", 3, encoder="small")
+    texts = [" ".join([str(each.fields["query"])] * 2) for each in (*TRAIN, *ROWS)]
+    vectors = embed(pico_encoder, texts)
+    for row, ids in enumerate(found):
+        cosines = vectors[: len(TRAIN)] @ vectors[len(TRAIN) + row]
+        best = sorted(range(len(TRAIN)), key=lambda place: float(cosines[place]))[-3:]
+        assert ids == [TRAIN[place].id for place in best]
+
+
+def test_the_same_input_is_nearest_to_itself(workplace: Path, pico_encoder: Path) -> None:
+    (workplace / "models/pretrained").mkdir(parents=True)
+    (workplace / "models/pretrained/small").symlink_to(pico_encoder)
+    rows = [each.model_copy(update={"id": f"test {each.id}", "group": "other"}) for each in TRAIN]
+    assert [ids[-1] for ids in shown_ids(rows, TRAIN, "nearest", 2, encoder="small")] == [each.id for each in TRAIN]
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_missing_encoder_is_named() -> None:
+    with pytest.raises(UserError, match="models/pretrained/small is missing; run dvc repro"):
+        shown_ids(ROWS, TRAIN, "nearest", 1, encoder="small")
+
+
+# As many as fit the context.
+
+SETTINGS = TaskSettings(dataset="shop", train_size=1, validation_size=0, test_size=1, max_new_tokens=6)
+
+
+def shown_of(chosen: list[list[Example]]) -> list[Shown]:
+    return [[(each.fields, each.target) for each in row] for row in chosen]
+
+
+def test_demonstrations_that_fit_are_all_kept_in_silence(pico_causal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = shown_of(demonstrations_for(ROWS, TRAIN, RELEVANCE, system("bm25", 3), 7))
+    assert fitted(RELEVANCE, SETTINGS, ROWS, shown, Weights(pico_causal)) == shown
+    assert capsys.readouterr().out == ""
+
+
+def test_the_farthest_demonstrations_give_way_and_the_rows_are_counted(
+    pico_causal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = Weights(pico_causal)
+    long: Shown = [({"query": "red mug " * 150, "title": f"mug {number}"}, "Exact") for number in range(9)]
+    short: Shown = [({"query": "red", "title": "mug"}, "Exact")] * 3
+    kept, all_of_them = fitted(RELEVANCE, SETTINGS, ROWS, [long, short], weights)
+
+    def tokens(shown: Shown) -> int:
+        prompt = RELEVANCE.prompt(ROWS[0].fields, "compact", shown)
+        return len(encode_prompt(weights.tokenizer, prompt)) + SETTINGS.max_new_tokens
+
+    assert 1 < len(kept) < 9 and kept == long[-len(kept) :] and all_of_them == short
+    assert tokens(kept) <= 2048 < tokens(long[-len(kept) - 1 :])
+    told = (
+        "relevance: 1 of 2 test rows show fewer demonstrations than the system's shots: no more fit the model's context of 2048"
+    )
+    assert capsys.readouterr().out.startswith(told)
+
+
+def test_a_context_too_small_for_one_demonstration_is_refused(pico_causal: Path) -> None:
+    each: Shown = [({"query": "red mug " * 2000, "title": "mug"}, "Exact")] * 2
+    told = (
+        r"^example test-00: with one demonstration its prompt and answer need up to \d+ tokens, the model's context has 2048; "
+    )
+    with pytest.raises(UserError, match=told):
+        fitted(RELEVANCE, SETTINGS, ROWS, [each, []], Weights(pico_causal))
+
+
+# Answers behind demonstrations of each row's own.
+
+
+@pytest.mark.usefixtures("workplace")
+@pytest.mark.parametrize("labels", ["greedy", "sum", "calibrated"])
+def test_a_row_is_answered_the_same_alone_and_beside_rows_with_other_demonstrations(pico_causal: Path, labels: str) -> None:
+    settings = SETTINGS.model_copy(update={"labels": labels})
+    rows = shop("big red mug", "running shoes for men", "hat", "kettle of tea", split="test")
+    train = [each.model_copy(update={"target": label}) for each, label in zip(TRAIN, RELEVANCE.labels * 2, strict=False)]
+    shown = shown_of(demonstrations_for(rows, train, RELEVANCE, system("bm25", 2), 7))
+    assert len({str(each) for each in shown}) > 1
+
+    def answers(places: list[int]) -> list[str]:
+        prompts = [RELEVANCE.prompt(rows[place].fields, "compact", shown[place]) for place in places]
+        chosen = [rows[place] for place in places]
+        return answer_task(RELEVANCE, settings, chosen, prompts, Weights(pico_causal), [shown[place] for place in places])
+
+    together = answers([0, 1, 2, 3])
+    assert together == [answer for place in range(4) for answer in answers([place])]
+
+
+@pytest.mark.usefixtures("workplace")
+def test_other_demonstrations_are_another_question(pico_causal: Path) -> None:
+    for shots in (1, 2):
+        shown = shown_of(demonstrations_for(ROWS, TRAIN, RELEVANCE, system("bm25", shots), 7))
+        prompts = [RELEVANCE.prompt(row.fields, "compact", each) for row, each in zip(ROWS, shown, strict=True)]
+        answer_task(RELEVANCE, SETTINGS, ROWS, prompts, Weights(pico_causal), shown)
+    assert len(list(Path(".scratch/answers").iterdir())) == 2
+
+
+def test_words_are_found_in_texts_of_punctuation_alone() -> None:
+    assert choosing._words("?!") == ["?!"] and choosing._words("Red, MUG") == ["red", "mug"]

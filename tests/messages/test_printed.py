@@ -1,0 +1,87 @@
+"""What stages and commands print: every line that one needs to read the numbers, and tables that no pipe cuts."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+from rich.markdown import Markdown
+from rich.table import Table
+
+from ecomtune.core.records import FEW_GROUPS
+from ecomtune.messages.console import TEXT, show
+from ecomtune.messages.warnings import few_groups
+from ecomtune.report.summary import left_out
+from ecomtune.stages.compare import main as compare
+from ecomtune.stages.score import main as score
+from tests.support.report_data import params, write_report
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(shown: Table | Markdown, file: io.StringIO) -> list[str]:
+    with redirect_stdout(file):
+        show(shown)
+    return file.getvalue().splitlines()
+
+
+def wide_table() -> Table:
+    grid = Table("system", *(f"task {number}" for number in range(12)), title="Wide")
+    grid.add_row("merged_shards", *["0.123 0.10–0.15 (3 invalid)"] * 12)
+    return grid
+
+
+@pytest.mark.parametrize("forced", [True, False], ids=["FORCE_COLOR", "plain"])
+def test_a_table_is_whole_in_a_pipe_and_as_wide_as_a_terminal(monkeypatch: pytest.MonkeyPatch, forced: bool) -> None:
+    if forced:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    (row,) = [line for line in printed(wide_table(), io.StringIO()) if "merged_shards" in line]
+    assert row.count("0.123 0.10–0.15 (3 invalid)") == 12
+    assert max(map(len, printed(wide_table(), Terminal()))) <= 80
+
+
+def test_a_page_in_a_pipe_is_as_wide_as_its_widest_table_and_its_text_is_wrapped() -> None:
+    cells = ["x" * length for length in (60, 70, 80)]
+    rows = [f"| {' | '.join(row)} |" for row in ("abc", ("---",) * 3, cells, cells[::-1])]
+    page = "\n".join(["# Title", "", "word " * 200, "", *rows])
+    lines = printed(Markdown(page), io.StringIO())
+    assert any(all(cell in line for cell in cells) for line in lines)
+    assert max(map(len, lines)) < 280
+    assert max(map(len, printed(Markdown("word " * 200), io.StringIO()))) <= TEXT
+
+
+@pytest.mark.parametrize("groups", [1, 2, FEW_GROUPS - 1, FEW_GROUPS, 500])
+def test_a_task_of_too_few_groups_is_told_with_what_to_change(groups: int) -> None:
+    told = few_groups("ner", groups, FEW_GROUPS)
+    assert (told is None) == (groups >= FEW_GROUPS)
+    assert told is None or (f"too few groups ({groups}, of at least {FEW_GROUPS})" in told and "tasks.ner.test_size" in told)
+
+
+@pytest.mark.parametrize(("files", "command"), [([], None), (["a.json", "b c.json"], "rm metrics/a.json 'metrics/b c.json'")])
+def test_left_over_metrics_are_told_in_a_line_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
+    told = [f"of no system in params.yaml, and left out; remove with: {command}"] if command else []
+    assert left_out({"left_over": files}) == told
+
+
+def test_score_and_compare_say_once_for_each_task_that_its_groups_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_report()
+    (tmp_path / "metrics/gone.json").write_text("{}")
+    capsys.readouterr()
+    for stage in (score, compare):
+        stage(params(), "single")
+        lines = capsys.readouterr().out.splitlines()
+        told = [line.partition(" for its")[0] for line in lines if "too few groups" in line]
+        assert told == ["ner: too few groups (2, of at least 10)", "summarization: too few groups (1, of at least 10)"]
+    assert "of no system in params.yaml, and left out; remove with: rm metrics/gone.json" in lines
+    assert "ner: no other system is at least as good for no more operations than single" in lines
+    assert len([line for line in lines if "not be significant though its interval leaves out 0" in line]) == 1

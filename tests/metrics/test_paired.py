@@ -1,0 +1,169 @@
+"""Two systems on the same rows: the difference, its interval, and how likely it is by chance."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from ecomtune.checks.parameters import load_params
+from ecomtune.core.config.params import Params
+from ecomtune.core.records import Prediction, Reference, write_records
+from ecomtune.messages.errors import UserError
+from ecomtune.metrics.paired import PERMUTATIONS, Pair, compare_pairs, holm
+from ecomtune.metrics.registry import load_metric
+from ecomtune.report import pairs
+from tests.support.scratch_clone import REPOSITORY
+
+GOLD = ["Exact", "Irrelevant"] * 30
+
+
+def compared(
+    answers: dict[str, Sequence[str | None]], groups: Sequence[str] | None = None, value: str = "accuracy", **changes: Any
+) -> list[Pair]:
+    options = {"resamples": 1000, "confidence": 0.95, "seed": 7, **changes}
+    own = [str(row) for row in range(len(GOLD))] if groups is None else groups
+    given: dict[str, Sequence[Reference | None]] = {name: list(each) for name, each in answers.items()}
+    return compare_pairs(load_metric("classification"), value, given, GOLD, own, **options)
+
+
+def right_but(wrong: int) -> list[str | None]:
+    """Right answers but for the first rows, whose answers are invalid."""
+    return [None] * wrong + list(GOLD[wrong:])
+
+
+def test_the_better_system_comes_first_by_its_difference() -> None:
+    (pair,) = compared({"worse": right_but(15), "better": right_but(3)})
+    assert (pair.first, pair.second, pair.difference) == ("better", "worse", 0.2)
+    assert 0 < pair.ci[0] < 0.2 < pair.ci[1]
+
+
+def test_equal_answers_never_differ() -> None:
+    (pair,) = compared({"one": right_but(5), "other": right_but(5)})
+    assert pair == Pair("one", "other", 0.0, (0.0, 0.0), 1.0, 1.0)
+
+
+@pytest.mark.parametrize("more", [1, 5, 8, 20])
+def test_a_chance_is_the_sign_tests_where_each_row_is_its_own_group(more: int) -> None:
+    (pair,) = compared({"better": right_but(0), "worse": right_but(more)})
+    assert pair.p == pytest.approx(max(binomtest(more, more).pvalue, 1 / PERMUTATIONS), abs=0.015)
+
+
+def test_rows_of_one_group_are_one_witness() -> None:
+    groups = ["a"] * 30 + ["b"] * 30
+    (pair,) = compared({"better": right_but(0), "worse": right_but(30)}, groups)
+    assert pair.p == 1.0
+    (pair,) = compared({"better": right_but(0), "worse": right_but(30)})
+    assert pair.p == pytest.approx(1 / PERMUTATIONS)
+
+
+def test_a_chance_is_that_of_all_exchanges_of_few_groups() -> None:
+    """Macro F1 follows from no single row: held against each of the 2^6 exchanges."""
+    rng = np.random.default_rng(3)
+    groups = [str(row % 6) for row in range(len(GOLD))]
+    answers = {name: [str(rng.choice([gold, "Exact"])) for gold in GOLD] for name in ("one", "other")}
+    (pair,) = compared(dict(answers), groups, "macro_f1")
+    metric = load_metric("classification")
+
+    def gap(exchanged: Sequence[bool]) -> float:
+        sides = [answers["one"], answers["other"]]
+        ours = [sides[exchanged[int(group)]][row] for row, group in enumerate(groups)]
+        theirs = [sides[not exchanged[int(group)]][row] for row, group in enumerate(groups)]
+        scores = [metric.score(list(side), GOLD, groups, resamples=1)["macro_f1"] for side in (ours, theirs)]
+        return abs(scores[0] - scores[1])
+
+    gaps = [gap(exchanged) for exchanged in itertools.product([False, True], repeat=6)]
+    assert pair.p == pytest.approx(np.mean(np.array(gaps) >= gaps[0] - 1e-3), abs=0.03)
+
+
+def test_both_sides_of_an_interval_see_the_same_resamples() -> None:
+    """Unpaired, two systems of about 0.5 on 60 rows would differ by 0.36 in 95 of 100 cases."""
+    half = [gold if row % 2 else None for row, gold in enumerate(GOLD)]
+    (pair,) = compared({"one": [GOLD[0], *half[1:]], "other": half})
+    assert pair.difference == pytest.approx(1 / 60, abs=1e-4)
+    assert pair.ci[0] == 0 and pair.ci[1] < 0.07
+
+
+def test_all_pairs_of_a_task_are_corrected_together() -> None:
+    found = compared({"a": right_but(0), "b": right_but(9), "c": right_but(10)})
+    assert [(pair.first, pair.second) for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [pair.p_holm for pair in found] == pytest.approx(holm([pair.p for pair in found]), abs=1e-3)
+    assert found[1].p_holm == pytest.approx(3 * found[1].p, abs=1e-3)
+
+
+def test_holms_correction_by_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_a_correction_keeps_the_order_and_is_a_probability(chances: list[float]) -> None:
+    corrected = holm(chances)
+    assert all(before <= after <= 1 for before, after in zip(chances, corrected, strict=True))
+    assert [corrected[i] for i in np.argsort(chances, kind="stable")] == sorted(corrected)
+
+
+def test_the_same_seed_gives_the_same_pairs() -> None:
+    answers: dict[str, Sequence[str | None]] = {"a": right_but(4), "b": right_but(9)}
+    assert compared(answers) == compared(answers)
+    assert compared(answers, seed=8) != compared(answers)
+
+
+def predictions(system: str, wrong: int, rows: int = 60) -> list[Prediction]:
+    return [
+        Prediction(
+            id=f"relevance-test-{row:06d}",
+            task="relevance",
+            system=system,
+            answer="Exact",
+            parsed=None if row < wrong else gold,
+            valid=row >= wrong,
+            reference=gold,
+            group=f"q{row}",
+        )
+        for row, gold in enumerate(GOLD[:rows])
+    ]
+
+
+@pytest.fixture
+def params() -> Params:
+    """The demo's, with three systems for relevance alone."""
+    demo = load_params(REPOSITORY / "profiles" / "demo.yaml")
+    systems = {name: demo.systems[name].model_copy(update={"tasks": ("relevance",)}) for name in ("single", "mixed", "floor")}
+    return demo.model_copy(update={"systems": systems, "tasks": {"relevance": demo.tasks["relevance"]}})
+
+
+def test_systems_are_compared_by_their_predictions_and_told_in_words(params: Params, tmp_path: Path) -> None:
+    for system, wrong in (("single", 2), ("mixed", 3), ("floor", 30)):
+        write_records(tmp_path / system / "relevance.jsonl", predictions(system, wrong))
+    found = pairs.compare(params, tmp_path)
+    assert [(pair["first"], pair["second"]) for pair in found["relevance"]] == [
+        ("single", "mixed"),
+        ("single", "floor"),
+        ("mixed", "floor"),
+    ]
+    better, level = pairs.sentences(found, 0.95)
+    assert better.startswith("relevance: single is significantly better than floor (+0.") and better.endswith(", p 0.0003)")
+    assert level.startswith("relevance: single is not significantly better than mixed (+0.")
+
+
+@pytest.mark.parametrize("rows", [59, 1])
+def test_systems_that_answered_other_rows_are_not_compared(params: Params, tmp_path: Path, rows: int) -> None:
+    for system in ("single", "mixed", "floor"):
+        write_records(tmp_path / system / "relevance.jsonl", predictions(system, 2, rows if system == "mixed" else 60))
+    with pytest.raises(UserError, match=r"mixed/relevance.jsonl answers other rows than single does, .*; run dvc repro"):
+        pairs.compare(params, tmp_path)
+
+
+@pytest.mark.parametrize("systems", [[], ["single"]])
+def test_a_task_of_fewer_than_two_systems_has_no_pairs(params: Params, tmp_path: Path, systems: list[str]) -> None:
+    few = params.model_copy(update={"systems": {name: params.systems[name] for name in systems}})
+    assert pairs.compare(few, tmp_path) == {"relevance": []} and pairs.sentences({"relevance": []}, 0.95) == []

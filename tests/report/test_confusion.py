@@ -1,0 +1,87 @@
+"""What is taken for what, and which adapters a merge is made of."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sklearn.metrics import confusion_matrix
+
+from ecomtune.core.config import Recipe
+from ecomtune.core.records import Prediction, Reference
+from ecomtune.report.confusion import confused, matrix, write_table
+from ecomtune.report.merge_weights import merge_weights, plot_merges
+from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.relevance import LABELS
+
+
+def answered(task: str, gold: Reference, parsed: Reference | None) -> Prediction:
+    return Prediction(
+        id="1", task=task, system="s", answer="a", parsed=parsed, valid=parsed is not None, reference=gold, group="g"
+    )
+
+
+@pytest.mark.filterwarnings("ignore:A single label was found")  # as a matrix of one cell, which is right
+@given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, None])), min_size=1))
+def test_counts_are_scikit_learns_and_a_malformed_answer_has_a_column_of_its_own(rows: list[tuple[str, str | None]]) -> None:
+    task = load_task("relevance")
+    found = matrix(task, confused(task, [answered("relevance", gold, parsed) for gold, parsed in rows]))
+    said = [parsed or "malformed" for _, parsed in rows]
+    assert found["answers"] == [label for label in (*LABELS, "malformed") if label in {*said, *(gold for gold, _ in rows)}]
+    assert found["gold"] == [label for label in found["answers"] if label != "malformed"]
+    expected = confusion_matrix([gold for gold, _ in rows], said, labels=found["answers"])
+    assert np.array_equal(found["counts"], expected[: len(found["gold"])])
+
+
+def test_words_are_counted_by_entity_type_whether_they_begin_or_continue_one() -> None:
+    task = load_task("ner")
+    given = [
+        answered("ner", ["B-color", "I-color", "O"], ["B-color", "B-shape", "O"]),
+        answered("ner", ["B-shape"], None),
+    ]
+    assert confused(task, given) == [("color", "color"), ("color", "shape"), ("none", "none"), ("shape", "malformed")]
+    assert matrix(task, confused(task, given)) == {
+        "answers": ["color", "shape", "none", "malformed"],
+        "counts": [[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]],
+        "gold": ["color", "shape", "none"],
+    }
+
+
+def test_texts_are_not_taken_for_one_another() -> None:
+    assert confused(load_task("summarization"), [answered("summarization", ["a"], ["b"])]) == []
+
+
+def test_the_table_holds_a_line_a_row(workplace: Path) -> None:
+    write_table([("a, b", 'say "c"'), ("d", "e")], workplace / "deep/table.csv")
+    with (workplace / "deep/table.csv").open(newline="") as file:
+        assert list(csv.reader(file)) == [["gold", "answer"], ["a, b", 'say "c"'], ["d", "e"]]
+
+
+def recipe(folder: str, **weights: float) -> Recipe:
+    return Recipe(reads=f"models/adapters/{folder}", method="cat", weights=weights)
+
+
+def test_a_merge_has_a_weight_for_each_adapter_that_it_takes() -> None:
+    found = merge_weights({"half": recipe("single", ner=0.5, relevance=0.5), "less": recipe("single", ner=1.0, other=-0.5)})
+    assert found == {
+        "adapters": ["single/ner", "single/other", "single/relevance"],
+        "recipes": [
+            {"method": "cat", "name": "half", "weights": [0.5, None, 0.5]},
+            {"method": "cat", "name": "less", "weights": [1.0, -0.5, None]},
+        ],
+    }
+
+
+@pytest.mark.parametrize("weights", [{"a": 0.5, "b": 0.5}, {"a": 1.0, "b": -1.0}, {"a": 0.0, "b": 2.0}])
+def test_a_heat_map_shows_each_weight_and_has_the_same_bytes_again(tmp_path: Path, weights: dict[str, float]) -> None:
+    merges = merge_weights({"one": recipe("single", **weights), "two": recipe("shards", c=0.25)})
+    for name in ("a.png", "b.png"):
+        plot_merges(merges, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20) or []) > 20

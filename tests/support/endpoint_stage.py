@@ -1,0 +1,81 @@
+"""predict of a system behind an endpoint, as a process of its own in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ecomtune.core.records import Example, Prediction, read_task, write_records
+from ecomtune.tasks.registry import load_task
+from tests.conftest import REPOSITORY
+
+
+def params_with(system: dict[str, Any]) -> dict[str, Any]:
+    """The pico profile with a system ``large`` behind an endpoint."""
+    params: dict[str, Any] = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text(encoding="utf-8"))
+    params["systems"]["large"] = {"kind": "endpoint", "reads": "data/examples", "tasks": ["relevance"], **system}
+    return params
+
+
+def lay_out(folder: Path, system: dict[str, Any], rows: int) -> list[Example]:
+    """Write params.yaml and examples of relevance, ``rows`` of them to learn from and as many test rows, which it gives."""
+    (folder / "params.yaml").write_text(yaml.safe_dump(params_with(system)), encoding="utf-8")
+    for split in ("train", "test"):
+        examples = [_example(split, number) for number in range(rows)]
+        write_records(folder / f"data/examples/relevance/{split}.jsonl", examples)
+    return examples
+
+
+def _example(split: str, number: int) -> Example:
+    fields: dict[str, str | list[str]] = {"query": f"mug {number}", "title": f"Mug {number} of {split}"}
+    identity = f"{split}-{number:03}"
+    return Example(
+        id=identity,
+        task="relevance",
+        prompt=load_task("relevance").prompt(fields, "compact"),
+        target="Exact",
+        reference="Exact",
+        fields=fields,
+        group=identity,
+        source="shop",
+    )
+
+
+def start_stage(
+    folder: Path, largest_file: int | None = None, heeds: signal.Handlers = signal.SIG_DFL
+) -> subprocess.Popen[str]:
+    """predict@large, under way; with ``largest_file`` it can write no file of more bytes, as on a full disk.
+
+    What it does at an interrupt is told, since a shell has processes in the background ignore it, and hands that on.
+    """
+    environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    if largest_file is not None:
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # what it measures would be too large a file as well
+
+    def begin() -> None:
+        signal.signal(signal.SIGINT, heeds)
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "ecomtune.stages.predict", "large"],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        preexec_fn=begin,
+    )
+
+
+def predicted(folder: Path) -> list[Prediction]:
+    """What the stage has written."""
+    return read_task(folder / "data/predictions/large/relevance.jsonl", Prediction, "relevance")

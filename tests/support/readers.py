@@ -1,0 +1,92 @@
+"""What the tests of the data sets' readers share: reading, refusals, spoilt files and real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecomtune.core.config import Dataset
+from ecomtune.core.files import sha256_file
+from ecomtune.core.records import Rejected, Row
+from ecomtune.datasets.registry import readers_of
+from ecomtune.examples.screening import fault
+from ecomtune.examples.splits import SPLITS, Marks, check_leakage, mark, sample
+from ecomtune.messages.errors import UserError
+from ecomtune.tasks.registry import load_task
+
+#: What may stand where a file should be.
+SPOILT = {
+    "missing": None,
+    "empty": b"",
+    "page": b"\n<!DOCTYPE html><html><body>Not found</body></html>",
+    "pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
+}
+
+
+def rows_of(reader: str, folder: Path, task: str, **keys: Any) -> list[Row | Rejected]:
+    return [row for read in readers_of(Dataset(reader=reader, **keys), folder, task) for row in read()]
+
+
+def refusal(reader: str, folder: Path, task: str, **keys: Any) -> str:
+    """The sentence with which the reader stops."""
+    with pytest.raises(UserError) as caught:
+        rows_of(reader, folder, task, **keys)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def reasons(rows: Iterable[Row | Rejected]) -> dict[str, str]:
+    """Why each rejected row is rejected, by its source."""
+    return {row.source: row.reason for row in rows if isinstance(row, Rejected)}
+
+
+def kept(rows: Iterable[Row | Rejected]) -> list[Row]:
+    return [row for row in rows if isinstance(row, Row)]
+
+
+def spoil(path: Path, how: str) -> None:
+    """Put what SPOILT names, or the first half of the file, in place of the file."""
+    content = path.read_bytes()[: path.stat().st_size // 2] if how == "cut" else SPOILT[how]
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+
+
+def mirrored(dataset: str, folder: Path) -> Path:
+    """``folder`` with the real files of a data set, by the mirror's index."""
+    mirror = Path(os.environ["ECOMTUNE_MIRROR"])
+    for entry in json.loads((mirror / "index.json").read_text(encoding="utf-8")):
+        if entry["dataset"] == dataset:
+            path = folder / Path(entry["path"]).name
+            shutil.copyfile(mirror / "sha256" / entry["sha256"], path)
+            assert sha256_file(path) == entry["sha256"]
+    return folder
+
+
+def sorted_out(task: str, rows: Iterable[Row | Rejected]) -> tuple[list[Row], Counter[str]]:
+    """The rows whose target parses back exactly, and how many others have which fault: no row is in neither."""
+    good: list[Row] = []
+    bad: Counter[str] = Counter()
+    for row in rows:
+        reason = row.reason if isinstance(row, Rejected) else fault(load_task(task), row)
+        if reason is None:
+            assert isinstance(row, Row)
+            good.append(row)
+        else:
+            bad[reason] += 1
+    return good, bad
+
+
+def check_no_leak(task: str, rows: Sequence[Row], seed: int) -> None:
+    """Let the project's own check look at all rows."""
+    keys = [load_task(task).input_key(row.fields) for row in rows]
+    marks = Marks.of([value for row, key in zip(rows, keys, strict=True) for value in mark(row, 0, key, seed)])
+    check_leakage(task, marks, {split: sample(marks, split, len(rows)) for split in SPLITS}, rows.__getitem__)

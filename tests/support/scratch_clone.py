@@ -1,0 +1,54 @@
+"""Scratch clones: this working tree, committed in a repository of its own, with the real DVC in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def make_clone(folder: Path, profile: str | None = None) -> Path:
+    """A repository at ``folder`` with all files of this working tree that git doesn't ignore, committed."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, folder / name)
+    if profile:
+        shutil.copy(folder / "profiles" / f"{profile}.yaml", folder / "params.yaml")
+        (folder / "dvc.lock").unlink(missing_ok=True)
+        for metrics in (folder / "metrics").glob("*.json"):
+            metrics.unlink()
+    for command in (
+        ["git", "init", "-q", "-b", "main"],
+        ["git", "config", "user.name", "Test"],
+        ["git", "config", "user.email", "test@example.org"],
+        ["git", "add", "-A"],
+        ["git", "commit", "-qm", "Start"],
+    ):
+        subprocess.run(command, cwd=folder, check=True)
+    return folder
+
+
+def run(clone: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a clone, with this Python first on PATH and the clone's own package."""
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(clone / "src"),
+        "COLUMNS": "200",
+        **environment,
+    }
+    return subprocess.run(command, cwd=clone, env=env, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def commit(clone: Path, message: str) -> None:
+    """Commit everything in a clone."""
+    subprocess.run(["git", "add", "-A"], cwd=clone, check=True)
+    subprocess.run(["git", "commit", "-qm", message], cwd=clone, check=True)
