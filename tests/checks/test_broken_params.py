@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ecomtune.checks.parameters import load_params
 from ecomtune.core.config import Training
 from ecomtune.core.config.params import Params
-from ecomtune.core.config.types import Section, types_in
+from ecomtune.core.config.types import Config, types_in
 from ecomtune.messages.errors import UserError
 from tests.conftest import REPOSITORY
 
@@ -43,7 +43,7 @@ class Place:
     """A key of a section: the way to the section in the file, its class, and the key."""
 
     way: Way
-    kind: type[Section]
+    kind: type[Config]
     key: str
 
     @property
@@ -72,7 +72,7 @@ class Broken:
 
 def places(values: Any, section: Any, way: Way = ()) -> Iterator[Place]:
     """Every key that a section of the file has or may have; what is written in an adapter's own settings too."""
-    if isinstance(section, Section):
+    if isinstance(section, Config):
         for key in type(section).model_fields:
             yield Place(way, type(section), key)
             yield from places(values.get(key), getattr(section, key), (*way, key))
@@ -81,7 +81,7 @@ def places(values: Any, section: Any, way: Way = ()) -> Iterator[Place]:
     elif isinstance(section, dict | tuple) and values:
         for key in section if isinstance(section, dict) else range(len(section)):
             inner = section[key]
-            if isinstance(inner, Section):
+            if isinstance(inner, Config):
                 yield from places(values[key], inner, (*way, key))
 
 
@@ -119,7 +119,7 @@ def mistakes(place: Place, value: Any) -> Iterator[tuple[str, Any]]:
         yield "all zero", dict.fromkeys(value, 0)
 
 
-def misspelt(key: str, kind: type[Section]) -> list[str]:
+def misspelt(key: str, kind: type[Config]) -> list[str]:
     """Ways to write a key wrong, none of which is another key."""
     swapped = key[1] + key[0] + key[2:]
     tries = [f"{key}s", key[:-1], key.upper(), swapped, key.replace("a", "а").replace("e", "е"), f"{key}\u200b", f" {key}"]

@@ -71,7 +71,7 @@ systems:
 score: {}
 """.replace("HASH", "a" * 64)
 #: One item of every kind: where it stands, and its class.
-SECTIONS: dict[str, type[fields.Section]] = {
+SECTIONS: dict[str, type[fields.Config]] = {
     "": Params,
     "datasets.real": sections.Dataset,
     "datasets.real.files.0": sections.SourceFile,

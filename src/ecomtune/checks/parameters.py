@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from ecomtune.checks.items import check_items
 from ecomtune.checks.references import check_references, check_tasks_of_baselines
 from ecomtune.checks.rules import check_folders_of_baselines, check_rules
-from ecomtune.checks.sections import check_sections
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import read_yaml
 from ecomtune.core.paths import PARAMS_FILE
@@ -35,7 +35,7 @@ def validated(values: object) -> Params:
         params = Params.model_validate(values)
     except ValidationError as error:
         raise ValueError(describe(error, Params)) from error
-    check_sections(params)
+    check_items(params)
     check_tasks_of_baselines(params)
     check_folders_of_baselines(params)
     check_references(params)

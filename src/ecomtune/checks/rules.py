@@ -6,7 +6,7 @@ import re
 
 from pydantic import ValidationError
 
-from ecomtune.checks.sections import training_problem
+from ecomtune.checks.items import training_problem
 from ecomtune.core.config import Adapter, Training
 from ecomtune.core.config.params import Params, outs
 from ecomtune.core.paths import ADAPTERS, EXAMPLES, MERGED, PRETRAINED

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ecomtune.core.code import code_hashes
-from ecomtune.core.config.types import Section
+from ecomtune.core.config.types import Config
 from ecomtune.core.files import dump_json, parse_json, sha256_file, sha256_folder, write_text
 from ecomtune.core.locks import locked
 from ecomtune.core.paths import SCRATCH
@@ -80,7 +80,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def decides(
-    stage: str, base: Path | None, settings: Section, seed: int, threads: int, *rows: Sequence[Example]
+    stage: str, base: Path | None, settings: Config, seed: int, threads: int, *rows: Sequence[Example]
 ) -> dict[str, Any]:
     """All that decides the bytes of a training: the stage's code, the base model, settings, seed, threads and rows."""
     return {

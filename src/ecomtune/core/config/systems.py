@@ -7,13 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from ecomtune.core.config.training import MOST_EPOCHS
-from ecomtune.core.config.types import LEAST_LENGTH, Integer, OutPath, RelativePath, Section, TaskNames
+from ecomtune.core.config.types import LEAST_LENGTH, Config, Integer, OutPath, RelativePath, TaskNames
 
 Family = Literal["encoder", "seq2seq", "causal", "floor"]
 Method = Literal["tfidf", "majority", "lead", "title"]
 
 
-class Baseline(Section):
+class Baseline(Config):
     """A conventional model of one task, written to models/baselines/<out>.
 
     ``out`` is FAMILY/TASK, or FAMILY_NAME/TASK, so that a family can answer a task in several ways, each a system of its own.
@@ -56,7 +56,7 @@ class Baseline(Section):
         return max(self.epochs, -(-self.min_steps // steps) if steps else 0)
 
 
-class Endpoint(Section):
+class Endpoint(Config):
     """A model behind an OpenAI-compatible chat API, by its name there; the API's address and key stand in the environment.
 
     ``concurrency`` is how many questions wait for their answers at once; prices, of a million tokens in a currency of yours,
@@ -70,7 +70,7 @@ class Endpoint(Section):
     output_price: float | None = Field(default=None, ge=0)
 
 
-class System(Section):
+class System(Config):
     """A named way to answer: a model with demonstrations, here or behind an endpoint, adapters, or baselines.
 
     One of kind ``recorded`` answers nothing itself: the examples hold the answers that were given under its name elsewhere.

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from ecomtune.core.config.types import LEAST_LENGTH, Integer, Name, OutPath, RelativePath, Section, Seed, TaskNames, Weight
+from ecomtune.core.config.types import LEAST_LENGTH, Config, Integer, Name, OutPath, RelativePath, Seed, TaskNames, Weight
 
 #: The rows of a mix, and the ends of its epochs, stand in memory.
 MOST_ROWS, MOST_EPOCHS = 100_000_000, 100_000
@@ -16,7 +16,7 @@ LEAST_DENSITY = 0.0001
 LEAST_MIX_TEMPERATURE = 0.1
 
 
-class Training(Section):
+class Training(Config):
     """How an adapter is trained.
 
     ``quantization`` nf4 keeps the base in 4 bits while it is trained (QLoRA, arXiv 2305.14314): only on a CUDA GPU.
@@ -48,7 +48,7 @@ class Training(Section):
     threads: Integer = Field(default=2, gt=0, le=1024)
 
 
-class Mix(Section):
+class Mix(Config):
     """How many training rows each task of a mixed adapter gives in an epoch, of ``rows`` in all (default: all there are).
 
     In proportion to its rows, equally, to its rows to the power of 1 / ``temperature`` (arXiv 1910.10683, section 3.5.2), or to
@@ -61,7 +61,7 @@ class Mix(Section):
     rows: Integer | None = Field(default=None, gt=0, le=MOST_ROWS)
 
 
-class Adapter(Section):
+class Adapter(Config):
     """One adapter: where it lies, which examples it learns, and what it changes in train.shared.
 
     ``shard`` [i, n] is the i-th of n equal parts of the training rows; ``limit`` gives how many first rows of a task it takes,
@@ -84,7 +84,7 @@ class Adapter(Section):
         return value
 
 
-class Train(Section):
+class Train(Config):
     """The settings that all adapters share, and the adapters."""
 
     shared: Training
@@ -95,14 +95,14 @@ class Train(Section):
         return Training.model_validate({**self.shared.model_dump(), **self.adapters[name].settings})
 
 
-class Search(Section):
+class Search(Config):
     """Merge weights to be searched: on which ``tasks``' validation rows, and in how many ``steps`` from 0 to their sum."""
 
     tasks: TaskNames
     steps: Integer = Field(default=4, gt=0, le=20)
 
 
-class Recipe(Section):
+class Recipe(Config):
     """One merge: the folder whose adapters it joins, how, and with which weights (by name, relative to the folder).
 
     With ``search``, ``weights`` name the adapters, and their sum is kept while each one's part is searched.
@@ -121,7 +121,7 @@ class Recipe(Section):
     seed: Seed = 0
 
 
-class Merge(Section):
+class Merge(Config):
     """The merges of the study."""
 
     recipes: dict[Name, Recipe]

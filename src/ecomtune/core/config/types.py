@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
 
 
-class Section(BaseModel):
+class Config(BaseModel):
     """Base of all sections: unknown keys refused, nothing infinite, no truth value in place of a number or the reverse."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -25,7 +25,7 @@ FOREIGN_TO_SOURCE: dict[str, tuple[str, ...]] = {"package": (), "hub": ("folder"
 HOMES = {"prompt": PRETRAINED, "adapter": ADAPTERS, "baseline": BASELINES, "endpoint": DATA, "recorded": EXAMPLES}
 
 
-def check_sections(params: Params) -> None:
+def check_items(params: Params) -> None:
     """Raises ValueError for the first rule that a section breaks, naming its place."""
     for place, problem in _problems(params):
         raise ValueError(f"{place}: {problem}")
