@@ -17,7 +17,7 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.checks.references import modules_with
 from ecomtune.core import config as sections
 from ecomtune.core.config import types as fields
-from ecomtune.core.config.params import Params, model_of, outs
+from ecomtune.core.config.params import Params, model_folder, outs
 from ecomtune.datasets.registry import load_reader
 from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
@@ -689,7 +689,7 @@ def test_several_floors_of_a_task_are_several_systems(tmp_path: Path) -> None:
     }
     values["systems"]["guess"] = {"kind": "baseline", "reads": "models/baselines/floor_guess", "tasks": ["relevance"]}
     params = load_text(tmp_path, dump(values))
-    found = [model_of(params.systems[name], "relevance", params) for name in ("floor", "guess")]
+    found = [model_folder(params.systems[name], "relevance", params) for name in ("floor", "guess")]
     assert found == ["models/baselines/floor/relevance", "models/baselines/floor_guess/relevance"]
 
 
@@ -757,7 +757,7 @@ def with_causal(**changes: Any) -> str:
 
 def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
     params = load_text(tmp_path, with_causal(patience=2))
-    assert model_of(params.systems["full"], "relevance", params) == "models/baselines/causal_full/relevance"
+    assert model_folder(params.systems["full"], "relevance", params) == "models/baselines/causal_full/relevance"
     told = "baselines.full.model: 'small' is not in models of kind causal (there: tiny); add it there or correct the name"
     assert refusal(tmp_path, with_causal(model="small")) == told
 
@@ -830,7 +830,7 @@ def test_a_system_answers_with_its_folder_or_with_the_one_of_the_task_inside_it(
     tmp_path: Path, system: str, task: str, folder: str
 ) -> None:
     params = load_text(tmp_path, VALID)
-    assert model_of(params.systems[system], task, params) == folder
+    assert model_folder(params.systems[system], task, params) == folder
 
 
 def places(values: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

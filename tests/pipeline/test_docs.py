@@ -16,7 +16,7 @@ from typer.main import get_command
 from ecomtune.adapters.factors import load_adapter
 from ecomtune.checks.parameters import load_params
 from ecomtune.cli.app import app
-from ecomtune.core.config.params import model_of
+from ecomtune.core.config.params import model_folder
 from ecomtune.runs.roles import role_of
 from ecomtune.tasks.registry import load_task
 from tests.support.pico import make_causal
@@ -184,7 +184,7 @@ def test_the_pages_data_set_gives_examples_and_names_its_broken_line(extended: P
 
 
 def test_the_pages_task_is_answered_by_a_floor_and_by_a_prompt_and_scored(extended: Path) -> None:
-    assert report_of(extended, "intent")["rejected"] == {"intent 'Wonder' is none of Buy, Compare, Help": 1}
+    assert report_of(extended, "intent")["rejected"] == {"intent 'Wonder' isn't one of Buy, Compare, Help": 1}
     for system in ("guess", "asked"):
         scores = json.loads((extended / f"metrics/{system}.json").read_text())["intent"]
         assert scores["n"] == 10 and scores["invalid"] == 0 and 0 <= scores["macro_f1"] <= 1
@@ -204,7 +204,7 @@ def test_the_pages_system_has_answered_and_its_part_is_known(extended: Path) -> 
     scores = json.loads((extended / "metrics/merged_equal.json").read_text())["relevance"]
     assert scores["n"] == 12 and scores["invalid"] == 0
     code = (
-        "from ecomtune.params import load; from ecomtune.report.roles import role_of; "
+        "from ecomtune.checks.parameters import load_params; from ecomtune.runs.roles import role_of; "
         "print(role_of(load_params(), 'merged_equal', 'relevance'), role_of(load_params(), 'three_shots', 'relevance'))"
     )
     assert run(extended, "python", "-c", code).stdout == "merged_within prompt\n"
@@ -224,11 +224,11 @@ def test_the_papers_gpt2_is_a_baseline_that_the_demo_can_take(tmp_path: Path) ->
     params = load_params(tmp_path / "params.yaml")
     tasks = params.systems["gpt2"].tasks
     assert [role_of(params, "gpt2", task) for task in tasks] == ["conventional"] * 2
-    assert all(model_of(params.systems["gpt2"], task, params) == f"models/baselines/causal_gpt2/{task}" for task in tasks)
+    assert all(model_folder(params.systems["gpt2"], task, params) == f"models/baselines/causal_gpt2/{task}" for task in tasks)
 
 
 def test_the_project_with_all_of_it_has_its_shape(extended: Path) -> None:
-    shape = "python -m pytest -q tests/test_architecture.py -k not(of_the_demo)"  # the demo's parameters aren't there
+    shape = "python -m pytest -q tests/pipeline/test_architecture.py -k not(of_the_demo)"  # the demo's parameters aren't there
     for command in (shape, "ruff check src", "ruff format --check src"):
         done = run(extended, *command.split())
         assert done.returncode == 0, done.stdout
@@ -273,7 +273,7 @@ def test_the_readmes_parameters_are_valid_beside_the_demos(tmp_path: Path) -> No
 
 def test_the_readmes_table_is_that_of_the_committed_metrics() -> None:
     readme, params = (REPOSITORY / "README.md").read_text(encoding="utf-8"), load_params(REPOSITORY / "profiles/demo.yaml")
-    (table,) = re.findall(r"^\| system \| relevance.*?\n\n", readme.partition("## Work with it")[0], re.DOTALL | re.MULTILINE)
+    (table,) = re.findall(r"^\| system \| relevance.*?\n\n", readme, re.DOTALL | re.MULTILINE)
     rows = {
         cells[0]: cells[1:] for line in table.strip().splitlines()[2:] if (cells := [c.strip() for c in line.split("|")[1:-1]])
     }

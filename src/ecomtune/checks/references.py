@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecomtune.core.config import Dataset
-from ecomtune.core.config.params import Params, model_of, outs
+from ecomtune.core.config.params import Params, model_folder, outs
 from ecomtune.core.paths import ADAPTERS, BASELINES, PRETRAINED
 from ecomtune.messages.advice import nearest
 
@@ -109,7 +109,7 @@ def _of_systems(params: Params) -> Iterator[Reference]:
         if system.encoder is not None:
             yield Reference(f"{place}.encoder", system.encoder, _models(params, "encoder"), "models of kind encoder")
         for name in system.tasks:
-            model = model_of(system, name, params)
+            model = model_folder(system, name, params)
             yield Reference(f"{place}.tasks", name, params.tasks, "tasks")
             yield Reference(f"{place}.reads", model, outs(params), "the outs of this file")
             if system.kind == "baseline":

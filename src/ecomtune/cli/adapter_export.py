@@ -15,7 +15,7 @@ from safetensors import safe_open
 from ecomtune.adapters.factors import load_adapter
 from ecomtune.core.adapter_files import CONFIG, WEIGHTS, is_plain, read_config
 from ecomtune.core.config import Model
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import dump_json, read_json
 from ecomtune.core.metadata import base_of, no_scores
 from ecomtune.core.paths import ADAPTERS, MERGED, PRETRAINED, examples_file, metrics_file
@@ -64,13 +64,13 @@ def tasks_of(params: Params, system: str, task: str | None) -> Sequence[str]:
         raise UserError(f"systems of params.yaml have no {system!r} with an adapter to export; name one of: {have}")
     if task is not None and task not in found.tasks:
         raise UserError(f"system {system} doesn't answer {task!r}; name a task of its own: {', '.join(found.tasks)}")
-    if task is None and len({model_of(found, each, params) for each in found.tasks}) > 1:
+    if task is None and len({model_folder(found, each, params) for each in found.tasks}) > 1:
         raise UserError(f"system {system} has an adapter for each task; name one with --task: {', '.join(found.tasks)}")
     return found.tasks if task is None else (task,)
 
 
 def _adapter_of(params: Params, system: str, task: str) -> Path:
-    adapter = Path(model_of(params.systems[system], task, params))
+    adapter = Path(model_folder(params.systems[system], task, params))
     if not (adapter / CONFIG).is_file():
         raise UserError(f"{adapter} isn't there; run dvc repro, or dvc checkout where it has run before")
     return adapter
@@ -138,7 +138,7 @@ def card(params: Params, system: str, answered: Sequence[str], merged: bool) -> 
             "",
             f"- Base: {source} ({model.licence})",
             *(f"- Data: {_data(params, name)}" for name in sorted(data)),
-            f"- Adapter: {_made(params, model_of(params.systems[system], answered[0], params))}",
+            f"- Adapter: {_made(params, model_folder(params.systems[system], answered[0], params))}",
             *(["- Serve: `transformers serve .`, which takes its prompts as chat messages"] if merged else []),
             f"- Command: `dvc repro`, then `ecomtune export {chosen}`",
             "",

@@ -17,11 +17,11 @@ def export(
     """Write a trained adapter, or the model with it, as plain peft and transformers load it, with a model card."""
     from ecomtune.checks.parameters import load_params
     from ecomtune.cli import adapter_export as exporting
-    from ecomtune.core.config.params import model_of
+    from ecomtune.core.config.params import model_folder
     from ecomtune.runs.stale_outputs import note_model
 
     params = load_params()
     first, *_ = exporting.tasks_of(params, system, task)
-    note_model(Path(), model_of(params.systems[system], first, params))
+    note_model(Path(), model_folder(params.systems[system], first, params))
     exporting.export(params, system, task, out, merged)
     print(out)

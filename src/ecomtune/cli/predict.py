@@ -19,13 +19,13 @@ def predict(
     """Answer inputs of your own with a trained system: JSON lines on standard output; without any, standard input is read."""
     from ecomtune.checks.parameters import load_params
     from ecomtune.cli import predict_inputs as predicting
-    from ecomtune.core.config.params import model_of
+    from ecomtune.core.config.params import model_folder
     from ecomtune.models.process import is_main_process
     from ecomtune.runs.stale_outputs import note_model
 
     params = load_params()
     asked = predicting.task_of(params, system, task)
-    note_model(Path(), model_of(params.systems[system], task, params))
+    note_model(Path(), model_folder(params.systems[system], task, params))
     inputs = predicting.as_inputs(asked, texts or [], field or [], file)
     for told in predicting.predict(params, system, asked, inputs):
         if is_main_process():

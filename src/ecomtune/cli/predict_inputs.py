@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import parse_json
 from ecomtune.core.records import Example, Reference, Row
 from ecomtune.core.task_inputs import TASK_INPUTS, TaskInputs
@@ -35,7 +35,7 @@ def task_of(params: Params, system: str, key: str) -> Task:
     if found.kind not in WAYS:
         have = ", ".join(name for name, each in params.systems.items() if each.kind in WAYS) or "none"
         raise UserError(f"system {system} is of kind {found.kind}, which has no model that answers; name one of: {have}")
-    model = Path(model_of(found, key, params))
+    model = Path(model_folder(found, key, params))
     if not model.is_dir():
         raise UserError(f"{model} isn't there; run dvc repro, or dvc checkout where it has run before")
     return load_task(key)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ecomtune.core.config import System
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.paths import BASELINES, examples_file
 from ecomtune.core.records import Example, read_task
 from ecomtune.inference.answer_costs import Answered, count_tokens
@@ -30,7 +30,7 @@ def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
 def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
     """The tasks of a system of baselines, a model each; a causal one is asked as LoRA's are, by the same prompts."""
     for key, examples in rows.items():
-        model = Path(model_of(params.systems[name], key, params))
+        model = Path(model_folder(params.systems[name], key, params))
         settings = next(each for each in params.baselines.values() if BASELINES / each.out == model)
         if settings.family == "causal":
             yield from _answer_prompts(params, name, {key: examples})
@@ -47,7 +47,7 @@ def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]
     system, weights = params.systems[name], None
     for key, examples in rows.items():
         task, settings = load_task(key), params.tasks[key]
-        model = Path(model_of(system, key, params))
+        model = Path(model_folder(system, key, params))
         if weights is None or model not in (weights.base, weights.adapter):
             weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
         shown = fitted(task, settings, examples, _shown(params, system, key, examples), weights)

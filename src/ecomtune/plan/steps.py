@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecomtune.core.config import Baseline, Endpoint, Model, System
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.paths import BASELINES, PRETRAINED
 from ecomtune.inference.answer_costs import count_weights
 from ecomtune.lora.mixing import row_counts
@@ -151,7 +151,7 @@ def _predictions(study: _Study) -> Iterator[Step]:
         tokens = read_once + sum((1 + each) * study.row(task).own * params.tasks[task].test_size for task in system.tasks)
         found: list[float | None] = []
         if system.kind == "baseline":
-            own = [outs[model_of(system, task, params)] for task in system.tasks]
+            own = [outs[model_folder(system, task, params)] for task in system.tasks]
             found = [study.trained(baseline) for baseline in own if baseline.model is not None]
         elif system.kind != "recorded":
             found = [study.weights(params.train.shared.model if system.kind == "adapter" else Path(system.reads).name)]

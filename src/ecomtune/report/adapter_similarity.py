@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.paths import ADAPTERS, PRETRAINED
 from ecomtune.metrics.bootstrap import PLACES
 from ecomtune.report.plots import Cells, plot_heat_maps
@@ -78,7 +78,7 @@ def transfer_section(params: Params, systems: Mapping[str, Mapping[str, Any]]) -
             if system.kind == "prompt" and system.reads == base and not system.shots:
                 zero_shot.setdefault(task, value)
             elif system.kind == "adapter":
-                tuned.setdefault((model_of(system, task, params).removeprefix(f"{ADAPTERS}/"), task), value)
+                tuned.setdefault((model_folder(system, task, params).removeprefix(f"{ADAPTERS}/"), task), value)
     return {
         adapter: {task: _gain(tuned.get((adapter, task)), zero_shot.get(task)) for task in params.tasks}
         for adapter in adapter_names(params)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import read_json
 from ecomtune.core.metadata import COSTS, Costs, Count, Score, no_scores
 from ecomtune.core.paths import METRICS
@@ -39,7 +39,7 @@ def summarize(params: Params, metrics: Path = METRICS) -> dict[str, Any]:
                 cell = _cell(task, scores[task])
             except (KeyError, TypeError, ValueError) as error:
                 raise no_scores(file, task, name) from error
-            systems.setdefault(name, {})[task] = {**cell, "model": model_of(system, task, params)}
+            systems.setdefault(name, {})[task] = {**cell, "model": model_folder(system, task, params)}
     return {
         "confidence": params.score.confidence,
         "left_over": sorted(file.name for file in metrics.glob("*.json") if file.name not in known),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ecomtune.core.config import Baseline
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.paths import ADAPTERS, BASELINES, MERGED
 
 
@@ -37,13 +37,13 @@ def trains_the_llm(params: Params, system: str, task: str) -> bool:
 
 
 def _baseline_of(params: Params, system: str, task: str) -> Baseline:
-    folder = model_of(params.systems[system], task, params)
+    folder = model_folder(params.systems[system], task, params)
     return next(each for each in params.baselines.values() if str(BASELINES / each.out) == folder)
 
 
 def adapters_of(params: Params, system: str, task: str) -> list[str]:
     """The keys of the trained adapters by which a system of kind adapter answers a task: one, or those that a merge joins."""
-    folder = model_of(params.systems[system], task, params)
+    folder = model_folder(params.systems[system], task, params)
     trained = {str(ADAPTERS / adapter.out): name for name, adapter in params.train.adapters.items()}
     if folder in trained:
         return [trained[folder]]

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ecomtune.core.config.params import Params, model_of
+from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import dump_json, output_folder, write_text
 from ecomtune.core.paths import ANSWER_COSTS, PREDICTIONS, examples_file
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
@@ -40,7 +40,7 @@ def main(params: Params, name: str) -> None:
         for found in answer(params, name, rows):
             predictions = _predictions(name, load_task(found.task), found.examples, found.answers)
             write_records(folder / f"{found.task}.jsonl", predictions)
-            model = None if system.kind in ("endpoint", "recorded") else Path(model_of(system, found.task, params))
+            model = None if system.kind in ("endpoint", "recorded") else Path(model_folder(system, found.task, params))
             costs[found.task] = costs_of(model, found)
         write_text(folder / ANSWER_COSTS, dump_json(costs))
 

@@ -37,6 +37,6 @@ def outs(params: Params) -> list[str]:
     return [folder.as_posix() for folder in folders]
 
 
-def model_of(system: System, task: str, params: Params) -> str:
+def model_folder(system: System, task: str, params: Params) -> str:
     """The folder of the model that answers ``task``: ``reads`` itself, or the one of that task inside it."""
     return system.reads if system.reads in outs(params) else f"{system.reads}/{task}"
