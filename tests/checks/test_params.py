@@ -17,7 +17,7 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.checks.references import modules_with
 from ecomtune.core import config as sections
 from ecomtune.core.config import types as fields
-from ecomtune.core.config.params import Params, model_folder, outs
+from ecomtune.core.config.params import Params, model_folder, written_folders
 from ecomtune.datasets.registry import load_reader
 from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
@@ -486,7 +486,7 @@ def test_a_name_in_other_letters_is_near_whichever_has_the_capitals() -> None:
 
 
 def test_of_many_names_the_nearest_few_are_told(tmp_path: Path) -> None:
-    known = len(outs(load_text(tmp_path, VALID)))
+    known = len(written_folders(load_text(tmp_path, VALID)))
     told = refusal_of(tmp_path, "systems.mixed.reads", "models/adapters/mix")
     assert "(there: models/adapters/mixed, " in told and f" and {known - 3} others)" in told
     assert len(told) < 300
@@ -726,7 +726,7 @@ def test_an_out_inside_another_or_among_the_merges_is_refused(tmp_path: Path, ou
 def test_an_out_beside_one_whose_name_it_begins_with_is_valid(tmp_path: Path) -> None:
     values = valid()
     values["train"]["adapters"]["new"] = {"out": "single/ner_2", "reads": "data/examples/ner", "tasks": ["ner"]}
-    assert "models/adapters/single/ner_2" in outs(load_text(tmp_path, dump(values)))
+    assert "models/adapters/single/ner_2" in written_folders(load_text(tmp_path, dump(values)))
 
 
 @pytest.mark.parametrize("kind", ["encoder", "seq2seq"])

@@ -125,8 +125,8 @@ def _check_recipe(name: str, params: Params) -> None:
     recipe, where = params.merge.recipes[name], f"merge.recipes.{name}"
     for task in recipe.search.tasks if recipe.search else ():
         _check_validation([task], f"{where}.search", params)
-    outs = {f"{recipe.reads}/{each}" for each in recipe.weights}
-    joined = [key for key, adapter in params.train.adapters.items() if str(ADAPTERS / adapter.out) in outs]
+    joined_folders = {f"{recipe.reads}/{each}" for each in recipe.weights}
+    joined = [key for key, adapter in params.train.adapters.items() if str(ADAPTERS / adapter.out) in joined_folders]
     for key in joined:
         if params.train.settings_of(key).dora:
             raise UserError(f"{where}: adapter {key} is trained with dora, and can't be merged as B @ A; train it without")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ecomtune.core.config.params import Params, outs
+from ecomtune.core.config.params import Params, written_folders
 from ecomtune.core.paths import ADAPTERS, BASELINES
 
 
 def left_overs(params: Params, root: Path) -> list[Path]:
     """Folders among the stage outputs that no stage of ``params`` writes, relative to ``root``, sorted."""
-    written = set(outs(params))
+    written = set(written_folders(params))
     parents = {parent.as_posix() for folder in written for parent in Path(folder).parents}
     collections = sorted({"/".join(folder.split("/")[:2]) for folder in written} | {str(ADAPTERS), str(BASELINES)})
     found = []

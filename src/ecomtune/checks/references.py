@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ecomtune.core.config import Dataset
-from ecomtune.core.config.params import Params, model_folder, outs
+from ecomtune.core.config.params import Params, model_folder, written_folders
 from ecomtune.core.paths import ADAPTERS, BASELINES, PRETRAINED
 from ecomtune.messages.advice import nearest
 
@@ -111,7 +111,7 @@ def _of_systems(params: Params) -> Iterator[Reference]:
         for name in system.tasks:
             model = model_folder(system, name, params)
             yield Reference(f"{place}.tasks", name, params.tasks, "tasks")
-            yield Reference(f"{place}.reads", model, outs(params), "the outs of this file")
+            yield Reference(f"{place}.reads", model, written_folders(params), "the outs of this file")
             if system.kind == "baseline":
                 own = [str(BASELINES / baseline.out) for baseline in params.baselines.values() if baseline.task == name]
                 yield Reference(f"{place}.reads", model, own, f"the baselines of task {name}")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from ecomtune.checks.items import training_problem
 from ecomtune.core.config import Adapter, Training
-from ecomtune.core.config.params import Params, outs
+from ecomtune.core.config.params import Params, written_folders
 from ecomtune.core.paths import ADAPTERS, EXAMPLES, MERGED, PRETRAINED
 from ecomtune.messages.advice import describe
 
@@ -33,7 +33,7 @@ def check_folders_of_baselines(params: Params) -> None:
 
 def _check_folders(params: Params) -> None:
     """Raises ValueError where two items write the same folder, one inside another's, or one inside what it reads."""
-    written = outs(params)
+    written = written_folders(params)
     if twice := [out for out in written if written.count(out) > 1]:
         raise ValueError(f"two items write {twice[0]}; give each an out of its own")
     for key, adapter in params.train.adapters.items():

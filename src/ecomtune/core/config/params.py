@@ -23,7 +23,7 @@ class Params(Config):
     score: Score
 
 
-def outs(params: Params) -> list[str]:
+def written_folders(params: Params) -> list[str]:
     """Every folder of data/ and models/ that the stages write."""
     folders = [
         *(RAW / name for name in params.datasets),
@@ -39,4 +39,4 @@ def outs(params: Params) -> list[str]:
 
 def model_folder(system: System, task: str, params: Params) -> str:
     """The folder of the model that answers ``task``: ``reads`` itself, or the one of that task inside it."""
-    return system.reads if system.reads in outs(params) else f"{system.reads}/{task}"
+    return system.reads if system.reads in written_folders(params) else f"{system.reads}/{task}"
