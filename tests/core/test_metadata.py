@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecomtune.core.adapter_files import is_plain
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ecomtune.core.adapter_files import is_plain
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import dump_json, write_text
-from ecomtune.core.metadata import base_of, learnt, read_costs
+from ecomtune.core.metadata import base_model_folder, read_costs, read_training_totals
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics import entities
 from ecomtune.metrics.bootstrap import Counts
@@ -75,7 +75,7 @@ def test_answers_of_another_system_are_not_scored_as_this_ones(answered: Params)
 def test_a_base_outside_the_repository_is_refused(workplace: Path, base: str) -> None:
     write_text(Path("adapter/adapter_config.json"), dump_json({"base_model_name_or_path": base}))
     with pytest.raises(UserError, match=r"^adapter/adapter_config\.json is missing or broken \(base_model_name_or_path: "):
-        base_of(Path("adapter"))
+        base_model_folder(Path("adapter"))
 
 
 def test_costs_that_are_missing_or_lack_the_task_are_refused(answered: Params) -> None:
@@ -162,10 +162,10 @@ def read_metrics(folder: Path) -> Any:
     ("name", "read"),
     [
         ("costs.json", lambda folder: read_costs(folder, "ner")),
-        ("training.json", learnt),
-        ("recipe.json", learnt),
+        ("training.json", read_training_totals),
+        ("recipe.json", read_training_totals),
         ("training.json", records),
-        ("adapter_config.json", base_of),
+        ("adapter_config.json", base_model_folder),
         ("adapter_config.json", is_plain),
         ("single.json", read_metrics),
     ],

@@ -20,7 +20,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.core.config import TaskSettings
-from ecomtune.core.metadata import base_of
+from ecomtune.core.metadata import base_model_folder
 from ecomtune.core.records import Example
 from ecomtune.inference.decoding import local_answers as answering
 from ecomtune.inference.decoding import row_attention
@@ -540,7 +540,7 @@ def test_an_adapter_that_is_not_whole_is_refused(pico_causal: Path, adapters: li
 def test_an_adapter_config_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "adapter_config.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"adapter_config\.json is missing or broken \(.*\); remove it and run dvc repro"):
-        base_of(tmp_path)
+        base_model_folder(tmp_path)
 
 
 def test_broken_base_weights_are_refused(pico_causal: Path, tmp_path: Path) -> None:
@@ -592,9 +592,9 @@ def test_an_adapter_knows_its_base() -> None:
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base.as_posix()}"}}', encoding="utf-8")
     with pytest.raises(UserError, match="adapter was trained on models/pretrained/pico, which isn't there"):
-        base_of(adapter)
+        base_model_folder(adapter)
     base.mkdir(parents=True)
-    assert base_of(adapter) == base
+    assert base_model_folder(adapter) == base
 
 
 @pytest.mark.usefixtures("workplace")

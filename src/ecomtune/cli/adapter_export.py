@@ -17,7 +17,7 @@ from ecomtune.core.adapter_files import CONFIG, WEIGHTS, is_plain, read_config
 from ecomtune.core.config import Model
 from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import dump_json, read_json
-from ecomtune.core.metadata import base_of, no_scores
+from ecomtune.core.metadata import base_model_folder, missing_scores
 from ecomtune.core.paths import ADAPTERS, MERGED, PRETRAINED, examples_file, metrics_file
 from ecomtune.core.records import Example, read_records
 from ecomtune.messages.errors import UserError, reading, writing
@@ -100,7 +100,7 @@ def _write_merged(adapter: Path, folder: Path, threads: int) -> None:
 
     from ecomtune.inference.decoding.local_answers import load_model
 
-    base = base_of(adapter)
+    base = base_model_folder(adapter)
     load_model(base, adapter).save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.chat_template = tokenizer.chat_template or plain_chat(tokenizer)
@@ -235,4 +235,4 @@ def _metrics(system: str, task: str, confidence: float, several: bool) -> list[s
             for name, (low, high) in intervals.items()
         ]
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise no_scores(file, task, system) from error
+        raise missing_scores(file, task, system) from error

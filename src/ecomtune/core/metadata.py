@@ -13,36 +13,36 @@ from ecomtune.core.paths import ADAPTER_CONFIG, ANSWER_COSTS, RECIPE, TRAINING_R
 from ecomtune.messages.errors import UserError
 
 #: What an answer costs (see ecomtune.costs), as far as it is known.
-COSTS = ("parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens")
+COST_NAMES = ("parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens")
 #: More than any count of weights or tokens, and less than a float can hold.
-LARGEST = 2**63
+COUNT_LIMIT = 2**63
 
 
 def _name(key: str) -> str:
-    if key not in COSTS:
-        raise ValueError(f"is no cost; these are {', '.join(COSTS)}")
+    if key not in COST_NAMES:
+        raise ValueError(f"is no cost; these are {', '.join(COST_NAMES)}")
     return key
 
 
 def _number(value: Any) -> float:
     """The value as it is, since a whole number must stay one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < COUNT_LIMIT:
         raise ValueError("must be a number from 0 on")
     return value
 
 
 Costs = dict[Annotated[str, AfterValidator(_name)], Annotated[float, PlainValidator(_number)]]
-Count = Annotated[int, Field(ge=0, lt=LARGEST)]
+Count = Annotated[int, Field(ge=0, lt=COUNT_LIMIT)]
 TwoNumbers = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
-class Note(BaseModel):
+class Metadata(BaseModel):
     """What is read of a file or a part of it, which may hold more."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-class Score(Note):
+class Score(Metadata):
     """The value of a metric, its interval and the number of rows."""
 
     value: float
@@ -50,14 +50,14 @@ class Score(Note):
     n: Count
 
 
-class Learnt(Note):
+class TrainingTotals(Metadata):
     """What weights learnt from: the tokens seen in all epochs, and the number of weights that were trained."""
 
     tokens: Count
     trained_parameters: Count
 
 
-class ValidationLosses(Note):
+class ValidationLosses(Metadata):
     """The loss on validation rows after a step, by task."""
 
     model_config = ConfigDict(extra="allow")
@@ -65,7 +65,7 @@ class ValidationLosses(Note):
     step: Count
 
 
-class Losses(Note):
+class LossHistory(Metadata):
     """How a training went: [step, loss] in order, the number of steps, and the losses on validation rows."""
 
     loss: Annotated[list[TwoNumbers], Field(min_length=1)]
@@ -73,13 +73,13 @@ class Losses(Note):
     validation: list[ValidationLosses]
 
 
-class Split(Note):
+class Split(Metadata):
     """The number of a split's rows."""
 
     rows: Count
 
 
-class Splits(Note):
+class Splits(Metadata):
     """The splits of a task's examples."""
 
     train: Split
@@ -87,20 +87,20 @@ class Splits(Note):
     test: Split
 
 
-class FormatReport(Note):
+class FormatReport(Metadata):
     """What formatting counted of a task's examples."""
 
     splits: Splits
 
 
-class _Base(Note):
+class _Base(Metadata):
     base_model_name_or_path: RelativePath
 
 
 def read_costs(predictions: Path, task: str) -> Costs:
     """What an answer to a task costs, as noted beside a system's predictions.
 
-    Raises UserError where that is missing, broken, or holds anything but numbers by the names of COSTS.
+    Raises UserError where that is missing, broken, or holds anything but numbers by the names of COST_NAMES.
     """
     file = predictions / ANSWER_COSTS
     found = read_checked(file, dict[str, Costs])
@@ -109,27 +109,27 @@ def read_costs(predictions: Path, task: str) -> Costs:
     return found[task]
 
 
-def no_scores(file: Path, task: str, system: str) -> UserError:
+def missing_scores(file: Path, task: str, system: str) -> UserError:
     """The error of a metrics file that doesn't hold what scoring writes of a task."""
     return UserError(
         f"{file} doesn't hold the scores of task {task} as stage score@{system} writes them; run dvc repro score@{system}"
     )
 
 
-def learnt(model: Path) -> Learnt | None:
+def read_training_totals(model: Path) -> TrainingTotals | None:
     """What training noted beside a model's weights, or merging of all its parts; None where neither did.
 
     Raises UserError where the note is broken.
     """
     if (record := model / TRAINING_RECORD).is_file():
-        return read_checked(record, Learnt)
+        return read_checked(record, TrainingTotals)
     recipe = model / RECIPE
-    if not recipe.is_file() or not Learnt.model_fields.keys() & read_checked(recipe, dict[str, Any]).keys():
+    if not recipe.is_file() or not TrainingTotals.model_fields.keys() & read_checked(recipe, dict[str, Any]).keys():
         return None
-    return read_checked(recipe, Learnt)
+    return read_checked(recipe, TrainingTotals)
 
 
-def base_of(adapter: Path) -> Path:
+def base_model_folder(adapter: Path) -> Path:
     """The pretrained folder that an adapter was trained on. Raises UserError where it is gone or not told."""
     base = Path(read_checked(adapter / ADAPTER_CONFIG, _Base).base_model_name_or_path)
     if not base.is_dir():

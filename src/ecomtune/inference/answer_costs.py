@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecomtune.core.metadata import base_of, learnt
+from ecomtune.core.metadata import base_model_folder, read_training_totals
 from ecomtune.core.paths import ADAPTER_CONFIG
 from ecomtune.core.records import Example
 from ecomtune.models.tensors import tensor_sizes
@@ -47,7 +47,7 @@ def costs_of(model: Path | None, answered: Answered) -> dict[str, Any]:
     """
     costs: dict[str, Any] = {}
     if model is not None:
-        computing = base_of(model) if (model / ADAPTER_CONFIG).is_file() else model
+        computing = base_model_folder(model) if (model / ADAPTER_CONFIG).is_file() else model
         costs |= {"parameters": count_weights(computing), **_learnt(model)}
     if answered.tokens is not None:
         read, written = (round(tokens / len(answered.examples), 1) for tokens in answered.tokens)
@@ -59,5 +59,5 @@ def _learnt(model: Path) -> dict[str, int]:
     """What training noted beside the weights, or merging of its parts; nothing is learnt of weights taken as they are."""
     if model.parent.name == "pretrained":
         return {"trained_parameters": 0, "trained_tokens": 0}
-    noted = learnt(model)
+    noted = read_training_totals(model)
     return {"trained_parameters": noted.trained_parameters, "trained_tokens": noted.tokens} if noted else {}

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import read_json
-from ecomtune.core.metadata import COSTS, Costs, Count, Score, no_scores
+from ecomtune.core.metadata import COST_NAMES, Costs, Count, Score, missing_scores
 from ecomtune.core.paths import METRICS
 from ecomtune.core.records import FEW_GROUPS
 from ecomtune.tasks.registry import load_task
@@ -38,7 +38,7 @@ def summarize(params: Params, metrics: Path = METRICS) -> dict[str, Any]:
             try:
                 cell = _cell(task, scores[task])
             except (KeyError, TypeError, ValueError) as error:
-                raise no_scores(file, task, name) from error
+                raise missing_scores(file, task, name) from error
             systems.setdefault(name, {})[task] = {**cell, "model": model_folder(system, task, params)}
     return {
         "confidence": params.score.confidence,
@@ -51,7 +51,7 @@ def summarize(params: Params, metrics: Path = METRICS) -> dict[str, Any]:
 def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
     metric = load_task(task).main_metric
     counts = {name: scores[name] for name in ("n", "groups", "invalid")}
-    costs = {name: scores[name] for name in COSTS if name in scores}
+    costs = {name: scores[name] for name in COST_NAMES if name in scores}
     cell = _Cell.model_validate({"value": scores[metric], "ci": scores[f"{metric}_ci"], **counts, "costs": costs})
     return {"metric": metric, **cell.model_dump()}
 

@@ -12,7 +12,7 @@ from ecomtune.adapters.task_arithmetic import Elementwise
 from ecomtune.core.config import Recipe
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import dump_json, output_folder, write_text
-from ecomtune.core.metadata import learnt
+from ecomtune.core.metadata import read_training_totals
 from ecomtune.core.paths import MERGED, PRETRAINED, RECIPE, examples_file
 from ecomtune.core.records import Example, read_task
 from ecomtune.models.process import prepare
@@ -43,7 +43,7 @@ def main(params: Params, name: str) -> None:
 
 def _learnt(recipe: Recipe) -> dict[str, int]:
     """Over all the adapters that are merged, the tokens they learnt from and the weights trained, if all say so."""
-    found = [learnt(Path(recipe.reads) / name) for name in sorted(recipe.weights)]
+    found = [read_training_totals(Path(recipe.reads) / name) for name in sorted(recipe.weights)]
     noted = [each for each in found if each is not None]
     if len(noted) < len(found):
         return {}

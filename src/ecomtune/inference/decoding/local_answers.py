@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from ecomtune.core.code import code_hashes
 from ecomtune.core.config import TaskSettings
 from ecomtune.core.files import sha256_folder
-from ecomtune.core.metadata import base_of
+from ecomtune.core.metadata import base_model_folder
 from ecomtune.core.records import Example
 from ecomtune.inference.decoding import row_attention
 from ecomtune.inference.decoding.demonstrations import Shown
@@ -46,7 +46,7 @@ class Weights:
     @classmethod
     def of_adapter(cls, adapter: Path) -> Weights:
         """An adapter with the base that it names. Raises UserError where that is gone."""
-        return cls(base_of(adapter), adapter)
+        return cls(base_model_folder(adapter), adapter)
 
     @cached_property
     def hashes(self) -> dict[str, str | None]:
