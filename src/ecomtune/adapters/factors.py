@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from ecomtune.core.adapter_files import PREFIX, UNLIKE_PRODUCT, WEIGHTS, read_config, write_config
+from ecomtune.core.adapter_files import NON_PRODUCT_OPTIONS, PEFT_PREFIX, read_config, write_config
+from ecomtune.core.paths import ADAPTER_WEIGHTS
 from ecomtune.messages.errors import UserError, reading
 
 Matrix = NDArray[np.float32]
@@ -46,14 +47,14 @@ class Adapter:
 
 def load_adapter(folder: Path) -> Adapter:
     """Read a plain LoRA adapter. Raises UserError where it is missing, broken or of a kind whose ΔW isn't B @ A."""
-    if not (folder / WEIGHTS).is_file():
-        raise UserError(f"{folder} holds no {WEIGHTS}; run the stage that trains it (dvc repro)")
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        raise UserError(f"{folder} holds no {ADAPTER_WEIGHTS}; run the stage that trains it (dvc repro)")
     config = read_config(folder)
-    for option in UNLIKE_PRODUCT:
+    for option in NON_PRODUCT_OPTIONS:
         if config.get(option):
             raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
     with reading(folder):
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load_file(folder / ADAPTER_WEIGHTS)
     others = sorted(name for name in tensors if not name.endswith((_A, _B)))
     if others:
         raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")
@@ -85,7 +86,7 @@ def _own(module: str, config: dict[str, Any], key: str, pattern: str) -> Any:
     if own := config.get(pattern):
         from peft.utils.other import get_pattern_key  # PEFT's own reading of its patterns; importing it takes seconds
 
-        value = own.get(get_pattern_key(own, module.removeprefix(PREFIX)), value)
+        value = own.get(get_pattern_key(own, module.removeprefix(PEFT_PREFIX)), value)
     return value
 
 
@@ -98,7 +99,7 @@ def save_adapter(adapter: Adapter, folder: Path) -> None:
     config = {**adapter.config, "r": rank, "lora_alpha": rank, "use_rslora": False, "lora_dropout": 0.0}
     config |= {"rank_pattern": {}, "alpha_pattern": {}}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors_of(adapter), folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(tensors_of(adapter), folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     write_config(config, folder)
 
 

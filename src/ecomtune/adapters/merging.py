@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from ecomtune.adapters.factors import Adapter, Factors
 from ecomtune.adapters.low_rank import compress, compress_dense, padded
 from ecomtune.adapters.task_arithmetic import Elementwise, combine
-from ecomtune.core.adapter_files import PREFIX
+from ecomtune.core.adapter_files import PEFT_PREFIX
 from ecomtune.core.merge_rules import method_problem, ranks_problem
 from ecomtune.messages.errors import UserError
 
@@ -124,4 +124,4 @@ def _config(adapters: Sequence[Adapter], modules: Sequence[str]) -> dict[str, An
     if all(adapter.factors.keys() == set(modules) for adapter in adapters):
         return config
     whole_model = dict.fromkeys(("exclude_modules", "layers_to_transform", "layers_pattern"))
-    return {**config, **whole_model, "target_modules": [module.removeprefix(PREFIX) for module in modules]}
+    return {**config, **whole_model, "target_modules": [module.removeprefix(PEFT_PREFIX) for module in modules]}

@@ -11,7 +11,7 @@ from peft import LoraConfig, set_peft_model_state_dict
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.adapters.factors import Adapter, tensors_of
-from ecomtune.core.adapter_files import PREFIX
+from ecomtune.core.adapter_files import PEFT_PREFIX
 from ecomtune.core.config import Training
 from ecomtune.core.records import Example
 from ecomtune.lora import prefix_attention
@@ -74,5 +74,5 @@ def search(
 def _shape(adapter: Adapter) -> dict[str, Any]:
     """What PEFT needs to know of a merged adapter, whose scale is 1."""
     rank = next(iter(adapter.factors.values())).rank
-    modules = [module.removeprefix(PREFIX) for module in adapter.factors]
+    modules = [module.removeprefix(PEFT_PREFIX) for module in adapter.factors]
     return {"task_type": "CAUSAL_LM", "r": rank, "lora_alpha": rank, "target_modules": modules}

@@ -13,12 +13,12 @@ import yaml
 from safetensors import safe_open
 
 from ecomtune.adapters.factors import load_adapter
-from ecomtune.core.adapter_files import CONFIG, WEIGHTS, is_plain, read_config
+from ecomtune.core.adapter_files import is_plain, read_config
 from ecomtune.core.config import Model
 from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import dump_json, read_json
 from ecomtune.core.metadata import base_model_folder, missing_scores
-from ecomtune.core.paths import ADAPTERS, MERGED, PRETRAINED, examples_file, metrics_file
+from ecomtune.core.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, ADAPTERS, MERGED, PRETRAINED, examples_file, metrics_file
 from ecomtune.core.records import Example, read_records
 from ecomtune.messages.errors import UserError, reading, writing
 from ecomtune.models.process import prepare
@@ -71,7 +71,7 @@ def tasks_of(params: Params, system: str, task: str | None) -> Sequence[str]:
 
 def _adapter_of(params: Params, system: str, task: str) -> Path:
     adapter = Path(model_folder(params.systems[system], task, params))
-    if not (adapter / CONFIG).is_file():
+    if not (adapter / ADAPTER_CONFIG).is_file():
         raise UserError(f"{adapter} isn't there; run dvc repro, or dvc checkout where it has run before")
     return adapter
 
@@ -85,13 +85,13 @@ def _write_adapter(adapter: Path, folder: Path, model: Model) -> None:
     if is_plain(adapter):
         load_adapter(adapter)  # which checks all that can be checked without its base
     else:
-        with reading(adapter), safe_open(adapter / WEIGHTS, framework="np"):
+        with reading(adapter), safe_open(adapter / ADAPTER_WEIGHTS, framework="np"):
             pass  # opening it compares the file's length with its header
     for file in sorted(adapter.iterdir()):
         shutil.copyfile(file, folder / file.name)
     if model.source == "hub":
         config |= {"base_model_name_or_path": model.name, "revision": model.version}
-        (folder / CONFIG).write_text(dump_json(config), encoding="utf-8")
+        (folder / ADAPTER_CONFIG).write_text(dump_json(config), encoding="utf-8")
 
 
 def _write_merged(adapter: Path, folder: Path, threads: int) -> None:

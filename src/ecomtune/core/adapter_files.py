@@ -7,14 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ecomtune.core.files import dump_json, read_checked, write_text
+from ecomtune.core.files import dump_json, read_json_as, write_text
 from ecomtune.core.paths import ADAPTER_CONFIG
 
-CONFIG, WEIGHTS = ADAPTER_CONFIG, "adapter_model.safetensors"
 #: Options of a PEFT config with which ΔW isn't B @ A.
-UNLIKE_PRODUCT = ("use_dora", "lora_bias")
+NON_PRODUCT_OPTIONS = ("use_dora", "lora_bias")
 #: What PEFT puts before a module's own name.
-PREFIX = "base_model.model."
+PEFT_PREFIX = "base_model.model."
 
 
 class _Config(BaseModel):
@@ -33,14 +32,14 @@ class _Config(BaseModel):
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The PEFT config of the adapter in ``folder`` as it stands. Raises UserError where it is missing or broken."""
-    read_checked(folder / CONFIG, _Config)
-    return read_checked(folder / CONFIG, dict[str, Any])
+    read_json_as(folder / ADAPTER_CONFIG, _Config)
+    return read_json_as(folder / ADAPTER_CONFIG, dict[str, Any])
 
 
 def is_plain(folder: Path) -> bool:
     """Whether the ΔW of the adapter in ``folder`` is the product of its factors. Raises UserError for a broken config."""
     config = read_config(folder)
-    return not any(config.get(option) for option in UNLIKE_PRODUCT)
+    return not any(config.get(option) for option in NON_PRODUCT_OPTIONS)
 
 
 def write_config(config: dict[str, Any], folder: Path) -> None:
@@ -48,4 +47,4 @@ def write_config(config: dict[str, Any], folder: Path) -> None:
     canonical = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     if isinstance(canonical.get("target_modules"), list):
         canonical["target_modules"] = sorted(canonical["target_modules"])
-    write_text(folder / CONFIG, dump_json(canonical))
+    write_text(folder / ADAPTER_CONFIG, dump_json(canonical))

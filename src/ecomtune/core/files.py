@@ -58,7 +58,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path} is not valid JSON ({error}); delete it and run dvc repro again") from error
 
 
-def read_checked(path: Path, shape: type[Shape]) -> Shape:
+def read_json_as(path: Path, shape: type[Shape]) -> Shape:
     """JSON of ``path``, of a shape that pydantic knows.
 
     Raises UserError, which says what stage to run, where the file is missing, no JSON or of another shape.

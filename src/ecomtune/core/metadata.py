@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
 
 from ecomtune.core.config.types import RelativePath
-from ecomtune.core.files import read_checked
+from ecomtune.core.files import read_json_as
 from ecomtune.core.paths import ADAPTER_CONFIG, ANSWER_COSTS, RECIPE, TRAINING_RECORD
 from ecomtune.messages.errors import UserError
 
@@ -103,7 +103,7 @@ def read_costs(predictions: Path, task: str) -> Costs:
     Raises UserError where that is missing, broken, or holds anything but numbers by the names of COST_NAMES.
     """
     file = predictions / ANSWER_COSTS
-    found = read_checked(file, dict[str, Costs])
+    found = read_json_as(file, dict[str, Costs])
     if task not in found:
         raise UserError(f"{file} has no costs of task {task}; remove it and run dvc repro predict@{predictions.name}")
     return found[task]
@@ -122,16 +122,16 @@ def read_training_totals(model: Path) -> TrainingTotals | None:
     Raises UserError where the note is broken.
     """
     if (record := model / TRAINING_RECORD).is_file():
-        return read_checked(record, TrainingTotals)
+        return read_json_as(record, TrainingTotals)
     recipe = model / RECIPE
-    if not recipe.is_file() or not TrainingTotals.model_fields.keys() & read_checked(recipe, dict[str, Any]).keys():
+    if not recipe.is_file() or not TrainingTotals.model_fields.keys() & read_json_as(recipe, dict[str, Any]).keys():
         return None
-    return read_checked(recipe, TrainingTotals)
+    return read_json_as(recipe, TrainingTotals)
 
 
 def base_model_folder(adapter: Path) -> Path:
     """The pretrained folder that an adapter was trained on. Raises UserError where it is gone or not told."""
-    base = Path(read_checked(adapter / ADAPTER_CONFIG, _Base).base_model_name_or_path)
+    base = Path(read_json_as(adapter / ADAPTER_CONFIG, _Base).base_model_name_or_path)
     if not base.is_dir():
         raise UserError(f"{adapter} was trained on {base}, which isn't there; run dvc repro pretrained")
     return base

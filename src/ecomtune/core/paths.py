@@ -38,7 +38,8 @@ TRAINING_RECORD = "training.json"
 RECIPE = "recipe.json"
 #: Beside predictions: what an answer costs.
 ANSWER_COSTS = "costs.json"
-#: Beside an adapter's weights, written by PEFT.
+#: The weights of an adapter and its config, named as PEFT does.
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 #: Beside a task's examples: counts of rows, groups, labels and rejections.
 FORMAT_REPORT = "report.json"

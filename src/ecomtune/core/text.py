@@ -45,6 +45,6 @@ def _words() -> re.Pattern[str]:
     return re.compile(rf"[^\W_](?:[^\W_]|[{''.join(sorted(_marks()))}])*")
 
 
-def whole(text: str) -> str:
+def replace_surrogates(text: str) -> str:
     """``text`` with a question mark for each half of a character (a lone surrogate), which no UTF-8 can say."""
     return text.encode(errors="replace").decode()

@@ -11,7 +11,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from ecomtune.core.records import Rejected, Row, dump_line
-from ecomtune.core.text import whole
+from ecomtune.core.text import replace_surrogates
 from ecomtune.datasets.reading.raw_files import beginning
 from ecomtune.examples.splits import SPLITS, Marks, mark
 from ecomtune.tasks.base import Task, text_of
@@ -67,7 +67,11 @@ def sort_out(rows: Callable[[], Iterable[Row | Rejected]], task: Task, seed: int
                 marks.extend(mark(row, task.stratum(row.reference), task.input_key(row.fields), seed))
             else:
                 text = row.text if isinstance(row, Rejected) else beginning({**row.fields, "reference": row.reference})
-                refused = Rejected(source=whole(row.source), reason=whole(str(found)), text=whole(beginning(text)))
+                refused = Rejected(
+                    source=replace_surrogates(row.source),
+                    reason=replace_surrogates(str(found)),
+                    text=replace_surrogates(beginning(text)),
+                )
                 rejecting.write(f"{dump_line(refused)}\n".encode())
                 reasons[refused.reason] += 1
                 first = first or refused

@@ -9,7 +9,7 @@ from typing import Any
 
 from ecomtune.core.files import dump_json, parse_json, write_text
 from ecomtune.core.paths import SCRATCH
-from ecomtune.core.text import whole
+from ecomtune.core.text import replace_surrogates
 
 
 def remembered(decides: Mapping[str, Any], number: int, answer: Callable[[], list[str]]) -> list[str]:
@@ -24,7 +24,7 @@ def keep(decides: Mapping[str, Any], answers: list[str]) -> list[str]:
 
     Half a character (a lone surrogate), which no file can hold, becomes a question mark.
     """
-    kept = [whole(answer) for answer in answers]
+    kept = [replace_surrogates(answer) for answer in answers]
     write_text(_file(decides), dump_json(kept))
     return kept
 

@@ -26,10 +26,10 @@ from transformers import (
 )
 from transformers.pytorch_utils import Conv1D
 
-from ecomtune.core.adapter_files import CONFIG, WEIGHTS, write_config
+from ecomtune.core.adapter_files import write_config
 from ecomtune.core.config import Training
 from ecomtune.core.files import dump_json, read_json, write_text
-from ecomtune.core.paths import SCRATCH, TRAINING_RECORD
+from ecomtune.core.paths import ADAPTER_CONFIG, ADAPTER_WEIGHTS, SCRATCH, TRAINING_RECORD
 from ecomtune.core.records import Example
 from ecomtune.lora import prefix_attention
 from ecomtune.lora.batches import SharedPrefixCollator, plan_batches, plan_of_process
@@ -227,6 +227,6 @@ def save_trained(trained: Trained, folder: Path) -> None:
     """Write the adapter as a plain PEFT folder with its record beside it; the same bytes for the same weights."""
     with tempfile.TemporaryDirectory(dir=SCRATCH) as scratch:
         trained.model.save_pretrained(scratch, state_dict=trained.weights)
-        (folder / WEIGHTS).write_bytes((Path(scratch) / WEIGHTS).read_bytes())
-        write_config(read_json(Path(scratch) / CONFIG), folder)
+        (folder / ADAPTER_WEIGHTS).write_bytes((Path(scratch) / ADAPTER_WEIGHTS).read_bytes())
+        write_config(read_json(Path(scratch) / ADAPTER_CONFIG), folder)
     write_text(folder / TRAINING_RECORD, dump_json(trained.record))

@@ -1,4 +1,4 @@
-"""How many tokens a row has: counted where examples are there, else what is known of them."""
+"""The number of tokens in a row: counted on examples if there are any, otherwise estimated."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from pydantic import ConfigDict
 
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import read_checked
-from ecomtune.core.paths import EXAMPLES, PRETRAINED
+from ecomtune.core.paths import EXAMPLES, FORMAT_REPORT, PRETRAINED, examples_file
 from ecomtune.core.records import Record, read_records
 from ecomtune.datasets.registry import load_reader
 from ecomtune.messages.errors import reading
 from ecomtune.models.tokenization import common_prefix_length
 from ecomtune.tasks.registry import load_task
 
-#: Rows by which the tokens of a row are estimated.
+#: The number of rows on which tokens are counted.
 SAMPLE = 200
-#: Characters that count as one token where no tokenizer is there.
+#: Characters that count as one token if there is no tokenizer.
 CHARACTERS = 4
-#: How tokens are known: counted on examples, those of the data set's typical row, or the most that there can be.
+#: Where a number of tokens comes from: counted on examples, typical of the data set, or an upper bound.
 Basis = Literal["counted", "typical", "most"]
-#: What stands before a number that rests on them, the surest first.
+#: The sign before such a number, the most reliable basis first.
 MARKS: dict[Basis, str] = {"counted": "", "typical": "~ ", "most": "≤ "}
 
 
-def weakest(bases: Iterable[Basis]) -> Basis:
-    """How a sum of tokens is known that are known in these ways."""
+def least_reliable(bases: Iterable[Basis]) -> Basis:
+    """The basis of a sum of numbers that have these bases."""
     return max(bases, key=list(MARKS).index, default="counted")
 
 
 @dataclass(frozen=True)
 class RowTokens:
-    """Tokens that all rows of a task share at their beginning, and those that a row has of its own, in the mean."""
+    """Tokens of the prefix that all rows of a task share, and the mean number of tokens that follow it in a row."""
 
     prefix: int
     own: int
@@ -44,7 +44,7 @@ class RowTokens:
 
 
 class _Texts(Record):
-    """What the model reads of an example."""
+    """The two texts of an example that a model reads."""
 
     model_config = ConfigDict(extra="ignore")
     prompt: str
@@ -52,14 +52,14 @@ class _Texts(Record):
 
 
 def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
-    """Tokens of a row's prompt and target: counted on examples of its data set, else as its reader says, else the most.
+    """Tokens of a row's prompt and target: counted on the task's examples, else typical of its data set, else the maximum.
 
-    Raises UserError where the examples, their report or the tokenizer are broken.
+    Raises UserError if the examples, their report or the tokenizer are broken.
     """
     folder, settings, shared = root / EXAMPLES / task, params.tasks[task], params.train.shared
-    report = folder / "report.json"
+    report = folder / FORMAT_REPORT
     if report.is_file() and read_checked(report, dict[str, Any]).get("dataset") == settings.dataset:
-        return tokens_of(folder / "train.jsonl", root, shared.model)
+        return count_tokens(examples_file(task, "train", root), root, shared.model)
     typical = getattr(load_reader(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
     if typical is None:
         return RowTokens(0, shared.max_length, "most")
@@ -68,8 +68,8 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
 
 
 @lru_cache
-def tokens_of(examples: Path, root: Path, model: str) -> RowTokens:
-    """Tokens of the first examples of a file, by the model's tokenizer where it is there."""
+def count_tokens(examples: Path, root: Path, model: str) -> RowTokens:
+    """Tokens in the first SAMPLE examples of a file, by the model's tokenizer if it has been downloaded."""
     texts = [f"{row.prompt}\n{row.target}" for row in read_records(examples, _Texts, SAMPLE)]
     tokenizer = root / PRETRAINED / model / "tokenizer.json"
     if tokenizer.is_file():

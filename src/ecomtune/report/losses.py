@@ -8,7 +8,7 @@ from typing import Any
 
 from matplotlib import pyplot
 
-from ecomtune.core.files import read_checked
+from ecomtune.core.files import read_json_as
 from ecomtune.core.metadata import LossHistory
 from ecomtune.core.paths import TRAINING_RECORD
 from ecomtune.report.plots import save
@@ -22,7 +22,7 @@ def records(folder: Path) -> dict[str, dict[str, Any]]:
     Raises UserError where one is broken.
     """
     files = sorted(folder.rglob(TRAINING_RECORD))
-    return {file.parent.relative_to(folder).as_posix(): read_checked(file, LossHistory).model_dump() for file in files}
+    return {file.parent.relative_to(folder).as_posix(): read_json_as(file, LossHistory).model_dump() for file in files}
 
 
 def described(found: Mapping[str, Mapping[str, Any]]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune.core.config.params import Params
-from ecomtune.core.files import read_checked
+from ecomtune.core.files import read_json_as
 from ecomtune.core.metadata import FormatReport
 
 
@@ -30,5 +30,5 @@ def sources(params: Params, examples: Path) -> list[str]:
 
 
 def _rows(report: Path) -> str:
-    splits = read_checked(report, FormatReport).splits
+    splits = read_json_as(report, FormatReport).splits
     return " + ".join(f"{split.rows:,}" for split in (splits.train, splits.validation, splits.test))

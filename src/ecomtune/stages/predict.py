@@ -10,7 +10,7 @@ from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import dump_json, output_folder, write_text
 from ecomtune.core.paths import ANSWER_COSTS, PREDICTIONS, examples_file
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
-from ecomtune.core.text import whole
+from ecomtune.core.text import replace_surrogates
 from ecomtune.inference import answering
 from ecomtune.inference.answer_costs import Answered, costs_of
 from ecomtune.inference.answering import Rows
@@ -71,7 +71,7 @@ def _in_words(task: Task, example: Example, meaning: Reference) -> str:
 
 def _predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
     """The parsed answer to each example; half a character (a lone surrogate) in an answer becomes a question mark."""
-    answers = [whole(answer) for answer in answers]
+    answers = [replace_surrogates(answer) for answer in answers]
     parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
     return [
         Prediction(

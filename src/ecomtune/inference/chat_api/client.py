@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from ecomtune.core.files import parse_json
-from ecomtune.core.text import whole
+from ecomtune.core.text import replace_surrogates
 from ecomtune.inference.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.inference.chat_api.paid_answers import MOST_TOKENS, PaidAnswer, Question
 from ecomtune.messages.errors import UserError
@@ -189,7 +189,7 @@ def _whole_json(content: bytes) -> str:
 
     Servers that cut an answer within an emoji write it, and no UTF-8 can say it. Raises ValueError where it is no JSON.
     """
-    return whole(json.dumps(parse_json(content), ensure_ascii=False))
+    return replace_surrogates(json.dumps(parse_json(content), ensure_ascii=False))
 
 
 def _wait(state: RetryCallState) -> float:
