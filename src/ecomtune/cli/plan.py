@@ -13,10 +13,10 @@ from ecomtune.core.paths import PARAMS_FILE
 
 def plan(
     name: Annotated[str, typer.Argument(help="a file of profiles/, without .yaml; default: params.yaml")] = "",
-    teraflops: Annotated[float, typer.Option(min=0, help="peak of the machine that it is planned for; 0: this one's")] = 0,
+    teraflops: Annotated[float, typer.Option(min=0, help="peak of the machine to plan for; 0: measure this one")] = 0,
 ) -> None:
-    """Print what a run would download and cost, stage by stage, without running anything."""
-    from ecomtune import plan as planning
+    """Print what a run would download and cost, stage by stage; nothing is run."""
     from ecomtune.checks.parameters import load_params
+    from ecomtune.plan.printed import show
 
-    planning.show(load_params(profile_file(name) if name else PARAMS_FILE), Path(), teraflops)
+    show(load_params(profile_file(name) if name else PARAMS_FILE), Path(), teraflops)

@@ -1,38 +1,40 @@
-"""Peak memory of stages that load a model, estimated in bytes: the host's and a GPU's together, as stages note their own.
+"""Estimated peak memory, in bytes, of stages that load a model: host and GPU together, as stages log their own.
 
-A stage holds what its process takes before it has a model, its weights twice (as they lie in their file, which is mapped, and
-as they compute, in fp32), and where it trains, what it keeps of each token of a batch until the backward pass. Where all of the
-weights are trained, each has a gradient and AdamW's two moments too. Left out is what is small beside these: an adapter's own
-weights, and the keys and values of answers. Measured peaks of the demo (tests/test_plan.py) lie within a factor of two.
+A stage needs what its process takes before it loads a model, and the weights twice (once in the memory-mapped file, once in
+fp32 for computing). Training also keeps activations for each token of a batch until the backward pass. Training all weights
+adds a gradient and AdamW's two moments for each. What is small next to these is left out: an adapter's own weights, and the
+keys and values cached while answering. The estimates are within a factor of two of the peaks measured on the demo
+(tests/plan/test_plan.py).
 """
 
 from __future__ import annotations
 
 from math import sqrt
 
-#: What Python, torch and transformers take by themselves: 422 to 448 MiB were measured.
+#: What Python, torch and transformers take by themselves; 422 to 448 MiB were measured.
 PROCESS_BYTES = 440 * 2**20
-#: Bytes of a weight in fp32 and in 4-bit NormalFloat with its constants (arXiv 2305.14314).
+#: Bytes per weight in fp32, and in 4-bit NormalFloat with its constants (arXiv 2305.14314).
 WEIGHT_BYTES, QUANTIZED_BYTES = 4, 0.52
-#: How often weights are held: as in their file and as they compute; where all are trained, with gradient and two moments.
+#: Copies of the weights in memory: the file and the fp32 weights; if all are trained, also gradients and two moments.
 LOADED, TRAINED = 2, 5
-#: Bytes that training keeps of each token of a batch, in fp32, over the root of the number of weights, since depth times width
-#: grows about as that root: 2.1 to 2.9 MB were measured with SmolLM2-135M, 0.2 MB with MiniLM, half of which is embeddings.
-CAUSAL_KEPT_BYTES, ENCODER_KEPT_BYTES = 215, 45
+#: Bytes of fp32 activations per token, divided by the square root of the number of weights, since depth times width grows
+#: roughly like that root: 2.1 to 2.9 MB were measured with SmolLM2-135M, 0.2 MB with MiniLM, half of which is embeddings.
+CAUSAL_ACTIVATION_BYTES, ENCODER_ACTIVATION_BYTES = 215, 45
 
 
-def loaded(weights: float) -> float:
-    """Of a model that is read, and answers or is written elsewhere."""
+def loading(weights: float) -> float:
+    """Peak memory for loading a model that then answers or is saved."""
     return PROCESS_BYTES + LOADED * WEIGHT_BYTES * weights
 
 
-def with_adapter(weights: float, tokens: float, quantized: bool) -> float:
-    """Of a model whose adapter is trained in batches of ``tokens``; quantized weights lie in memory once, and keep half."""
-    held, kept = (QUANTIZED_BYTES, CAUSAL_KEPT_BYTES / 2) if quantized else (LOADED * WEIGHT_BYTES, CAUSAL_KEPT_BYTES)
-    return PROCESS_BYTES + held * weights + kept * sqrt(weights) * tokens
+def adapter_training(weights: float, tokens: float, quantized: bool) -> float:
+    """Peak memory for training an adapter in batches of ``tokens``; quantized weights are held once, their activations in bf16."""
+    per_weight = QUANTIZED_BYTES if quantized else LOADED * WEIGHT_BYTES
+    activations = CAUSAL_ACTIVATION_BYTES / (2 if quantized else 1)
+    return PROCESS_BYTES + per_weight * weights + activations * sqrt(weights) * tokens
 
 
-def fully_trained(weights: float, tokens: float, causal: bool) -> float:
-    """Of a model all of whose weights are trained in batches of ``tokens``."""
-    kept = CAUSAL_KEPT_BYTES if causal else ENCODER_KEPT_BYTES
-    return PROCESS_BYTES + TRAINED * WEIGHT_BYTES * weights + kept * sqrt(weights) * tokens
+def full_training(weights: float, tokens: float, causal: bool) -> float:
+    """Peak memory for training all weights of a model in batches of ``tokens``."""
+    activations = CAUSAL_ACTIVATION_BYTES if causal else ENCODER_ACTIVATION_BYTES
+    return PROCESS_BYTES + TRAINED * WEIGHT_BYTES * weights + activations * sqrt(weights) * tokens

@@ -1,7 +1,8 @@
-"""Every stage of a parameter file with what it would bring and cost.
+"""What every stage of a parameter file would download and cost.
 
-A token costs 2 operations a weight forward and as many for the gradient of its input (Kaplan et al. 2020, section 2.1), weights
-that are trained 2 more. The tokens of validation rows, which are read forward alone, count for the time and not as a stage's.
+A token costs 2 operations per weight in the forward pass and 2 for the gradient of its input (Kaplan et al. 2020, section 2.1),
+plus 2 for the gradient of weights that are trained. The tokens of validation rows, which need a forward pass only, add to a
+stage's time but not to its number of tokens.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ from ecomtune.core.paths import BASELINES, PRETRAINED
 from ecomtune.inference.answer_costs import count_weights
 from ecomtune.lora.mixing import row_counts
 from ecomtune.plan import memory
-from ecomtune.plan.tokens import MARKS, Basis, RowTokens, row_tokens, weakest
+from ecomtune.plan.tokens import MARKS, Basis, RowTokens, least_reliable, row_tokens
 
-#: Share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
+#: The share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
 SHARE_OF_PEAK = 0.4
-#: What a process that imports torch and transformers costs before its work, and any other.
+#: Seconds until a process that imports torch and transformers begins its work, and until any other process does.
 HEAVY_START, LIGHT_START = 8.0, 1.0
-#: A seq2seq model made of an encoder has a decoder of its size, with attention to the encoder: 49.0 of 22.7 million weights.
-WARM_STARTED = 2.16
+#: How much larger a seq2seq model is than the encoder it starts from: it adds a decoder of the same size with cross-attention,
+#: so that 22.7 million weights become 49.0 million.
+WARM_START_RATIO = 2.16
 
 
 @dataclass(frozen=True)
 class Step:
-    """One stage: what it brings, how many tokens it computes, its peak memory in bytes, its seconds; None where unknown.
+    """One stage: what it downloads or requests, its rows and tokens, its peak memory in bytes, its seconds; None if unknown.
 
-    ``memory`` is None too where no model is loaded. ``basis`` says how the tokens are known.
+    ``memory`` is also None if no model is loaded. ``basis`` says where the number of tokens comes from.
     """
 
     stage: str
@@ -42,8 +44,8 @@ class Step:
     basis: Basis = "counted"
 
 
-def steps(params: Params, root: Path, operations: float) -> list[Step]:
-    """Every stage in dvc's order on a machine that does ``operations`` multiplications and additions a second at its peak."""
+def plan_steps(params: Params, root: Path, operations: float) -> list[Step]:
+    """Every stage, in DVC's order, on a machine whose peak is ``operations`` multiplications and additions per second."""
     return list(_steps(_Study(params, root, operations * SHARE_OF_PEAK)))
 
 
@@ -54,21 +56,22 @@ class _Study:
     speed: float
 
     def weights(self, model: str) -> int | None:
-        """The number of a model's weights: of its files where they are there, else as params say."""
+        """The number of a model's weights: counted in its files if they are here, otherwise as given in params.yaml."""
         return count_weights(self.root / PRETRAINED / model) or self.params.models[model].parameters
 
-    def trained(self, baseline: Baseline) -> float | None:
-        """The number of weights of a baseline's model, which may have a decoder more than the one it starts from."""
+    def baseline_weights(self, baseline: Baseline) -> float | None:
+        """The number of weights of a baseline, which may add a decoder to the encoder it starts from."""
         if baseline.model is None or (weights := self.weights(baseline.model)) is None:
             return None
         encoder = self.params.models[baseline.model].kind == "encoder"
-        return weights * WARM_STARTED if encoder and baseline.family == "seq2seq" else weights
+        return weights * WARM_START_RATIO if encoder and baseline.family == "seq2seq" else weights
 
     def row(self, task: str) -> RowTokens:
         """Tokens of a row's prompt and target."""
         return row_tokens(self.params, task, self.root)
 
     def seconds(self, operations: float | None, start: float = HEAVY_START) -> float | None:
+        """Start-up and computing; None if the number of operations is unknown."""
         return None if operations is None else start + operations / self.speed
 
 
@@ -79,8 +82,8 @@ def _steps(study: _Study) -> Iterator[Step]:
         yield Step(f"download@{name}", f"{size / 1e6:.1f} MB" if size else "", seconds=LIGHT_START)
     for name, model in params.models.items():
         weights = study.weights(name)
-        held = None if weights is None else memory.loaded(weights)
-        yield Step(f"pretrained@{name}", _source(model), memory=held, seconds=study.seconds(None if weights is None else 0))
+        peak = None if weights is None else memory.loading(weights)
+        yield Step(f"pretrained@{name}", _source(model), memory=peak, seconds=study.seconds(None if weights is None else 0))
     for name, task in params.tasks.items():
         yield Step(f"format@{name}", rows=task.train_size + task.validation_size + task.test_size, seconds=LIGHT_START)
     yield from _trainings(study)
@@ -103,76 +106,101 @@ def _trainings(study: _Study) -> Iterator[Step]:
     for name, adapter in params.train.adapters.items():
         settings = params.train.settings_of(name)
         rows = {task: min(params.tasks[task].train_size, adapter.limit.get(task, 10**12)) for task in adapter.tasks}
-        shares = adapter.shard[1] if adapter.shard else 1
         rows = row_counts(rows, adapter.mix) if adapter.mix else rows
-        learnt = sum(rows.values()) // shares * settings.epochs
-        of_rows = {task: study.row(task) for task in adapter.tasks}
-        # a batch runs the instruction that its rows share once
-        each = {task: row.own + row.prefix / settings.batch_size for task, row in of_rows.items()}
-        tokens = int(sum(number * each[task] for task, number in rows.items()) / shares * settings.epochs)
-        batch = min(settings.token_budget, max(row.prefix + settings.batch_size * row.own for row in of_rows.values()))
-        held = None if weights is None else memory.with_adapter(weights, batch, settings.quantization == "nf4")
-        looked = settings.epochs * sum(params.tasks[task].validation_size * each[task] for task in adapter.tasks)
-        seconds = study.seconds(None if weights is None else weights * (4.0 * tokens + 2.0 * looked))
-        basis = weakest(row.basis for row in of_rows.values())
-        yield Step(f"train@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=basis)
+        shards = adapter.shard[1] if adapter.shard else 1
+        seen = sum(rows.values()) // shards * settings.epochs
+        row = {task: study.row(task) for task in adapter.tasks}
+        # a batch computes the instruction that its rows share once
+        per_row = {task: each.own + each.prefix / settings.batch_size for task, each in row.items()}
+        tokens = int(sum(number * per_row[task] for task, number in rows.items()) / shards * settings.epochs)
+        validation = settings.epochs * sum(params.tasks[task].validation_size * per_row[task] for task in adapter.tasks)
+        batch = min(settings.token_budget, max(each.prefix + settings.batch_size * each.own for each in row.values()))
+        quantized = settings.quantization == "nf4"
+        yield Step(
+            f"train@{name}",
+            rows=seen,
+            tokens=tokens,
+            memory=None if weights is None else memory.adapter_training(weights, batch, quantized),
+            seconds=study.seconds(None if weights is None else weights * (4.0 * tokens + 2.0 * validation)),
+            basis=least_reliable(each.basis for each in row.values()),
+        )
 
 
 def _baselines(study: _Study) -> Iterator[Step]:
     for name, baseline in study.params.baselines.items():
-        rows = study.params.tasks[baseline.task].train_size
+        task = study.params.tasks[baseline.task]
         if baseline.model is None:
-            yield Step(f"baseline@{name}", rows=rows, seconds=LIGHT_START)
+            yield Step(f"baseline@{name}", rows=task.train_size, seconds=LIGHT_START)
             continue
-        weights, trained, row = study.weights(baseline.model), study.trained(baseline), study.row(baseline.task)
-        # a causal model reads the whole prompt of each row, the others its fields alone
-        prompted = baseline.family == "causal"
-        each = min(row.own + row.prefix if prompted else row.own, baseline.max_length)
-        learnt = rows * baseline.epochs_of(rows)
-        tokens = each * learnt * (2 if baseline.adversarial else 1)
-        held = None if trained is None else memory.fully_trained(trained, baseline.batch_size * each, prompted)
-        looks = baseline.epochs_of(rows) if baseline.patience else baseline.epochs
-        looked = each * looks * study.params.tasks[baseline.task].validation_size
-        seconds = study.seconds(None if weights is None else weights * (6.0 * tokens + 2.0 * looked))
-        yield Step(f"baseline@{name}", rows=learnt, tokens=tokens, memory=held, seconds=seconds, basis=row.basis)
+        weights, row = study.weights(baseline.model), study.row(baseline.task)
+        # a causal model reads the complete prompt of each row, the others its inputs only
+        causal = baseline.family == "causal"
+        per_row = min(row.own + row.prefix if causal else row.own, baseline.max_length)
+        epochs = baseline.epochs_of(task.train_size)
+        tokens = per_row * task.train_size * epochs * (2 if baseline.adversarial else 1)
+        validation = per_row * (epochs if baseline.patience else baseline.epochs) * task.validation_size
+        trained = study.baseline_weights(baseline)
+        yield Step(
+            f"baseline@{name}",
+            rows=task.train_size * epochs,
+            tokens=tokens,
+            memory=None if trained is None else memory.full_training(trained, baseline.batch_size * per_row, causal),
+            seconds=study.seconds(None if weights is None else weights * (6.0 * tokens + 2.0 * validation)),
+            basis=row.basis,
+        )
 
 
 def _predictions(study: _Study) -> Iterator[Step]:
     params = study.params
-    outs = {str(BASELINES / baseline.out): baseline for baseline in params.baselines.values()}
     for name, system in params.systems.items():
-        if system.endpoint is not None:
-            yield _asked(study, name, system, system.endpoint)
-            continue
         rows = sum(params.tasks[task].test_size for task in system.tasks)
-        # instruction and demonstrations that all rows share are read once for all
-        once, each = (0, system.shots) if system.demonstrations != "fixed" else (system.shots, 0)
-        read_once = sum(study.row(task).prefix + once * study.row(task).own for task in system.tasks)
-        tokens = read_once + sum((1 + each) * study.row(task).own * params.tasks[task].test_size for task in system.tasks)
-        found: list[float | None] = []
-        if system.kind == "baseline":
-            own = [outs[model_folder(system, task, params)] for task in system.tasks]
-            found = [study.trained(baseline) for baseline in own if baseline.model is not None]
-        elif system.kind != "recorded":
-            found = [study.weights(params.train.shared.model if system.kind == "adapter" else Path(system.reads).name)]
-        if not found:
+        if system.endpoint is not None:
+            yield _request(study, name, system, system.endpoint)
+            continue
+        models = _weights_of_models(study, system)
+        if not models:
             yield Step(f"predict@{name}", rows=rows, seconds=LIGHT_START)
             continue
-        largest = None if None in found else max(weights for weights in found if weights is not None)
-        held = None if largest is None else memory.loaded(largest)
-        seconds = study.seconds(None if largest is None else 2.0 * largest * tokens)
-        basis = weakest(study.row(task).basis for task in system.tasks)
-        yield Step(f"predict@{name}", rows=rows, tokens=tokens, memory=held, seconds=seconds, basis=basis)
+        largest = None if None in models else max(weights for weights in models if weights is not None)
+        tokens = sum(_tokens_answered(study, system, task) for task in system.tasks)
+        yield Step(
+            f"predict@{name}",
+            rows=rows,
+            tokens=tokens,
+            memory=None if largest is None else memory.loading(largest),
+            seconds=study.seconds(None if largest is None else 2.0 * largest * tokens),
+            basis=least_reliable(study.row(task).basis for task in system.tasks),
+        )
 
 
-def _asked(study: _Study, name: str, system: System, endpoint: Endpoint) -> Step:
-    """What an endpoint reads for all rows, each with its whole prompt, and the most that it may answer."""
+def _weights_of_models(study: _Study, system: System) -> list[float | None]:
+    """The number of weights of each model that a system runs here; None if it is unknown."""
+    params = study.params
+    if system.kind == "recorded":
+        return []
+    if system.kind != "baseline":
+        return [study.weights(params.train.shared.model if system.kind == "adapter" else Path(system.reads).name)]
+    by_folder = {str(BASELINES / baseline.out): baseline for baseline in params.baselines.values()}
+    baselines = [by_folder[model_folder(system, task, params)] for task in system.tasks]
+    return [study.baseline_weights(baseline) for baseline in baselines if baseline.model is not None]
+
+
+def _tokens_answered(study: _Study, system: System, task: str) -> int:
+    """Tokens that are computed for all test rows of a task; what all prompts share is computed once."""
+    row, rows = study.row(task), study.params.tasks[task].test_size
+    if system.demonstrations == "fixed":
+        return row.prefix + system.shots * row.own + row.own * rows
+    return row.prefix + (1 + system.shots) * row.own * rows
+
+
+def _request(study: _Study, name: str, system: System, endpoint: Endpoint) -> Step:
+    """What an endpoint reads, with the complete prompt in every row, and the most that it may answer."""
     sizes = {task: study.params.tasks[task].test_size for task in system.tasks}
-    of_rows = {task: study.row(task) for task in system.tasks}
-    read = sum(size * (of_rows[task].prefix + (1 + system.shots) * of_rows[task].own) for task, size in sizes.items())
-    answered = sum(size * study.params.tasks[task].max_new_tokens for task, size in sizes.items())
-    mark = MARKS[weakest(row.basis for row in of_rows.values())]
-    text = f"{endpoint.model}: {mark}{read:,} tokens in, ≤ {answered:,} out"
+    row = {task: study.row(task) for task in system.tasks}
+    read = sum(size * (row[task].prefix + (1 + system.shots) * row[task].own) for task, size in sizes.items())
+    written = sum(size * study.params.tasks[task].max_new_tokens for task, size in sizes.items())
+    mark = MARKS[least_reliable(each.basis for each in row.values())]
+    text = f"{endpoint.model}: {mark}{read:,} tokens in, ≤ {written:,} out"
     if endpoint.input_price is not None and endpoint.output_price is not None:
-        text += f", cost ≤ {(read * endpoint.input_price + answered * endpoint.output_price) / 1e6:.2f}"
+        text += f", cost ≤ {(read * endpoint.input_price + written * endpoint.output_price) / 1e6:.2f}"
     return Step(f"predict@{name}", text, rows=sum(sizes.values()), seconds=LIGHT_START)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from ecomtune.core.config.params import Params
-from ecomtune.core.files import read_checked
+from ecomtune.core.files import read_json_as
 from ecomtune.core.paths import EXAMPLES, FORMAT_REPORT, PRETRAINED, examples_file
 from ecomtune.core.records import Record, read_records
 from ecomtune.datasets.registry import load_reader
@@ -58,8 +58,8 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
     """
     folder, settings, shared = root / EXAMPLES / task, params.tasks[task], params.train.shared
     report = folder / FORMAT_REPORT
-    if report.is_file() and read_checked(report, dict[str, Any]).get("dataset") == settings.dataset:
-        return count_tokens(examples_file(task, "train", root), root, shared.model)
+    if report.is_file() and read_json_as(report, dict[str, Any]).get("dataset") == settings.dataset:
+        return count_row_tokens(examples_file(task, "train", root), root, shared.model)
     typical = getattr(load_reader(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
     if typical is None:
         return RowTokens(0, shared.max_length, "most")
@@ -68,7 +68,7 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
 
 
 @lru_cache
-def count_tokens(examples: Path, root: Path, model: str) -> RowTokens:
+def count_row_tokens(examples: Path, root: Path, model: str) -> RowTokens:
     """Tokens in the first SAMPLE examples of a file, by the model's tokenizer if it has been downloaded."""
     texts = [f"{row.prompt}\n{row.target}" for row in read_records(examples, _Texts, SAMPLE)]
     tokenizer = root / PRETRAINED / model / "tokenizer.json"
