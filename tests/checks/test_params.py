@@ -68,7 +68,7 @@ systems:
     demonstrations: nearest
     encoder: small
     endpoint: {model: big, input_price: 1.0, output_price: 2.0}
-score: {}
+score: {adapters: models/adapters}
 """.replace("HASH", "a" * 64)
 #: One item of every kind: where it stands, and its class.
 SECTIONS: dict[str, type[fields.Config]] = {
@@ -198,11 +198,11 @@ def test_a_path_outside_the_repository_or_of_no_folder_is_refused(tmp_path: Path
 @pytest.mark.parametrize(
     ("out", "told"),
     [
-        (".gitkeep", ".gitkeep begins with a dot, as the files do that git and DVC keep there; choose another name"),
-        ("single/.ner", ".ner begins with a dot, as the files do that git and DVC keep there; choose another name"),
-        ("ner\0", "holds a NUL character, which no file's name can have; remove it"),
-        ("ner\nner", "holds a character that can't be seen; write it with letters, digits, _ and -"),
-        ("ner\ud800", "holds a character that can't be seen; write it with letters, digits, _ and -"),
+        (".gitkeep", ".gitkeep begins with a dot, like the files that git and DVC keep there; choose another name"),
+        ("single/.ner", ".ner begins with a dot, like the files that git and DVC keep there; choose another name"),
+        ("ner\0", "contains a NUL character, which no file name can have; remove it"),
+        ("ner\nner", "contains an invisible character; use letters, digits, _ and - only"),
+        ("ner\ud800", "contains an invisible character; use letters, digits, _ and - only"),
     ],
 )
 def test_an_out_that_is_hidden_or_cannot_be_seen_is_refused(tmp_path: Path, out: str, told: str) -> None:
@@ -791,7 +791,7 @@ def test_a_name_that_no_file_could_have_is_refused(tmp_path: Path, section: str)
 def test_a_folder_whose_name_no_disk_would_take_is_refused(tmp_path: Path, part: str) -> None:
     values = valid()
     values["train"]["adapters"]["ner"]["out"] = f"single/{part}"
-    told = "holds a name of more than 240 bytes, which leaves a disk no room for an ending; shorten it"
+    told = "contains a name of more than 240 bytes, too long for a file system; shorten it"
     assert refusal(tmp_path, dump(values)) == f"train.adapters.ner.out: {told}"
 
 

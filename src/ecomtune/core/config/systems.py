@@ -1,4 +1,4 @@
-"""What is compared: conventional baselines, and the systems that answer."""
+"""Configs of what is compared: conventional baselines, and the systems that answer."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from typing import Literal
 
 from pydantic import Field
 
-from ecomtune.core.config.training import MOST_EPOCHS
-from ecomtune.core.config.types import LEAST_LENGTH, Config, Integer, OutPath, RelativePath, TaskNames
+from ecomtune.core.config.training import MAX_EPOCHS
+from ecomtune.core.config.types import MIN_LENGTH, Config, Integer, OutPath, RelativePath, TaskNames
 
 Family = Literal["encoder", "seq2seq", "causal", "floor"]
 Method = Literal["tfidf", "majority", "lead", "title"]
 
 
 class Baseline(Config):
-    """A conventional model of one task, written to models/baselines/<out>.
+    """A conventional model for one task, written to models/baselines/<out>.
 
-    ``out`` is FAMILY/TASK, or FAMILY_NAME/TASK, so that a family can answer a task in several ways, each a system of its own.
-    ``method`` is a floor's: for labels tfidf (the default) or majority, for tags majority, for texts lead (the default) or
-    title.
+    ``out`` is FAMILY/TASK, or FAMILY_NAME/TASK for a further model of the same family and task; each is a system of its own.
+    ``method`` is for family floor: tfidf (the default) or majority for labels, majority for tags, lead (the default) or title
+    for texts.
 
-    Inputs are cut at ``max_length`` tokens, targets and answers of family seq2seq at ``max_new_tokens``. Family causal trains a
-    causal model on the task's prompts, as LoRA does, so that a row of more than ``max_length`` tokens is refused, and answers
-    are as long as the task says.
+    Inputs are truncated to ``max_length`` tokens, and targets and answers of family seq2seq to ``max_new_tokens``. Family
+    causal trains a causal model on the task's prompts, as LoRA does: a row of more than ``max_length`` tokens is refused, and
+    the task sets the length of answers.
 
-    Few rows are gone through more than ``epochs`` times, until the training has ``min_steps`` optimizer steps, whole epochs of
-    them: the usual few epochs train a small data set too briefly (arXiv 2006.05987).
+    A small data set is trained for more than ``epochs`` epochs: for as many as ``min_steps`` optimizer steps need, since the
+    usual few epochs are too few for it (arXiv 2006.05987).
 
-    ``patience`` is the number of epochs in a row that the validation loss may fail to fall before the training stops, be it
-    before ``min_steps``, and takes the best epoch's weights; 0 for all epochs. ``class_weights`` gives rare labels or tags of
-    family encoder as much say as common ones; ``crf`` lets it learn a row's tags as one sequence, by a linear-chain conditional
-    random field, in place of each word's alone. ``adversarial`` lets it learn each batch a second time, with word embeddings
-    that are moved by a vector of this length to where the loss grows (arXiv 1605.07725); 0 for once.
+    ``patience`` is the number of consecutive epochs without a lower validation loss after which training stops, even before
+    ``min_steps``, and restores the best epoch's weights; 0 disables early stopping. The rest is for family encoder:
+    ``class_weights`` weights labels or tags by inverse frequency; ``crf`` scores a row's tags as one sequence, by a
+    linear-chain conditional random field, in place of each word's tag by itself; ``adversarial`` trains on each batch a second
+    time, with word embeddings moved by a vector of this length in the direction of a higher loss (arXiv 1605.07725), 0 for
+    not at all.
     """
 
     family: Family
@@ -40,10 +41,10 @@ class Baseline(Config):
     out: OutPath
     model: str | None = None
     learning_rate: float = Field(default=5e-4, gt=0, le=1)
-    epochs: Integer = Field(default=5, gt=0, le=MOST_EPOCHS)
-    min_steps: Integer = Field(default=0, ge=0, le=MOST_EPOCHS)  # a step may be an epoch
+    epochs: Integer = Field(default=5, gt=0, le=MAX_EPOCHS)
+    min_steps: Integer = Field(default=0, ge=0, le=MAX_EPOCHS)  # a step may be an epoch
     batch_size: Integer = Field(default=16, gt=0)
-    max_length: Integer = Field(default=256, ge=LEAST_LENGTH)
+    max_length: Integer = Field(default=256, ge=MIN_LENGTH)
     max_new_tokens: Integer = Field(default=96, gt=0)
     patience: Integer = Field(default=0, ge=0)
     class_weights: bool = False
@@ -51,16 +52,16 @@ class Baseline(Config):
     adversarial: float = Field(default=0.0, ge=0, le=100)
 
     def epochs_of(self, rows: int) -> int:
-        """How many times the training goes through so many rows."""
+        """The number of training epochs for this number of rows."""
         steps = -(-rows // self.batch_size)
         return max(self.epochs, -(-self.min_steps // steps) if steps else 0)
 
 
 class Endpoint(Config):
-    """A model behind an OpenAI-compatible chat API, by its name there; the API's address and key stand in the environment.
+    """A model behind an OpenAI-compatible chat API, by its name there; the API's address and key are environment variables.
 
-    ``concurrency`` is how many questions wait for their answers at once; prices, of a million tokens in a currency of yours,
-    are for totals alone.
+    ``concurrency`` is the number of requests in flight at once. Prices, per million tokens in any currency, only serve to
+    print totals.
     """
 
     model: str = Field(min_length=1)
@@ -71,11 +72,11 @@ class Endpoint(Config):
 
 
 class System(Config):
-    """A named way to answer: a model with demonstrations, here or behind an endpoint, adapters, or baselines.
+    """A named way to answer: a prompted model, run locally or behind an endpoint, adapters, or baselines.
 
-    One of kind ``recorded`` answers nothing itself: the examples hold the answers that were given under its name elsewhere.
-    ``shots`` is how many ``demonstrations`` a prompt shows, and these how they are chosen (decoding/demonstrations.py);
-    ``encoder`` is the model by which demonstrations are nearest.
+    A system of kind ``recorded`` runs no model: the examples hold the answers that were given under its name elsewhere.
+    ``shots`` is the number of demonstrations in a prompt, ``demonstrations`` the method that selects them
+    (inference/decoding/demonstrations.py), ``encoder`` the model that embeds rows for method nearest.
     """
 
     kind: Literal["prompt", "endpoint", "adapter", "baseline", "recorded"]
