@@ -1,4 +1,4 @@
-"""What stages and commands print: every line that one needs to read the numbers, and tables that no pipe cuts."""
+"""What stages and commands print: the lines needed to judge the numbers, and tables that are complete in a pipe."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from rich.table import Table
 
 from ecomtune.core.records import FEW_GROUPS
-from ecomtune.messages.console import TEXT, show
+from ecomtune.messages.console import TEXT_WIDTH, show
 from ecomtune.messages.warnings import few_groups
 from ecomtune.report.summary import left_out
 from ecomtune.stages.compare import main as compare
@@ -24,9 +24,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def printed(shown: Table | Markdown, file: io.StringIO) -> list[str]:
+def printed(output: Table | Markdown, file: io.StringIO) -> list[str]:
     with redirect_stdout(file):
-        show(shown)
+        show(output)
     return file.getvalue().splitlines()
 
 
@@ -36,8 +36,8 @@ def wide_table() -> Table:
     return grid
 
 
-@pytest.mark.parametrize("forced", [True, False], ids=["FORCE_COLOR", "plain"])
-def test_a_table_is_whole_in_a_pipe_and_as_wide_as_a_terminal(monkeypatch: pytest.MonkeyPatch, forced: bool) -> None:
+@pytest.mark.parametrize("forced", [True, False], ids=["with FORCE_COLOR", "without"])
+def test_a_table_is_complete_in_a_pipe_and_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, forced: bool) -> None:
     if forced:
         monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "80")
@@ -47,30 +47,31 @@ def test_a_table_is_whole_in_a_pipe_and_as_wide_as_a_terminal(monkeypatch: pytes
     assert max(map(len, printed(wide_table(), Terminal()))) <= 80
 
 
-def test_a_page_in_a_pipe_is_as_wide_as_its_widest_table_and_its_text_is_wrapped() -> None:
+def test_a_page_in_a_pipe_is_as_wide_as_its_widest_table_and_text_alone_is_wrapped() -> None:
     cells = ["x" * length for length in (60, 70, 80)]
     rows = [f"| {' | '.join(row)} |" for row in ("abc", ("---",) * 3, cells, cells[::-1])]
     page = "\n".join(["# Title", "", "word " * 200, "", *rows])
     lines = printed(Markdown(page), io.StringIO())
     assert any(all(cell in line for cell in cells) for line in lines)
     assert max(map(len, lines)) < 280
-    assert max(map(len, printed(Markdown("word " * 200), io.StringIO()))) <= TEXT
+    assert max(map(len, printed(Markdown("word " * 200), io.StringIO()))) <= TEXT_WIDTH
 
 
 @pytest.mark.parametrize("groups", [1, 2, FEW_GROUPS - 1, FEW_GROUPS, 500])
-def test_a_task_of_too_few_groups_is_told_with_what_to_change(groups: int) -> None:
-    told = few_groups("ner", groups, FEW_GROUPS)
-    assert (told is None) == (groups >= FEW_GROUPS)
-    assert told is None or (f"too few groups ({groups}, of at least {FEW_GROUPS})" in told and "tasks.ner.test_size" in told)
+def test_a_task_with_too_few_groups_is_reported_with_what_to_change(groups: int) -> None:
+    warning = few_groups("ner", groups, FEW_GROUPS)
+    assert (warning is None) == (groups >= FEW_GROUPS)
+    if warning:
+        assert f"too few groups ({groups}, of at least {FEW_GROUPS})" in warning and "tasks.ner.test_size" in warning
 
 
 @pytest.mark.parametrize(("files", "command"), [([], None), (["a.json", "b c.json"], "rm metrics/a.json 'metrics/b c.json'")])
-def test_left_over_metrics_are_told_in_a_line_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
-    told = [f"of no system in params.yaml, and left out; remove with: {command}"] if command else []
-    assert left_out({"left_over": files}) == told
+def test_left_over_metrics_are_reported_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
+    lines = [f"of no system in params.yaml, and left out; remove with: {command}"] if command else []
+    assert left_out({"left_over": files}) == lines
 
 
-def test_score_and_compare_say_once_for_each_task_that_its_groups_are_few(
+def test_score_and_compare_warn_once_for_each_task_with_too_few_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -80,8 +81,8 @@ def test_score_and_compare_say_once_for_each_task_that_its_groups_are_few(
     for stage in (score, compare):
         stage(params(), "single")
         lines = capsys.readouterr().out.splitlines()
-        told = [line.partition(" for its")[0] for line in lines if "too few groups" in line]
-        assert told == ["ner: too few groups (2, of at least 10)", "summarization: too few groups (1, of at least 10)"]
+        warnings = [line.partition(" for its")[0] for line in lines if "too few groups" in line]
+        assert warnings == ["ner: too few groups (2, of at least 10)", "summarization: too few groups (1, of at least 10)"]
     assert "of no system in params.yaml, and left out; remove with: rm metrics/gone.json" in lines
     assert "ner: no other system is at least as good for no more operations than single" in lines
     assert len([line for line in lines if "not be significant though its interval leaves out 0" in line]) == 1

@@ -24,7 +24,7 @@ import yaml
 from ecomtune.core import files, locks
 from ecomtune.core.files import output_folder, sha256_file, write_text
 from ecomtune.messages.errors import UserError, writing
-from ecomtune.training.checkpoints import INTERVAL
+from ecomtune.training.checkpoints import INTERVAL_VARIABLE
 from tests.conftest import REPOSITORY
 
 CHAIN = ("download demo_shop", "format relevance", "baseline floor_relevance", "predict floor", "score floor", "compare")
@@ -42,7 +42,7 @@ def heed_interrupts() -> None:
 
 def start(folder: Path, stage: str, item: str = "", **options: Any) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", f"ecomtune.stages.{stage}", *filter(None, [item])]
-    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "ECOMTUNE_MIRROR": "", "HF_HUB_OFFLINE": "1", INTERVAL: "0"}
+    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "ECOMTUNE_MIRROR": "", "HF_HUB_OFFLINE": "1", INTERVAL_VARIABLE: "0"}
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     quiet["preexec_fn"] = heed_interrupts
     return subprocess.Popen(command, cwd=folder, env=environment, text=True, **{**quiet, **options})
@@ -357,7 +357,7 @@ def test_a_format_that_is_stopped_keeps_the_former_output_and_leaves_nothing(tab
     former = contents(table / "data/examples/relevance")
 
     def reads() -> bool:
-        return any(file.stat().st_size for file in table.glob(".scratch/*/0.kept"))
+        return any(file.stat().st_size for file in table.glob(".scratch/*/0.accepted"))
 
     status, told = stop(start(table, "format", "relevance"), number, reads)
     assert (status, told) == (STATUS[number], "format: stopped; nothing half-written is left\n")
@@ -518,7 +518,7 @@ def test_outputs_on_another_file_system_are_told_to_belong_on_one(disk: Path, tm
     (disk / "models").symlink_to(tmp_path / "models")
     status, told = run(disk, "baseline", "floor_relevance")
     assert status == 1 and told.count("\n") == 1
-    advice = "have the whole project, .scratch too, on one file system, and all of it writable, and run this again"
+    advice = "keep the complete project, with .scratch, on one writable file system, and run this again"
     assert told.endswith(f": Invalid cross-device link; {advice}\n")
     assert contents(disk / "models/baselines/floor/relevance") == former
     assert {path.name for path in (disk / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
@@ -528,7 +528,7 @@ def test_a_file_in_place_of_a_folder_is_told(finished: Path, workplace: Path) ->
     shutil.copytree(finished / "data/raw", workplace / "data/raw")
     shutil.copy(finished / "params.yaml", workplace)
     (workplace / "data/examples").write_text("no folder")
-    told = "data/examples: File exists; remove what stands in its place, and run this again"
+    told = "data/examples: File exists; remove what is in its place, and run this again"
     assert run(workplace, "format", "relevance") == (1, f"format: error: {told}\n")
     assert (workplace / "data/examples").read_text() == "no folder" and list((workplace / ".scratch").iterdir()) == []
 

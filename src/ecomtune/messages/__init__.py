@@ -1,1 +1,1 @@
-"""What is said to people: errors with their advice, warnings, printed tables. No stage depends on it."""
+"""What is shown to users: errors with advice, warnings, printed tables. No stage depends on this folder."""
