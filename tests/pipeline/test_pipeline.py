@@ -180,9 +180,9 @@ def test_a_study_without_adapters_is_compared_too(clone: Path, tmp_path: Path) -
     params = yaml.safe_load((clone / "params.yaml").read_text())
     params["train"]["adapters"], params["merge"]["recipes"] = {}, {}
     params["systems"] = {"floor": params["systems"]["floor"]}
-    (clone / "models/adapters").rename(tmp_path / "adapters")
+    params["score"]["adapters"] = "models/pretrained"
+    (clone / "models/adapters").rename(tmp_path / "adapters")  # as in a clone that has never trained
     try:
-        run(clone, "git", "checkout", "-q", "models/adapters")  # as in a clone that has never trained
         (clone / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
         done = run(clone, "dvc", "repro")
         assert done.returncode == 0, done.stdout + done.stderr
@@ -285,9 +285,9 @@ def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> N
     [
         ("params.yaml", "rank: 4", "rank: 8", RETRAINED),
         (
-            "src/ecomtune/lora/training.py",
-            '"""Training one adapter',
-            '"""Training an adapter',
+            "src/ecomtune/lora/head_loss.py",
+            "from __future__",
+            "# edited\nfrom __future__",
             f"{STALE} train@relevance_1 would run",
         ),
         ("metrics/floor.json", '"n": 12', '"n": 13', "metrics/floor.json isn't what dvc.lock says; run dvc repro"),

@@ -18,8 +18,9 @@ Row = tuple[str, list[str], str]
 
 @cache
 def names_in(file: str) -> list[str]:
-    """Names of the test functions of a file of tests/."""
-    tree = ast.parse((REPOSITORY / "tests" / file).read_text(encoding="utf-8"))
+    """Names of the test functions of the one file below tests/ that has this name."""
+    (found,) = (REPOSITORY / "tests").rglob(file)
+    tree = ast.parse(found.read_text(encoding="utf-8"))
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
 
 
