@@ -168,7 +168,7 @@ def test_a_row_that_is_too_long_is_refused_and_none_is_cut(causal: Path, split: 
     length = len(encode_rows(AutoTokenizer.from_pretrained("models/pretrained/pico"), [long], 1024)[0]["input_ids"])
     train, validation = ([*rows, long], rows) if split == "train" else (rows, [*rows, long])
     told = (
-        rf"^example long: {length} tokens are more than the baseline's max_length {length - 1}; raise it, or take the row out"
+        rf"^example long: {length} tokens are more than the baseline's max_length {length - 1}; raise it, or remove the row"
     )
     with pytest.raises(UserError, match=told):
         fit(full("relevance", max_length=length - 1), train, causal / "made", validation=validation)

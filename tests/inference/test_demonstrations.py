@@ -6,9 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,26 +154,6 @@ def test_any_texts_give_as_many_demonstrations_as_asked(queries: list[str], aske
 
 
 # Nearest by an encoder.
-
-
-def test_vectors_are_means_of_the_tokens_states_of_length_one_whatever_their_batch(
-    pico_encoder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from transformers import AutoModel, AutoTokenizer
-
-    tokenizer, model = AutoTokenizer.from_pretrained(pico_encoder), AutoModel.from_pretrained(pico_encoder).eval()
-    texts = ["red running shoes for men", "mug", "12 pack", "mug", ""]
-    with torch.inference_mode():
-        states = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0] for text in texts]
-    means = [each.mean(0) / each.mean(0).norm() for each in states]
-    for batch_size in (1, 2, 64):
-        monkeypatch.setattr("ecomtune.models.embeddings.BATCH_SIZE", batch_size)
-        np.testing.assert_allclose(embed(pico_encoder, texts), torch.stack(means).numpy(), atol=1e-5)
-
-
-def test_long_texts_are_cut_not_refused(pico_encoder: Path) -> None:
-    long = embed(pico_encoder, ["red shoes " * 2000, "red shoes " * 3000])
-    np.testing.assert_allclose(long[0], long[1], atol=1e-6)
 
 
 def test_nearest_shows_the_inputs_of_the_highest_cosine_the_most_similar_last(workplace: Path, pico_encoder: Path) -> None:

@@ -1,4 +1,4 @@
-"""With the real pretrained weights: what plain transformers and peft make of the project's folders."""
+"""With the real pretrained weights: plain transformers and peft can load the project's folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SMOLLM2 = REPOSITORY / "models/pretrained/smollm2"
 MINILM = REPOSITORY / "models/pretrained/minilm"
 
 
-def test_the_base_loads_with_plain_transformers_and_goes_on_with_a_sentence() -> None:
+def test_the_base_loads_with_plain_transformers_and_continues_a_sentence() -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = AutoModelForCausalLM.from_pretrained(SMOLLM2)
@@ -23,8 +23,8 @@ def test_the_base_loads_with_plain_transformers_and_goes_on_with_a_sentence() ->
     assert model.dtype == torch.float32 and model.num_parameters() == 134_515_008
     ids = tokenizer("The capital of France is", return_tensors="pt")
     with torch.inference_mode():
-        following = int(model(**ids).logits[0, -1].argmax())
-    assert tokenizer.decode(following) == " Paris"
+        next_token = int(model(**ids).logits[0, -1].argmax())
+    assert tokenizer.decode(next_token) == " Paris"
 
 
 def test_the_encoder_loads_with_plain_transformers() -> None:
@@ -39,8 +39,8 @@ def test_pretrained_folders_hold_safetensors_and_no_quantization(folder: Path) -
     assert "quantization_config" not in json.loads((folder / "config.json").read_text())
 
 
-def test_pieces_of_a_tag_answer_have_the_tokens_of_the_whole() -> None:
-    """The tagger reads word, tag and line end apart; training reads the whole target: both must see the same tokens."""
+def test_the_pieces_of_a_tag_answer_have_the_tokens_of_the_whole_answer() -> None:
+    """Decoding encodes words, tags and line breaks separately, training the target as a whole: both need the same tokens."""
     from transformers import AutoTokenizer
 
     from ecomtune.models.tokenization import encode_text
@@ -68,8 +68,9 @@ def test_the_shared_prefix_loss_equals_the_plain_one_on_real_weights() -> None:
     from transformers import AutoTokenizer
 
     from ecomtune.core.config import Training
-    from ecomtune.lora.adapter_training import lora_model
+    from ecomtune.core.records import Example
     from ecomtune.lora.batches import SharedPrefixCollator
+    from ecomtune.lora.model import lora_model
     from ecomtune.models.tokenization import encode_example
     from ecomtune.tasks.registry import load_task
 
@@ -87,20 +88,23 @@ def test_the_shared_prefix_loss_equals_the_plain_one_on_real_weights() -> None:
     task, tokenizer = load_task("ner"), AutoTokenizer.from_pretrained(SMOLLM2)
     queries = [["red", "shoes"], ["acme", "running", "shoes", "for", "men"], ["12", "pack"]]
     rows = [
-        encode_example(
-            tokenizer,
-            identity=str(place),
-            group="ner",
+        Example(
+            id=str(place),
+            task="ner",
             prompt=task.prompt({"words": words}, "long"),
             target=task.target({"words": words}, ["B-modifier", *["I-modifier"] * (len(words) - 1)]),
-            max_length=512,
+            reference=[],
+            fields={},
+            group=str(place),
+            source="made",
         )
         for place, words in enumerate(queries)
     ]
+    encoded = [encode_example(tokenizer, row, settings.max_length) for row in rows]
     model = lora_model(SMOLLM2, settings)
     losses = []
     for share in (True, False):
-        batch = SharedPrefixCollator(0, share=share)(rows)
+        batch = SharedPrefixCollator(0, share=share)(encoded)
         assert (len(batch["prefix_ids"]) > 100) == share
         model.zero_grad()
         loss = model(**batch).loss

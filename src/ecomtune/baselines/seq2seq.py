@@ -27,7 +27,7 @@ from ecomtune.baselines.trained_model import batches, load_trained, model_folder
 from ecomtune.core.config import Baseline
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import reading
-from ecomtune.models.loading import load_whole
+from ecomtune.models.loading import load_model
 from ecomtune.tasks.base import Task
 
 
@@ -66,7 +66,7 @@ def _load(base: str) -> tuple[Any, Any, int]:
     """The tokenizer, the model to train, and how many tokens of a target the model itself puts before its labels."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     if AutoConfig.from_pretrained(base).is_encoder_decoder:
-        model = load_whole(AutoModelForSeq2SeqLM, Path(base), dtype=torch.float32)
+        model = load_model(AutoModelForSeq2SeqLM, Path(base), dtype=torch.float32)
         own = model.generation_config
         # its special tokens alone: beams and rules of length, as BART brings them, are no part of a greedy answer
         names = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")

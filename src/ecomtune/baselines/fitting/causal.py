@@ -16,7 +16,7 @@ from ecomtune.baselines.job import Encoded, Job, TrainingData
 from ecomtune.baselines.trained_model import model_folder, save
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import UserError, reading
-from ecomtune.models.loading import load_whole
+from ecomtune.models.loading import load_model
 from ecomtune.models.tokenization import IGNORED, Tokenizer, context_of, encode_example
 
 
@@ -28,7 +28,7 @@ def fit(job: Job) -> None:
     base = model_folder(job.settings)
     with reading(base):
         tokenizer = AutoTokenizer.from_pretrained(base)
-    model = load_whole(AutoModelForCausalLM, base, dtype=torch.float32)
+    model = load_model(AutoModelForCausalLM, base, dtype=torch.float32)
     context, caches = context_of(model.config), getattr(model.config, "use_cache", True)
     limit = job.settings.max_length
     if limit > context:
@@ -43,8 +43,7 @@ def encode_rows(tokenizer: Tokenizer, examples: Sequence[Example], max_length: i
     """Each example's tokens, and as labels those of its target with EOS. Raises UserError for one that is too long or empty."""
     rows = []
     for each in examples:
-        texts = {"identity": each.id, "group": each.task, "prompt": each.prompt, "target": each.target}
-        encoded = encode_example(tokenizer, **texts, max_length=max_length, limit="the baseline's max_length")
+        encoded = encode_example(tokenizer, each, max_length, limit="the baseline's max_length")
         labels = [*[IGNORED] * len(encoded.prompt_ids), *encoded.target_ids]
         rows.append({"input_ids": [*encoded.prompt_ids, *encoded.target_ids], "labels": labels})
     return rows
