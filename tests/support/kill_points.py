@@ -1,7 +1,7 @@
 """Kill a stage at seeded random points, run it again, and compare its output.
 
-``python -m tests.kill_points STAGE ITEM OUT TRIALS SEED`` in a folder where the stage can run. Libraries are imported once, and
-each run is forked. Prints a JSON list, one entry a kill.
+``python -m tests.support.kill_points STAGE ITEM OUT TRIALS SEED`` in a folder where the stage can run. Libraries are imported
+once, and each run is forked. Prints a JSON list with an entry for each kill.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.core.files import sha256_folder
 from ecomtune.core.paths import SCRATCH
 from ecomtune.models.process import prepare
-from ecomtune.training.checkpoints import INTERVAL
+from ecomtune.training.checkpoints import INTERVAL_VARIABLE
 
-#: What each stage imports when it runs, so that a forked process needn't.
+#: What each stage imports when it runs: imported before forking, to save time.
 HEAVY = {
     "train": ["ecomtune.lora.adapter_training"],
-    "baseline": [f"ecomtune.baselines.{name}" for name in ("causal", "encoder_classifier", "encoder_tagger", "seq2seq")],
+    "baseline": [
+        f"ecomtune.baselines.{name}" for name in ("fitting.causal", "encoder_classifier", "encoder_tagger", "seq2seq")
+    ],
     "predict": ["ecomtune.inference.chat_api.endpoint_answers"],
 }
-#: Where predict of an endpoint keeps its answers for good, so that each trial has to begin without them.
+#: Where predict keeps an endpoint's paid answers; each trial begins without them.
 PAID = SCRATCH / "endpoint"
 LOG = SCRATCH / "kill_points.log"
 
@@ -54,43 +56,44 @@ def fork(stage: Any, item: str) -> int:
 
 
 def run(stage: Any, item: str, out: Path) -> str:
-    """Run the stage to its end; the hash of its output."""
+    """Run the stage to its end and return the hash of its output."""
     _, status = os.waitpid(fork(stage, item), 0)
     if status:
         sys.exit(LOG.read_text())
     return sha256_folder(out)
 
 
-def kept() -> int:
-    """What a killed run has left: the step of the newest checkpoint, whole or not, or the number of answers paid for."""
+def progress() -> int:
+    """What a killed run has left: the step of the newest checkpoint, complete or not, or the number of paid answers."""
     steps = [int(path.name.partition("-")[2]) for path in SCRATCH.glob("checkpoints/*/checkpoint-*")]
     return max([*steps, len(list(PAID.glob("*.json")))])
 
 
 def await_progress(process: int) -> None:
-    """Wait until the process has kept what a later run can go on from, or has ended."""
-    whole = [f"{SCRATCH}/checkpoints/*/checkpoint-*/complete.json", f"{PAID}/*.json"]
-    while not any(map(glob.glob, whole)) and os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+    """Wait until the process has left something from which a later run can continue, or has ended."""
+    complete = [f"{SCRATCH}/checkpoints/*/checkpoint-*/complete.json", f"{PAID}/*.json"]
+    while not any(map(glob.glob, complete)) and os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         time.sleep(0.001)
 
 
 def forget() -> None:
-    """Undo what a finished run keeps."""
+    """Remove what a finished run keeps."""
     shutil.rmtree(PAID, ignore_errors=True)
 
 
 def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[str, Any]]:
-    """Kill the stage ``trials`` times; for each the share of its run time that had passed, what it had kept, and how it ended.
+    """Kill the stage ``trials`` times, and return for each kill the share of the run time at which it came, the progress that
+    was kept, and how the next run ended.
 
-    Every second kill comes after something was kept, at however slow a moment of the machine. ``asked`` is the number of
-    answers that the run after the kill paid for.
+    Every second kill comes after some progress was kept, however slow the machine is at that moment. ``asked`` is the number
+    of answers for which the next run paid.
     """
-    os.environ[INTERVAL] = "0"
+    os.environ[INTERVAL_VARIABLE] = "0"
     prepare(threads=1)
     for module in HEAVY[name]:
         importlib.import_module(module)
     stage, rng = importlib.import_module(f"ecomtune.stages.{name}"), random.Random(seed)
-    run(stage, item, out)  # the first one reads files that are in no cache yet
+    run(stage, item, out)  # not timed: it reads files that are in no cache yet
     forget()
     started = time.monotonic()
     expected = run(stage, item, out)
@@ -108,8 +111,8 @@ def main(name: str, item: str, out: Path, trials: int, seed: int) -> list[dict[s
         _, status = os.waitpid(process, 0)
         torn = out.exists() and sha256_folder(out) != expected
         if not os.WIFSIGNALED(status) or (out.exists() and not torn):
-            continue  # it had ended
-        left = kept()
+            continue  # it had already ended
+        left = progress()
         again = run(stage, item, out)
         log = LOG.read_text()
         asked = sum(map(int, re.findall(r"answers paid for now: (\d+)", log)))

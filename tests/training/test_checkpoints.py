@@ -1,4 +1,4 @@
-"""Checkpoints: whole ones only are resumed from, one process at a time uses them, and other trainings have others."""
+"""Checkpoints: only complete ones are resumed from, one process at a time uses them, and each training has its own."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from typing import Any
 import pytest
 
 from ecomtune.checks.parameters import load_params
-from ecomtune.core.code import code_hashes
+from ecomtune.core.code import CODE, code_hashes
 from ecomtune.core.config import Training
 from ecomtune.core.config.params import Params
 from ecomtune.core.locks import locked
 from ecomtune.core.records import Example, write_records
 from ecomtune.messages.errors import UserError
 from ecomtune.stages import baseline, train
-from ecomtune.training.checkpoints import INTERVAL, Checkpoints, checkpoints_of, decides
+from ecomtune.training.checkpoints import INTERVAL_VARIABLE, Checkpoints, open_checkpoints, training_key
 from tests.support.scratch_clone import REPOSITORY
 
 FILES = ("adapter_model.safetensors", "optimizer.pt", "rng_state.pth", "trainer_state.json")
 
 
 def write(checkpoints: Checkpoints, step: int) -> Path:
-    """A checkpoint as Trainer leaves it, not yet marked."""
+    """A checkpoint as Trainer leaves it, not yet marked as complete."""
     folder = checkpoints.folder / f"checkpoint-{step}"
     folder.mkdir(parents=True)
     for name in FILES:
@@ -38,21 +38,21 @@ def write(checkpoints: Checkpoints, step: int) -> Path:
     return folder
 
 
-def kept(folder: Path, *steps: int) -> Checkpoints:
+def complete_checkpoints(folder: Path, *steps: int) -> Checkpoints:
     checkpoints = Checkpoints(folder)
     for step in steps:
         write(checkpoints, step)
-        checkpoints.complete(step)
+        checkpoints.mark_complete(step)
     return checkpoints
 
 
-def test_the_newest_whole_checkpoint_is_found_by_its_step_not_its_name(workplace: Path) -> None:
-    checkpoints = kept(workplace / "kept", 9, 10)
+def test_the_newest_complete_checkpoint_is_found_by_its_step_not_its_name(workplace: Path) -> None:
+    checkpoints = complete_checkpoints(workplace / "kept", 9, 10)
     assert checkpoints.newest() == workplace / "kept/checkpoint-10"
 
 
-def test_a_checkpoint_that_was_not_marked_is_removed(workplace: Path) -> None:
-    checkpoints = kept(workplace / "kept", 3)
+def test_a_checkpoint_that_is_not_marked_as_complete_is_removed(workplace: Path) -> None:
+    checkpoints = complete_checkpoints(workplace / "kept", 3)
     half = write(checkpoints, 7)
     assert checkpoints.newest() == workplace / "kept/checkpoint-3" and not half.exists()
 
@@ -71,17 +71,17 @@ def test_a_checkpoint_that_was_not_marked_is_removed(workplace: Path) -> None:
 def test_a_checkpoint_with_a_missing_or_damaged_file_is_passed_over(
     workplace: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
-    checkpoints = kept(workplace / "kept", 3, 7)
+    checkpoints = complete_checkpoints(workplace / "kept", 3, 7)
     damage(workplace / "kept/checkpoint-7" / name)
     assert checkpoints.newest() == workplace / "kept/checkpoint-3"
 
 
-def test_the_best_weights_are_those_of_the_checkpoint_that_is_resumed_from(workplace: Path) -> None:
+def test_the_best_weights_are_restored_from_the_checkpoint_that_is_resumed(workplace: Path) -> None:
     checkpoints = Checkpoints(workplace / "kept")
     for step in (3, 7):
         write(checkpoints, step)
         checkpoints.best.write_text(f"best of {step}")
-        checkpoints.complete(step)
+        checkpoints.mark_complete(step)
     checkpoints.best.write_text("half-wri")
     checkpoints.newest()
     assert checkpoints.best.read_text() == "best of 7"
@@ -89,50 +89,50 @@ def test_the_best_weights_are_those_of_the_checkpoint_that_is_resumed_from(workp
     assert checkpoints.newest() == workplace / "kept/checkpoint-3" and checkpoints.best.read_text() == "best of 3"
 
 
-def test_without_a_whole_one_there_is_none(workplace: Path) -> None:
+def test_without_a_complete_checkpoint_there_is_no_newest_one(workplace: Path) -> None:
     checkpoints = Checkpoints(workplace / "kept")
     assert checkpoints.newest() is None
     write(checkpoints, 5)
     assert checkpoints.newest() is None
 
 
-def test_the_two_newest_are_kept(workplace: Path) -> None:
-    kept(workplace / "kept", 2, 4, 11)
+def test_the_two_newest_checkpoints_are_kept(workplace: Path) -> None:
+    complete_checkpoints(workplace / "kept", 2, 4, 11)
     assert {path.name for path in (workplace / "kept").iterdir()} == {"checkpoint-4", "checkpoint-11"}
 
 
-def test_they_are_removed_when_the_training_ends_and_kept_when_it_fails(workplace: Path) -> None:
-    with pytest.raises(RuntimeError), checkpoints_of({"seed": 1}) as checkpoints:
+def test_checkpoints_are_removed_when_the_training_ends_and_kept_when_it_fails(workplace: Path) -> None:
+    with pytest.raises(RuntimeError), open_checkpoints({"seed": 1}) as checkpoints:
         write(checkpoints, 5)
-        checkpoints.complete(5)
+        checkpoints.mark_complete(5)
         raise RuntimeError
-    with checkpoints_of({"seed": 1}) as checkpoints:
+    with open_checkpoints({"seed": 1}) as checkpoints:
         assert checkpoints.newest() is not None
-    with checkpoints_of({"seed": 1}) as checkpoints:
+    with open_checkpoints({"seed": 1}) as checkpoints:
         assert checkpoints.newest() is None
 
 
-def test_a_training_that_is_refused_leaves_nothing_and_one_that_fails_its_checkpoints_alone(workplace: Path) -> None:
+def test_a_training_that_is_refused_leaves_nothing_and_one_that_fails_only_its_checkpoints(workplace: Path) -> None:
     home = Path(".scratch/checkpoints")
-    with pytest.raises(UserError), checkpoints_of({"seed": 1}):
+    with pytest.raises(UserError), open_checkpoints({"seed": 1}):
         raise UserError("the first row is too long; shorten it")
     assert list(home.iterdir()) == []
-    with pytest.raises(KeyboardInterrupt), checkpoints_of({"seed": 1}) as checkpoints:
+    with pytest.raises(KeyboardInterrupt), open_checkpoints({"seed": 1}) as checkpoints:
         write(checkpoints, 5)
         raise KeyboardInterrupt
     assert list(home.iterdir()) == [checkpoints.folder]
-    with checkpoints_of({"seed": 1}):
+    with open_checkpoints({"seed": 1}):
         pass
     assert list(home.iterdir()) == []
 
 
 def test_another_training_has_other_checkpoints(workplace: Path) -> None:
-    with checkpoints_of({"seed": 1}) as one, checkpoints_of({"seed": 2}) as other:
+    with open_checkpoints({"seed": 1}) as one, open_checkpoints({"seed": 2}) as other:
         assert one.folder != other.folder
 
 
 def hold(entered: Event, leave: Event) -> None:
-    with checkpoints_of({"seed": 1}):
+    with open_checkpoints({"seed": 1}):
         entered.set()
         leave.wait(30)
 
@@ -145,11 +145,11 @@ def test_a_second_process_of_the_same_training_waits_and_says_so(workplace: Path
     assert events[0].wait(30)
     second = spawn.Process(target=hold, args=(events[2], events[3]))
     second.start()
-    told, until = "", time.monotonic() + 30
-    while "waiting" not in told and time.monotonic() < until:
-        told += capfd.readouterr().out
+    printed, until = "", time.monotonic() + 30
+    while "waiting" not in printed and time.monotonic() < until:
+        printed += capfd.readouterr().out
         time.sleep(0.01)
-    assert told == "another process runs this very training; waiting until it ends\n"
+    assert printed == "another process runs this very training; waiting until it ends\n"
     assert not events[2].is_set()
     events[1].set()
     assert events[2].wait(30)
@@ -160,15 +160,15 @@ def test_a_second_process_of_the_same_training_waits_and_says_so(workplace: Path
 
 
 def take_turns(rounds: int) -> None:
-    """Enter as often, each time alone: a second process inside ends this one with an error."""
+    """Enter ``rounds`` times, each time alone: a second process inside would end this one with an error."""
     for _ in range(rounds):
-        with checkpoints_of({"seed": 1}):
+        with open_checkpoints({"seed": 1}):
             Path("inside").touch(exist_ok=False)
             time.sleep(0.001)
             Path("inside").unlink()
 
 
-def test_of_many_processes_that_wait_for_a_lock_that_is_removed_each_is_alone(workplace: Path) -> None:
+def test_many_processes_that_wait_for_a_lock_that_is_removed_enter_one_at_a_time(workplace: Path) -> None:
     processes = [multiprocessing.get_context("fork").Process(target=take_turns, args=(40,)) for _ in range(5)]
     for process in processes:
         process.start()
@@ -178,18 +178,18 @@ def test_of_many_processes_that_wait_for_a_lock_that_is_removed_each_is_alone(wo
     assert list((workplace / ".scratch/checkpoints").iterdir()) == []
 
 
-def test_one_who_waits_in_several_rounds_says_so_once(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lock that it gets isn't on disk any more, and the next one is held again."""
+def test_a_process_that_waits_in_several_rounds_says_so_once(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock file that it gets has been removed, and the next one is held again."""
     path, flock = workplace / "x.lock", fcntl.flock
     calls: list[int] = []
-    told: list[str] = []
+    said: list[str] = []
 
     def counted(lock: Any, how: int) -> None:
         calls.append(how)
         flock(lock, how)
 
     def enter() -> None:
-        with locked(path, lambda: told.append("waiting")):
+        with locked(path, lambda: said.append("waiting")):
             calls.append(0)
 
     def until(rounds: int) -> None:
@@ -210,7 +210,7 @@ def test_one_who_waits_in_several_rounds_says_so_once(workplace: Path, monkeypat
         until(4)
         assert 0 not in calls
     waiter.join(30)
-    assert calls == [*[fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX] * 2, 0] and told == ["waiting"]
+    assert calls == [*[fcntl.LOCK_EX | fcntl.LOCK_NB, fcntl.LOCK_EX] * 2, 0] and said == ["waiting"]
     assert not path.exists()
 
 
@@ -222,16 +222,16 @@ def test_a_killed_process_holds_no_lock(workplace: Path) -> None:
     assert entered.wait(30)
     first.kill()
     first.join(30)
-    with checkpoints_of({"seed": 1}) as checkpoints:
+    with open_checkpoints({"seed": 1}) as checkpoints:
         assert checkpoints.folder.is_dir()
 
 
 @pytest.mark.parametrize("seconds", ["often", "", "nan", "-1", "-inf"])
-def test_an_interval_that_is_no_number_of_seconds_is_refused(
+def test_an_interval_that_is_not_a_number_of_seconds_is_refused(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, seconds: str
 ) -> None:
-    monkeypatch.setenv(INTERVAL, seconds)
-    with pytest.raises(UserError, match=f"^{INTERVAL} is '{seconds}', no number of seconds; correct or"), checkpoints_of({}):
+    monkeypatch.setenv(INTERVAL_VARIABLE, seconds)
+    with pytest.raises(UserError, match=f"^{INTERVAL_VARIABLE} is '{seconds}', .*; correct or"), open_checkpoints({}):
         pass
     assert list(workplace.iterdir()) == []
 
@@ -242,50 +242,57 @@ SETTINGS = Training(
 ROW = Example(id="1", task="ner", prompt="p", target="t", reference=["O"], fields={"words": ["w"]}, group="g", source="made:1")
 
 
-def test_whatever_decides_a_training_names_its_checkpoints(workplace: Path) -> None:
+def test_everything_that_determines_a_training_is_in_the_key_of_its_checkpoints(workplace: Path) -> None:
     (workplace / "base").mkdir()
-    code = ("lora/*.py",)
-    first = decides(code, Path("base"), SETTINGS, 7, 2, [ROW], [])
-    assert json.dumps(first) == json.dumps(decides(code, Path("base"), SETTINGS, 7, 2, [ROW], []))
+    first = training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], [])
+    assert json.dumps(first) == json.dumps(training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], []))
     others = [
-        decides(("encoding.py",), Path("base"), SETTINGS, 7, 2, [ROW], []),
-        decides(code, None, SETTINGS, 7, 2, [ROW], []),
-        decides(code, Path("base"), SETTINGS.model_copy(update={"rank": 2}), 7, 2, [ROW], []),
-        decides(code, Path("base"), SETTINGS, 8, 2, [ROW], []),
-        decides(code, Path("base"), SETTINGS, 7, 1, [ROW], []),
-        decides(code, Path("base"), SETTINGS, 7, 2, [ROW, ROW], []),
-        decides(code, Path("base"), SETTINGS, 7, 2, [ROW], [ROW]),
+        training_key("baseline", Path("base"), SETTINGS, 7, 2, [ROW], []),
+        training_key("train", None, SETTINGS, 7, 2, [ROW], []),
+        training_key("train", Path("base"), SETTINGS.model_copy(update={"rank": 2}), 7, 2, [ROW], []),
+        training_key("train", Path("base"), SETTINGS, 8, 2, [ROW], []),
+        training_key("train", Path("base"), SETTINGS, 7, 1, [ROW], []),
+        training_key("train", Path("base"), SETTINGS, 7, 2, [ROW, ROW], []),
+        training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], [ROW]),
     ]
     (workplace / "base/model.safetensors").write_text("other weights")
-    others.append(decides(code, Path("base"), SETTINGS, 7, 2, [ROW], []))
+    others.append(training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], []))
     assert len({json.dumps(each) for each in [first, *others]}) == len(others) + 1
 
 
-class Decided(Exception):
-    """What a stage says that decides its training, in place of the training."""
+@pytest.mark.parametrize("stage", ["train", "baseline"])
+def test_code_that_can_only_stop_a_training_or_speak_is_not_in_its_key(stage: str) -> None:
+    files = training_key(stage, None, SETTINGS, 7, 2)["code"]
+    assert {file for file in files if file.startswith("stages/")} == {f"stages/{stage}.py"}
+    assert {file.partition("/")[0] for file in files} == {*CODE[stage], "stages"}
+    assert not {"messages", "checks", "runs", "plan", "cli"} & set(CODE[stage])
+
+
+class CapturedKey(Exception):
+    """Raised with the key of a stage's training, in place of the training."""
 
 
 @pytest.mark.parametrize(("stage", "item"), [(train, "relevance_1"), (baseline, "encoder")])
-def test_a_stage_hands_on_whatever_decides_its_training(
+def test_a_stage_passes_on_everything_that_determines_its_training(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, stage: ModuleType, item: str
 ) -> None:
-    def told(decides: dict[str, Any]) -> Any:
-        raise Decided(json.dumps(decides, sort_keys=True))
+    def capture(key: dict[str, Any]) -> Any:
+        raise CapturedKey(json.dumps(key, sort_keys=True))
 
-    def decided(**changes: Any) -> str:
+    def key_of_stage(**changes: Any) -> str:
         values = params.model_dump(exclude_unset=True)
         for place, value in changes.items():
-            *way, key = place.split("__")
+            *parents, key = place.split("__")
             section = values
-            for part in way:
-                section = section[part]
+            for parent in parents:
+                section = section[parent]
             assert section[key] != value, place
             section[key] = value
-        with pytest.raises(Decided) as caught:
+        with pytest.raises(CapturedKey) as caught:
             stage.main(Params.model_validate(values), item)
         return str(caught.value)
 
-    monkeypatch.setattr(stage, "checkpoints_of", told)
+    monkeypatch.setattr(stage, "open_checkpoints", capture)
     values = load_params(REPOSITORY / "profiles/pico.yaml").model_dump(exclude_unset=True)
     values["models"]["encoder"] = {**values["models"]["pico"], "kind": "encoder"}
     encoder = {"family": "encoder", "task": "relevance", "out": "encoder/relevance", "model": "encoder", "epochs": 1}
@@ -298,15 +305,15 @@ def test_a_stage_hands_on_whatever_decides_its_training(
     base.parent.mkdir(parents=True)
     base.write_text("weights")
     own = "train__shared__rank" if stage is train else "baselines__encoder__epochs"
-    found = [decided(), decided(seed=99), decided(train__shared__threads=2), decided(**{own: 77})]
+    found = [key_of_stage(), key_of_stage(seed=99), key_of_stage(train__shared__threads=2), key_of_stage(**{own: 77})]
     for file in ("data/examples/relevance/train.jsonl", "data/examples/relevance/validation.jsonl"):
         write_records(Path(file), rows[:3])
-        found.append(decided())
+        found.append(key_of_stage())
     base.write_text("other weights")
-    found.append(decided())
+    found.append(key_of_stage())
     monkeypatch.setenv("WORLD_SIZE", "2")
-    found.append(decided())
+    found.append(key_of_stage())
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
-    found.append(decided())
+    found.append(key_of_stage())
     assert len(set(found)) == len(found)
     assert json.loads(found[0])["code"] == code_hashes("train" if stage is train else "baseline")

@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def kill(home: Path, stage: str, item: str, out: str, **environment: str) -> list[dict[str, Any]]:
     """Kill a stage at random points, and check that each time the next run leaves the bytes of one that was never stopped."""
-    done = run_module(home, "tests.kill_points", stage, item, out, str(KILLS), "11", **environment)
+    done = run_module(home, "tests.support.kill_points", stage, item, out, str(KILLS), "11", **environment)
     assert done.returncode == 0, done.stderr
     kills: list[dict[str, Any]] = json.loads(done.stdout)
     assert len(kills) == KILLS and all(kill["equal"] for kill in kills), kills

@@ -13,7 +13,7 @@ from ecomtune.core.paths import BASELINES, PRETRAINED, SCRATCH, examples_file
 from ecomtune.core.records import Example, read_task
 from ecomtune.stages.runner import pick, run
 from ecomtune.tasks.registry import load_task
-from ecomtune.training.checkpoints import checkpoints_of, decides
+from ecomtune.training.checkpoints import open_checkpoints, training_key
 
 
 def main(params: Params, name: str) -> None:
@@ -22,8 +22,8 @@ def main(params: Params, name: str) -> None:
     validation = read_task(examples_file(settings.task, "validation"), Example, settings.task, may_be_empty=True)
     base = PRETRAINED / settings.model if settings.model else None
     threads, live = params.train.shared.threads, SCRATCH / "live" / "baselines" / name
-    decided = decides("baseline", base, settings, params.seed, threads, train, validation)
-    with checkpoints_of(decided) as checkpoints, output_folder(BASELINES / settings.out) as folder:
+    key = training_key("baseline", base, settings, params.seed, threads, train, validation)
+    with open_checkpoints(key) as checkpoints, output_folder(BASELINES / settings.out) as folder:
         train_weights = partial(_train_weights, settings=settings, seed=params.seed, checkpoints=checkpoints, live=live)
         job = Job(settings, load_task(settings.task), train, validation, folder, params.seed, train_weights)
         fit_baseline(job, threads)

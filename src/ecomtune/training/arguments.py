@@ -10,7 +10,7 @@ from transformers import TrainingArguments
 
 
 def training_arguments(folder: Path, seed: int, **own: Any) -> TrainingArguments:
-    """Trainer's arguments with a training's ``own`` beside the shared ones; ``folder`` takes the checkpoints."""
+    """Trainer's arguments: those that all trainings share, and a training's ``own``; ``folder`` is for checkpoints."""
     arguments = TrainingArguments(
         output_dir=str(folder),
         seed=seed,
@@ -21,8 +21,8 @@ def training_arguments(folder: Path, seed: int, **own: Any) -> TrainingArguments
         logging_steps=1,  # a loss over several steps would come out differently after a checkpoint between them
         remove_unused_columns=False,
         dataloader_pin_memory=False,
-        disable_tqdm=False,  # its default follows the log level
+        disable_tqdm=False,  # the default depends on the log level
         **own,
     )
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would split what all rows of a batch share
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # with more, DataParallel would split batches whose rows share a prefix
     return arguments

@@ -15,8 +15,9 @@ from ecomtune.baselines.trained_model import batches
 from ecomtune.core.config import Baseline
 from ecomtune.messages.errors import UserError
 from ecomtune.training.arguments import training_arguments
-from ecomtune.training.callbacks import Validation, history, train
+from ecomtune.training.callbacks import Validation
 from ecomtune.training.checkpoints import Checkpoints
+from ecomtune.training.loop import loss_history, train
 
 
 def train_model(
@@ -63,7 +64,7 @@ def train_model(
     texts = ("input_ids", "labels") if settings.family == "seq2seq" else ("input_ids",)  # else labels are no text
     tokens = sum(len(row[text]) for row in rows for text in texts)
     seen = {"rows": seen_epochs * len(rows), "tokens": seen_epochs * tokens, "trained_parameters": parameters}
-    return {**seen, **history(trainer.state)}
+    return {**seen, **loss_history(trainer.state)}
 
 
 def _validations(settings: Baseline, steps: int, epochs: int) -> list[int]:
