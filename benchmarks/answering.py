@@ -69,11 +69,12 @@ def job(options: Options, task: str, train: list[Example], test: list[Example]) 
 
 def train(turns: Turns, job: Job) -> None:
     """Train the job's adapter with the project's own trainer; not measured."""
-    from ecomtune.lora.adapter_training import save_trained, train_adapter
+    from ecomtune.lora.adapter_training import AdapterJob, save_trained, train_adapter
     from ecomtune.training.checkpoints import Checkpoints
 
     with tempfile.TemporaryDirectory(dir=job.options.scratch) as scratch:
-        trained = train_adapter(job.train, [], job.options.base, job.settings, SEED, Checkpoints(Path(scratch)))
+        training = AdapterJob(job.train, [], job.options.base, job.settings, SEED)
+        trained = train_adapter(training, Checkpoints(Path(scratch)))
         with output_folder(job.adapter) as folder:
             save_trained(trained, folder)
     turns.ready({})
@@ -83,20 +84,23 @@ def ours(turns: Turns, job: Job) -> None:
     """answer_tags or answer_labels."""
     from transformers import AutoTokenizer
 
-    from ecomtune.inference.decoding.strategies import answer_labels, answer_tags
+    from ecomtune.inference.decoding.strategies import Decoder, answer_labels, answer_tags
+    from ecomtune.models.tokenization import encode_prompt
 
     tokenizer = AutoTokenizer.from_pretrained(job.options.base)
     model = _model(job)
+    decoder = Decoder(model, tokenizer, job.batch_size)
     task = load_task(job.task)
     read = _Read(model)
     turns.ready({})
     while turns.begin():
+        prompts = [encode_prompt(tokenizer, prompt) for prompt in job.prompts]
         if task.decoder == "tags":
             queries = [texts_of(example.fields, "words") for example in job.test]
-            tags = answer_tags(model, tokenizer, job.prompts, queries, task.answer_choices, job.batch_size, _unseen)
+            tags = answer_tags(decoder, prompts, queries, task.answer_choices)
             answers = ["\n".join(map(" ".join, zip(*pair, strict=True))) for pair in zip(queries, tags, strict=True)]
         else:
-            answers = answer_labels(model, tokenizer, job.prompts, task.labels, job.batch_size, _unseen)
+            answers = answer_labels(decoder, prompts, task.labels)
         turns.end(partial(read.with_answers, answers))
 
 
@@ -140,14 +144,10 @@ def theirs(turns: Turns, job: Job) -> None:
 def _model(job: Job) -> Any:
     import torch
 
-    from ecomtune.inference.decoding.local_answers import load_model
+    from ecomtune.inference.decoding.local_model import load_causal
 
-    model = load_model(job.options.base, job.adapter)
+    model = load_causal(job.options.base, job.adapter)
     return model.to("cuda", torch.bfloat16) if job.options.device == "cuda" else model
-
-
-def _unseen(rows: int) -> None:
-    """No progress bar."""
 
 
 class _Read:

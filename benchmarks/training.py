@@ -47,17 +47,7 @@ class Job:
         """For each turn its batches, one of each task: the warm-up's are among those measured, which are all different."""
         from ecomtune.lora.batches import plan_batches
 
-        encoded = [
-            encode_example(
-                tokenizer,
-                identity=row.id,
-                group=row.task,
-                prompt=row.prompt,
-                target=row.target,
-                max_length=self.settings.max_length,
-            )
-            for row in self.examples
-        ]
+        encoded = [encode_example(tokenizer, row, self.settings.max_length) for row in self.examples]
         size = self.settings.batch_size
         plan = plan_batches(encoded, batch_size=size, token_budget=self.settings.token_budget, epoch=0, seed=SEED)
         by_task: dict[str, list[list[EncodedExample]]] = defaultdict(list)
@@ -73,8 +63,9 @@ def ours(turns: Turns, job: Job) -> None:
     """SharedPrefixLora in PlannedTrainer with SharedPrefixCollator, as ``train_adapter`` puts them together."""
     from transformers import AutoTokenizer, set_seed
 
-    from ecomtune.lora.adapter_training import PlannedTrainer, lora_model
     from ecomtune.lora.batches import SharedPrefixCollator
+    from ecomtune.lora.model import lora_model
+    from ecomtune.lora.planned_trainer import PlannedTrainer
 
     base, settings = job.options.base, job.settings
     tokenizer = AutoTokenizer.from_pretrained(base)
@@ -151,9 +142,9 @@ def theirs(turns: Turns, job: Job) -> None:
 
 
 def _arguments(job: Job) -> Any:
-    from ecomtune.lora.adapter_training import training_arguments
+    from ecomtune.lora.planned_trainer import lora_arguments
 
-    return training_arguments(job.settings, SEED, str(job.options.scratch / "trainer"))  # nothing is saved there
+    return lora_arguments(job.settings, SEED, job.options.scratch / "trainer")  # nothing is saved there
 
 
 def _quiet(arguments: Any) -> Any:

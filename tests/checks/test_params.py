@@ -268,6 +268,22 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ),
         (
             "train.adapters.mixed.mix",
+            {"by": "equal", "temperature": 2},
+            "train.adapters.mixed.mix: temperature goes with by: temperature, and only with it; remove it",
+        ),
+        ("train.adapters.mixed.mix", {"by": "weights"}, "train.adapters.mixed.mix: weights go with by: weights, and only"),
+        (
+            "train.adapters.mixed.mix",
+            {"by": "equal", "weights": {"ner": 1}},
+            "train.adapters.mixed.mix: weights go with by: weights, and only with it; remove them",
+        ),
+        (
+            "train.adapters.mixed.mix",
+            {"by": "weights", "weights": {"ner": 0}},
+            "train.adapters.mixed.mix: weights must not all be 0; raise one",
+        ),
+        (
+            "train.adapters.mixed.mix",
             {"by": "temperature", "temperature": 0.001},
             "train.adapters.mixed.mix.temperature: Input should be greater than or equal to 0.1",
         ),
@@ -328,7 +344,7 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         (
             "merge.recipes.ner_shards.consensus",
             "ties",
-            "merge.recipes.ner_shards: sparsify and consensus give a ΔW of full rank, which method cat can't hold",
+            "merge.recipes.ner_shards: sparsify and consensus produce a ΔW of full rank, which method cat can't represent",
         ),
         ("baselines.encoder_ner.model", None, "baselines.encoder_ner: families causal, encoder and seq2seq need a model"),
         ("baselines.floor_relevance.model", "small", "baselines.floor_relevance: families causal, encoder and seq2seq need"),
@@ -591,7 +607,7 @@ def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> N
         ({"sparsify": "magnitude", "density": 0.5, "seed": 3}, "seed goes with sparsify dare, since nothing else is drawn"),
         (
             {"method": "linear", "sparsify": "dare", "density": 0.5},
-            "sparsify and consensus give a ΔW of full rank, which method linear can't hold; set",
+            "sparsify and consensus produce a ΔW of full rank, which method linear can't represent; set",
         ),
     ],
 )
@@ -618,7 +634,7 @@ def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> No
     ],
 )
 def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path: Path, text: str, line: int, key: str) -> None:
-    told = f'is not valid YAML: line {line}: the key "{key}" stands twice; remove or rename one'
+    told = f'is not valid YAML: line {line}: the key "{key}" occurs twice; remove or rename one'
     assert refusal(tmp_path, text).endswith(told)
 
 

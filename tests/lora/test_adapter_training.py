@@ -1,4 +1,4 @@
-"""Training an adapter lowers the loss, gives the same bytes every time, and leaves a plain PEFT folder."""
+"""Training an adapter lowers the loss, writes the same bytes every time, and leaves a plain PEFT folder."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from transformers.utils import logging
 from ecomtune.core.config import Training
 from ecomtune.core.files import output_folder
 from ecomtune.core.records import Example
-from ecomtune.lora.adapter_training import Trained, save_trained, train_adapter
+from ecomtune.lora.adapter_training import AdapterJob, Trained, save_trained, train_adapter
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.messages.errors import UserError
-from ecomtune.models import process as runtime
+from ecomtune.models.process import prepare
 from ecomtune.models.tokenization import encode_example
 from ecomtune.tasks.registry import load_task
 from ecomtune.training.checkpoints import Checkpoints
@@ -48,7 +48,7 @@ SETTINGS = Training(
 
 @pytest.fixture(scope="module", autouse=True)
 def home(pico_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The working folder of this module, like a fresh clone whose pretrained weights have been pulled."""
+    """The working folder of this module, like a fresh clone with its pretrained weights."""
     folder = tmp_path_factory.mktemp("home")
     shutil.copytree(pico_causal, folder / BASE)
     with pytest.MonkeyPatch.context() as patch:
@@ -57,7 +57,7 @@ def home(pico_causal: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def example(task: str, number: int) -> Example:
-    """A row whose answer follows from its input."""
+    """A row whose target follows from its input."""
     word = ["red", "running", "shoes", "men", "pack"][number % 5]
     fields: dict[str, str | list[str]]
     if task == "ner":
@@ -82,10 +82,10 @@ NER = [example("ner", number) for number in range(12)]
 
 
 def fit(examples: Sequence[Example], validation: Sequence[Example] = (), seed: int = 5, **changes: Any) -> Trained:
-    """Train as the stage does, without a checkpoint."""
+    """Train like the stage, without a checkpoint."""
+    job = AdapterJob(examples, validation, BASE, SETTINGS.model_copy(update=changes), seed)
     with tempfile.TemporaryDirectory() as scratch:
-        settings = SETTINGS.model_copy(update=changes)
-        return train_adapter(examples, validation, BASE, settings, seed, Checkpoints(Path(scratch)))
+        return train_adapter(job, Checkpoints(Path(scratch)))
 
 
 def save(trained: Trained, folder: str) -> Path:
@@ -95,7 +95,7 @@ def save(trained: Trained, folder: str) -> Path:
 
 
 def train(examples: Sequence[Example], folder: str, seed: int = 5, **changes: Any) -> Path:
-    """Train and save as the stage does."""
+    """Train and save like the stage."""
     return save(fit(examples, seed=seed, **changes), folder)
 
 
@@ -114,16 +114,16 @@ def trained(fitted: Trained) -> Path:
     return save(fitted, "models/adapters/single/relevance")
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
+def read_bytes(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
 
 
-def weights_of(folder: Path) -> dict[str, Tensor]:
+def load_weights(folder: Path) -> dict[str, Tensor]:
     return dict(sorted(load_file(folder / "adapter_model.safetensors").items()))
 
 
 def plain_model(adapter: Path | None) -> Any:
-    """The base, with an adapter or without, as anyone would load it."""
+    """The base, with or without an adapter, loaded with plain transformers and PEFT."""
     model = AutoModelForCausalLM.from_pretrained(BASE, dtype=torch.float32)
     return model.eval() if adapter is None else PeftModel.from_pretrained(model, adapter).eval()
 
@@ -133,9 +133,7 @@ def plain_loss(adapter: Path | None, examples: Sequence[Example]) -> float:
     model, tokenizer = plain_model(adapter), AutoTokenizer.from_pretrained(BASE)
     losses = []
     for row in examples:
-        encoded = encode_example(
-            tokenizer, identity=row.id, group=row.task, prompt=row.prompt, target=row.target, max_length=400
-        )
+        encoded = encode_example(tokenizer, row, 400)
         ids = torch.tensor([[*encoded.prompt_ids, *encoded.target_ids]])
         labels = ids.clone()
         labels[:, : len(encoded.prompt_ids)] = -100
@@ -149,28 +147,28 @@ def test_training_lowers_the_loss_of_its_rows(trained: Path) -> None:
 
 
 def test_training_changes_every_layer(trained: Path) -> None:
-    changed = [weight for name, weight in weights_of(trained).items() if name.endswith("lora_B.weight")]
-    assert len(changed) == 2 * 7  # it starts at zero in seven linear layers of two blocks
+    changed = [weight for name, weight in load_weights(trained).items() if name.endswith("lora_B.weight")]
+    assert len(changed) == 2 * 7  # in seven linear layers of two blocks, where it starts at zero
     assert all(weight.norm() > 0 for weight in changed)
 
 
-def test_training_leaves_the_base_as_it_is(model: SharedPrefixLora) -> None:
+def test_training_does_not_change_the_base(model: SharedPrefixLora) -> None:
     before = plain_model(None).state_dict()
     after = {name.replace("base_layer.", ""): weight for name, weight in model.get_base_model().state_dict().items()}
     assert all(torch.equal(after[name], weight) for name, weight in before.items())
 
 
-def test_equal_trainings_give_equal_bytes(trained: Path) -> None:
-    assert bytes_of(train(RELEVANCE, "again")) == bytes_of(trained)
+def test_equal_trainings_write_equal_bytes(trained: Path) -> None:
+    assert read_bytes(train(RELEVANCE, "again")) == read_bytes(trained)
 
 
-def test_another_seed_gives_other_weights(trained: Path) -> None:
-    first, other = weights_of(trained), weights_of(train(RELEVANCE, "other", seed=6))
+def test_another_seed_yields_other_weights(trained: Path) -> None:
+    first, other = load_weights(trained), load_weights(train(RELEVANCE, "other", seed=6))
     assert all(not torch.equal(weight, other[name]) for name, weight in first.items())
 
 
 def test_a_saved_adapter_is_a_plain_peft_folder(model: SharedPrefixLora, trained: Path) -> None:
-    assert sorted(bytes_of(trained)) == ["adapter_config.json", "adapter_model.safetensors", "training.json"]
+    assert sorted(read_bytes(trained)) == ["adapter_config.json", "adapter_model.safetensors", "training.json"]
     ids = torch.tensor([[5, 300, 17, 44, 8]])
     with torch.no_grad():
         expected = model.get_base_model().eval()(input_ids=ids).logits
@@ -197,7 +195,7 @@ def test_a_mixed_training_with_accumulation_lowers_the_loss_of_both_tasks() -> N
 
 def distance(first: Path, second: Path) -> float:
     """The greatest relative difference between two adapters' weights of one name."""
-    pairs = zip(weights_of(first).values(), weights_of(second).values(), strict=True)
+    pairs = zip(load_weights(first).values(), load_weights(second).values(), strict=True)
     return max(float((one - other).norm() / other.norm()) for one, other in pairs)
 
 
@@ -256,17 +254,17 @@ def threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("threads")
-def test_training_takes_the_number_of_threads_from_its_settings() -> None:
+def test_training_uses_the_number_of_threads_in_its_settings() -> None:
     fit(RELEVANCE[:1], threads=2, epochs=1)
     assert torch.get_num_threads() == 2
 
 
 @pytest.mark.usefixtures("threads")
-def test_a_process_is_prepared_with_its_threads_offline_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_is_set_up_with_its_threads_offline_and_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM"):
         monkeypatch.delenv(name, raising=False)
     verbosity = logging.get_verbosity()
-    runtime.prepare(threads=2)
+    prepare(threads=2)
     try:
         assert torch.get_num_threads() == 2
         assert os.environ["HF_HUB_OFFLINE"] == "1"
@@ -285,9 +283,9 @@ def test_four_bits_without_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("named", [("nope",), ("q_proj", "nope")])
 def test_a_module_that_the_base_model_lacks_is_refused_with_those_it_has(named: tuple[str, ...]) -> None:
-    have = r"down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj"
-    told = rf"^train\.shared\.target_modules: the base model has no 'nope'; name some of its linear layers: {have}$"
-    with pytest.raises(UserError, match=told):
+    names = r"down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj"
+    error = rf"^train\.shared\.target_modules: the base model has no 'nope'; name some of its linear layers: {names}$"
+    with pytest.raises(UserError, match=error):
         fit(RELEVANCE[:1], target_modules=named)
 
 
@@ -296,35 +294,36 @@ def test_a_max_length_beyond_the_context_is_refused() -> None:
         fit(RELEVANCE[:1], max_length=4096)
 
 
-def test_the_record_holds_what_was_learnt_and_the_losses(trained: Path) -> None:
+def test_the_record_holds_the_rows_tokens_and_losses(trained: Path) -> None:
     record = json.loads((trained / "training.json").read_text())
     assert record["rows"] == 36 and record["steps"] == 9 and [step for step, _ in record["loss"]] == list(range(1, 10))
     assert record["loss"][-1][1] < record["loss"][0][1]
-    assert record["trained_parameters"] == sum(weight.numel() for weight in weights_of(trained).values())
+    assert record["trained_parameters"] == sum(weight.numel() for weight in load_weights(trained).values())
     assert record["validation"] == []
     alone = fit(RELEVANCE, share_prefix=False).record["tokens"]
     assert 0 < record["tokens"] < alone
 
 
 def test_validation_losses_are_those_of_plain_transformers_after_each_epoch() -> None:
-    alike = [RELEVANCE[0], RELEVANCE[2]]  # of one target, so that a mean of rows is one of tokens
-    made = fit(RELEVANCE, [*alike, NER[0]], epochs=2)
+    one_target = [RELEVANCE[0], RELEVANCE[2]]  # so that the mean over rows is the mean over tokens
+    made = fit(RELEVANCE, [*one_target, NER[0]], epochs=2)
     folder = save(made, "validated")
-    assert [noted["step"] for noted in made.record["validation"]] == [3, 6]
+    assert [entry["step"] for entry in made.record["validation"]] == [3, 6]
     last = made.record["validation"][-1]
-    assert last["relevance"] == pytest.approx(plain_loss(folder, alike), abs=2e-4)
+    assert last["relevance"] == pytest.approx(plain_loss(folder, one_target), abs=2e-4)
     assert last["ner"] == pytest.approx(plain_loss(folder, NER[:1]), abs=2e-4)
 
 
-def test_looking_at_validation_rows_changes_no_weight(trained: Path) -> None:
-    looked = save(fit(RELEVANCE, NER[:2]), "looked")
-    assert (looked / "adapter_model.safetensors").read_bytes() == (trained / "adapter_model.safetensors").read_bytes()
+def test_validation_changes_no_weight(trained: Path) -> None:
+    validated = save(fit(RELEVANCE, NER[:2]), "with validation")
+    assert (validated / "adapter_model.safetensors").read_bytes() == (trained / "adapter_model.safetensors").read_bytes()
 
 
 def test_without_progress_training_stops_and_takes_the_best_epochs_weights() -> None:
-    other = [row.model_copy(update={"target": "zebra crossing"}) for row in RELEVANCE[:3]]  # learning the rest unlearns these
+    # training on the rest raises the loss of these
+    other = [row.model_copy(update={"target": "zebra crossing"}) for row in RELEVANCE[:3]]
     made = fit(RELEVANCE, other, epochs=12, patience=2, learning_rate=0.05)
-    losses = [noted["relevance"] for noted in made.record["validation"]]
+    losses = [entry["relevance"] for entry in made.record["validation"]]
     assert losses[-3] == min(losses) and len(losses) < 12
     assert plain_loss(save(made, "stopped"), other) == pytest.approx(min(losses), rel=1e-3)
 
@@ -334,8 +333,8 @@ def test_patience_without_validation_rows_is_refused() -> None:
         fit(RELEVANCE, patience=1)
 
 
-def test_chosen_modules_alone_are_trained() -> None:
-    weights = weights_of(train(RELEVANCE, "chosen", epochs=1, target_modules=("q_proj", "v_proj")))
+def test_only_the_chosen_modules_are_trained() -> None:
+    weights = load_weights(train(RELEVANCE, "chosen", epochs=1, target_modules=("q_proj", "v_proj")))
     assert {name.split(".")[-3] for name in weights} == {"q_proj", "v_proj"}
 
 

@@ -107,7 +107,7 @@ def test_two_processes_answer_as_one_does_half_of_the_batches_each(
     predict.main(load_params(), "zero")
     alone = shutil.move("data/predictions/zero", study / f"alone_{labels}")
     shutil.rmtree(".scratch/answers")
-    done = launch(study, "tests.answering_together", "zero")
+    done = launch(study, "tests.support.answering_together", "zero")
     assert done.returncode == 0, done.stderr
     assert sha256_folder(Path("data/predictions/zero")) == sha256_folder(Path(alone))
     first, second = (ast.literal_eval(Path(f"rows.{rank}").read_text()) for rank in (0, 1))
@@ -149,7 +149,7 @@ SHARDED = {
 
 
 def train_sharded(study: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    script = str(REPOSITORY / "tests/sharded_on_cpu.py")
+    script = str(REPOSITORY / "tests/support/sharded_on_cpu.py")
     return launch(study, "ecomtune.stages.train", "mixed", script=script, **{**SHARDED, **environment})
 
 

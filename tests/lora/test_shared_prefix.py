@@ -1,4 +1,4 @@
-"""Running a batch's prompt prefix once changes neither its loss nor any gradient."""
+"""Computing a batch's prompt prefix once changes neither its loss nor any gradient."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.core.config import Training
+from ecomtune.core.records import Example
 from ecomtune.lora import prefix_attention
-from ecomtune.lora.adapter_training import lora_model
 from ecomtune.lora.batches import SharedPrefixCollator
+from ecomtune.lora.model import lora_model
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.models.tokenization import IGNORED, EncodedExample, encode_example
 from ecomtune.tasks.registry import load_task
@@ -33,7 +34,7 @@ LABELS = ["Exact", "Substitute", "Irrelevant", "Complement", "Exact", "Substitut
 
 @dataclass(frozen=True)
 class Models:
-    """Our model and transformers' own with the same weights (too long to be shown where a test fails)."""
+    """Our model and transformers' own with the same weights (not shown where a test fails, since they are long)."""
 
     ours: SharedPrefixLora = field(repr=False)
     plain: PeftModelForCausalLM = field(repr=False)
@@ -41,7 +42,7 @@ class Models:
 
 @pytest.fixture(scope="module")
 def models(pico_causal: Path) -> Models:
-    """B is random, since A has no gradient where B is zero."""
+    """B is random, since A has no gradient while B is zero."""
     torch.manual_seed(1)
     training = Training(
         model="pico", rank=4, alpha=8, dropout=0.0, learning_rate=0.01, epochs=1, batch_size=4, token_budget=999, max_length=999
@@ -58,20 +59,23 @@ def models(pico_causal: Path) -> Models:
 
 @pytest.fixture(scope="module")
 def rows(pico_causal: Path) -> list[EncodedExample]:
-    """Real prompts of one task and of unequal lengths."""
+    """Real prompts of one task and of different lengths."""
     tokenizer = AutoTokenizer.from_pretrained(pico_causal)
     task = load_task("relevance")
-    return [
-        encode_example(
-            tokenizer,
-            identity=query,
-            group="relevance",
+    examples = [
+        Example(
+            id=query,
+            task="relevance",
             prompt=task.prompt({"query": query, "title": f"Acme {query}"}, "compact"),
             target=f"{label} since it is {query}"[: 8 * (place + 1)],
-            max_length=1000,
+            reference=label,
+            fields={},
+            group=query,
+            source="made",
         )
         for place, (query, label) in enumerate(zip(QUERIES, LABELS, strict=True))
     ]
+    return [encode_example(tokenizer, example, 1000) for example in examples]
 
 
 def gradients(model: Any) -> Gradients:
@@ -117,7 +121,7 @@ def check_equal(ours: tuple[float, Gradients], expected: tuple[float, Gradients]
         assert (ours[1][name] - gradient).norm() <= 1e-5 * gradient.norm(), name
 
 
-def test_a_layer_and_its_adapter_are_one_operation_until_more_is_asked_for(models: Models) -> None:
+def test_a_layer_and_its_adapter_are_one_operation_in_the_ordinary_case(models: Models) -> None:
     layer = models.ours.get_base_model().model.layers[0].mlp.down_proj
     x = torch.randn(2, 3, layer.in_features)
     fused = layer(x)
@@ -151,20 +155,20 @@ def test_a_shared_prefix_changes_neither_loss_nor_gradients(
 def test_on_other_devices_a_shared_prefix_changes_neither(
     models: Models, rows: list[EncodedExample], places: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a GPU, autocast or another release of torch computes, where a CPU's own kernels have no part."""
+    """The computation on a GPU, under autocast or with another release of torch, without the CPU's own kernels."""
     monkeypatch.setattr(prefix_attention, "is_ordinary", lambda *_: False)
     batch = [rows[place] for place in places]
     check_equal(shared(models.ours, batch), vanilla(models.plain, batch))
 
 
-def test_training_takes_the_fast_parts_of_a_step(models: Models, rows: list[EncodedExample]) -> None:
+def test_training_uses_the_fast_parts_of_a_step(models: Models, rows: list[EncodedExample]) -> None:
     loss = models.ours(**SharedPrefixCollator(0, share=True)(rows)).loss
-    found, following = set(), [loss.grad_fn]
-    while following:
-        operation = following.pop()
+    found, pending = set(), [loss.grad_fn]
+    while pending:
+        operation = pending.pop()
         if operation is not None and operation not in found:
             found.add(operation)
-            following += [each for each, _ in operation.next_functions]
+            pending += [each for each, _ in operation.next_functions]
     names = {operation.name() for operation in found}
     assert {"_HeadLossBackward", "_NormBackward", "_FusedProductBackward", "_RowsAttentionBackward"} <= names
 
@@ -183,7 +187,7 @@ def test_without_a_prefix_loss_and_gradients_are_the_plain_ones_too(
     lengths=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=2, max_size=4),
     seed=st.integers(0, 999),  # a constant sequence, to which hypothesis would shrink tokens, has no gradient of attention
 )
-def test_any_prefix_and_any_rows_give_the_plain_loss_and_gradients(
+def test_any_prefix_and_any_rows_have_the_plain_loss_and_gradients(
     models: Models, prefix: int, lengths: list[tuple[int, int]], seed: int
 ) -> None:
     rng = random.Random(seed)
@@ -210,7 +214,7 @@ def test_micro_batches_add_up_to_the_whole_batch(models: Models, rows: list[Enco
 
 
 @pytest.mark.parametrize("share", [True, False])
-def test_what_the_padding_holds_is_nothing_to_the_loss(models: Models, rows: list[EncodedExample], share: bool) -> None:
+def test_the_padding_tokens_do_not_change_the_loss(models: Models, rows: list[EncodedExample], share: bool) -> None:
     losses = []
     for pad in (0, 7, 699):
         collated = SharedPrefixCollator(pad, share=share)(rows)
@@ -226,10 +230,10 @@ def test_the_prefix_runs_once_for_the_whole_batch(models: Models, rows: list[Enc
     models.ours(**collated)
     handle.remove()
     saved = (len(rows) - 1) * len(collated["prefix_ids"])
-    assert sum(seen) == sum(map(len, rows)) - saved  # so the padding doesn't run at all
+    assert sum(seen) == sum(map(len, rows)) - saved  # so no padding is computed
 
 
-def test_the_model_inside_stays_an_ordinary_one(models: Models, rows: list[EncodedExample]) -> None:
+def test_the_model_inside_remains_an_ordinary_one(models: Models, rows: list[EncodedExample]) -> None:
     losses = [model(**padded(rows)).loss.item() for model in (models.ours.get_base_model(), models.plain)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 

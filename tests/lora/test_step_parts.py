@@ -127,7 +127,7 @@ def test_a_fused_norm_is_the_exact_one(shape: tuple[int, ...], scale: float) -> 
     x = (scale * torch.randn(shape)).requires_grad_()
     exact = x.detach().double().requires_grad_()
     expected = layer.weight.double() * exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + 1e-5)
-    found = FusedRmsNorm.of(layer)(x)
+    found = FusedRmsNorm.replacing(layer)(x)
     assert "Norm" in found.grad_fn.name()
     assert near(found.double(), expected)
     toward = torch.randn(shape)
@@ -137,9 +137,9 @@ def test_a_fused_norm_is_the_exact_one(shape: tuple[int, ...], scale: float) -> 
 
 def test_a_norm_that_is_trained_or_not_in_fp32_is_transformers_own() -> None:
     layer, x = LlamaRMSNorm(8), torch.randn(2, 8, requires_grad=True)
-    assert "Norm" not in FusedRmsNorm.of(layer)(x).grad_fn.name()
+    assert "Norm" not in FusedRmsNorm.replacing(layer)(x).grad_fn.name()
     half = LlamaRMSNorm(8).requires_grad_(False).bfloat16()
-    assert torch.equal(FusedRmsNorm.of(half)(x.bfloat16()), half(x.bfloat16()))
+    assert torch.equal(FusedRmsNorm.replacing(half)(x.bfloat16()), half(x.bfloat16()))
 
 
 def test_llamas_norms_alone_are_fused_and_keep_their_weights() -> None:

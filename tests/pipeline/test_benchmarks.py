@@ -146,8 +146,8 @@ def linear_products(counter: FlopCounterMode) -> int:
 
 def test_our_operation_count_is_what_torch_counts(pico_causal: Path) -> None:
     from benchmarks.training import settings
-    from ecomtune.lora.adapter_training import lora_model
     from ecomtune.lora.batches import SharedPrefixCollator
+    from ecomtune.lora.model import lora_model
 
     batch = examples(4)
     model = lora_model(pico_causal, settings(Options(pico_causal, pico_causal), dropout=0.0))

@@ -1,4 +1,4 @@
-"""Batches for shared-prefix training: rows of one prompt family and of like length, under a token budget."""
+"""Batches for shared-prefix training: rows of one task and of similar length, under a token budget."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import IGNORED, EncodedExample, common_prefix_length
 
-#: Sorting by length happens inside chunks of this many batches, so that an epoch's order stays random.
+#: Rows are sorted by length within chunks of this many batches, so that an epoch's order stays random.
 CHUNK_BATCHES = 8
 #: A prefix that saves fewer tokens than this costs more in its own forward pass than it saves.
 MIN_TOKENS_SAVED = 64
@@ -21,11 +21,11 @@ MIN_TOKENS_SAVED = 64
 def plan_batches(
     examples: Sequence[EncodedExample], *, batch_size: int, token_budget: int, epoch: int, seed: int
 ) -> list[list[int]]:
-    """Indices of the rows of every micro-batch of one epoch.
+    """The indices of the rows of every micro-batch of one epoch.
 
     A batch has rows of one group only (so that they share a prompt prefix), at most ``batch_size`` of them, and at most
-    ``token_budget`` tokens of padded prompt and target. Every row stands in the epoch once. Raises UserError for a row
-    that is longer than the budget.
+    ``token_budget`` tokens of prompts and targets with padding. Every row occurs once. Raises UserError for a row that is
+    longer than the budget.
     """
     too_long = max(examples, key=len, default=None)
     if too_long is not None and len(too_long) > token_budget:
@@ -44,20 +44,20 @@ def plan_batches(
 
 
 def plan_of_process(plan: Sequence[list[int]], process: int, processes: int) -> list[list[int]]:
-    """The batches of one of several processes that train together, each of which takes one of every ``processes`` in turn.
+    """The batches of the process of rank ``process`` among ``processes``, which take turns.
 
-    Where the last ones are too few for all, they are split: giving rows twice, as accelerate would, changes what is learnt.
+    Where the last step has too few batches for all, they are split: repeating rows, as accelerate would, changes the training.
     Raises UserError where they have too few rows for that.
     """
-    whole = len(plan) // processes * processes
-    last = [list(batch) for batch in plan[whole:]]
+    full = len(plan) // processes * processes
+    last = [list(batch) for batch in plan[full:]]
     while 0 < len(last) < processes:
         longest = max(last, key=len)
         if len(longest) < 2:
             raise UserError(f"the last training step has fewer rows than there are processes ({processes}); start fewer")
         last.append(longest[len(longest) // 2 :])
         del longest[len(longest) // 2 :]
-    return [*plan[:whole], *last][process::processes]
+    return [*plan[:full], *last][process::processes]
 
 
 def _rows_by_group(examples: Sequence[EncodedExample]) -> dict[str, list[int]]:
@@ -81,9 +81,9 @@ def _cut(rows: Sequence[int], examples: Sequence[EncodedExample], batch_size: in
 class SharedPrefixCollator:
     """Turns rows into the arguments of :meth:`SharedPrefixLora.forward`.
 
-    ``prefix_ids`` [P]: the tokens that all prompts of the batch begin with (empty where sharing doesn't pay);
-    ``input_ids`` [B, L]: what follows, padded on the right; ``lengths`` [B]: its tokens without padding; ``labels`` [B, L]:
-    the target's tokens, IGNORED elsewhere.
+    ``prefix_ids`` [P]: the tokens with which all prompts of the batch begin (empty where sharing doesn't pay);
+    ``input_ids`` [B, L]: the rest of each row, padded on the right; ``lengths`` [B]: the rest's length without padding;
+    ``labels`` [B, L]: the target's tokens, IGNORED elsewhere.
     At least one token of each prompt stays out of the prefix, because the hidden state that predicts a row's first
     target token must be the row's own.
     """
@@ -108,11 +108,11 @@ class SharedPrefixCollator:
         return {"prefix_ids": prefix_ids, "input_ids": input_ids, "labels": labels, "lengths": lengths}
 
     def tokens(self, batch: Sequence[EncodedExample]) -> int:
-        """How many tokens the batch computes: the shared prefix once, and what follows in each row."""
+        """How many tokens the batch computes: the shared prefix once, and the rest of each row."""
         return sum(map(len, batch)) - self.prefix_length(batch) * (len(batch) - 1)
 
     def prefix_length(self, batch: Sequence[EncodedExample]) -> int:
-        """How many leading tokens to run once for the whole batch; 0 where that would not pay."""
+        """How many leading tokens to compute once for all rows of the batch; 0 where that doesn't pay."""
         shortest = min(len(example.prompt_ids) for example in batch)
         prefix = min(common_prefix_length([example.prompt_ids for example in batch]), shortest - 1)
         return prefix if self.share and prefix * (len(batch) - 1) >= MIN_TOKENS_SAVED else 0

@@ -1,8 +1,8 @@
 """A linear layer and its adapter as one operation: the same numbers with fewer passes over the activations.
 
-PEFT multiplies, scales and adds the adapter's output, each a pass over a tensor as large as the layer's output, and as many
-again backward. Here the small products are added in place, and each gradient is the product of the shape that a CPU is
-fastest at, which makes a training step about a tenth faster.
+PEFT multiplies, scales and adds the adapter's output, each time passing over a tensor as large as the layer's output, and
+likewise backward. Here the small products are added in place, and each gradient is computed in the shape at which a CPU is
+fastest, which makes a training step about a tenth faster.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from ecomtune.lora.matmul import product
 
 
 class FusedLoraLinear(Linear):
-    """PEFT's LoRA layer; only the way in which one ordinary adapter without dropout is computed differs."""
+    """PEFT's LoRA layer; only the computation of a single ordinary adapter without dropout differs."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """[..., in] -> [..., out]; PEFT's own computation wherever more than the ordinary is asked for."""
+        """[..., in] -> [..., out]; PEFT's own computation in all but the ordinary case."""
         if args or kwargs or not self._is_ordinary(x):
             other: Tensor = super().forward(x, *args, **kwargs)
             return other
         (name,) = self.active_adapters
         a, b = self.lora_A[name].weight, self.lora_B[name].weight
-        fused: Any = _FusedProduct.apply  # torch gives apply no types
+        fused: Any = _FusedProduct.apply  # apply has no types in torch
         output: Tensor = fused(x.flatten(0, -2), self.base_layer.weight, a, b, self.scaling[name])
         return output.view(*x.shape[:-1], -1)
 
     def _is_ordinary(self, x: Tensor) -> bool:
-        """One adapter of plain weights beside a layer without bias, and no dropout, merging or autocast."""
+        """Whether there is one plain adapter on a layer without bias, and no dropout, merging or autocast."""
         names = self.active_adapters
         return (
             len(names) == 1
@@ -48,7 +48,7 @@ class FusedLoraLinear(Linear):
 
 
 class _FusedProduct(torch.autograd.Function):
-    """y = x W' + s (x A') B' of x [N, in], frozen W [out, in], A [r, in], B [out, r] and the scaling s."""
+    """y = x W' + s (x A') B' for x [N, in], frozen W [out, in], A [r, in], B [out, r] and the scaling s."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, a: Tensor, b: Tensor, scaling: float) -> Tensor:

@@ -11,34 +11,34 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 
 class FusedRmsNorm(LlamaRMSNorm):
-    """transformers' layer; only the way in which a frozen one in fp32 is computed differs."""
+    """transformers' layer; only the computation of a frozen one in fp32 differs."""
 
     @classmethod
-    def of(cls, layer: LlamaRMSNorm) -> FusedRmsNorm:
-        """A layer with the weight of ``layer``."""
+    def replacing(cls, layer: LlamaRMSNorm) -> FusedRmsNorm:
+        """A fused layer with the weight of ``layer``."""
         fused = cls(layer.weight.shape[0], layer.variance_epsilon)
         fused.weight = layer.weight
         return fused
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """[..., D] -> [..., D]; transformers' own computation where the weight is trained, or in other numbers than fp32."""
+        """[..., D] -> [..., D]; transformers' own computation where the weight is trained or not in fp32."""
         if self.weight.requires_grad or not hidden_states.dtype == self.weight.dtype == torch.float32:
             plain: Tensor = super().forward(hidden_states)
             return plain
-        function: Any = _Norm.apply  # torch gives apply no types
+        function: Any = _Norm.apply  # apply has no types in torch
         fused: Tensor = function(hidden_states, self.weight, self.variance_epsilon)
         return fused
 
 
 def fuse_norms(model: nn.Module) -> None:
-    """Put a fused layer in place of each of Llama's; those of other families, which compute other things, stay."""
+    """Replace each of Llama's norms by a fused one; those of other families, which compute other things, stay."""
     for name, layer in list(model.named_modules()):
         if type(layer) is LlamaRMSNorm:
-            model.set_submodule(name, FusedRmsNorm.of(layer))
+            model.set_submodule(name, FusedRmsNorm.replacing(layer))
 
 
 class _Norm(torch.autograd.Function):
-    """y = w x / sqrt(mean(x^2) + eps) of x [..., D] and a frozen w [D]."""
+    """y = w x / sqrt(mean(x^2) + eps) for x [..., D] and a frozen w [D]."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -1,8 +1,8 @@
 """The cross-entropy of a frozen head's logits with one tensor as large as the logits instead of four.
 
-The gradient of the hidden states is computed with the loss, from the exponentials that the loss needs anyway, so that
-nothing as large as the vocabulary is kept for backward. On a CPU it is also the more exact one: torch's own fp32 cross-entropy
-takes exponentials of few digits (2e-4 off in the adapter's gradients with SmolLM2, where this is 1e-5 off).
+The gradient of the hidden states is computed together with the loss, from the exponentials that the loss needs anyway, so
+that nothing as large as the vocabulary is kept for backward. On a CPU it is also more exact: torch's own fp32 cross-entropy
+uses exponentials of few digits (the adapter's gradients with SmolLM2 are off by 2e-4 there, and by 1e-5 here).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch.nn import functional
 
 
 def head_loss(head: nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
-    """Summed cross-entropy of hidden [N, in] through the head against targets [N]."""
+    """The summed cross-entropy of the head's logits for hidden [N, in] with targets [N]."""
     if not _is_ordinary(head, hidden):
         return functional.cross_entropy(head(hidden).float(), targets, reduction="sum")
-    function: Any = _HeadLoss.apply  # torch gives apply no types
+    function: Any = _HeadLoss.apply  # apply has no types in torch
     loss: Tensor = function(hidden, head.weight, targets)
     return loss
 
 
 def _is_ordinary(head: nn.Module, hidden: Tensor) -> bool:
-    """A frozen fp32 layer without bias, adapter or autocast."""
+    """Whether the head is a frozen fp32 layer without bias, adapter or autocast."""
     if type(head) is not nn.Linear or head.bias is not None or head.weight.requires_grad:
         return False
     return hidden.dtype == head.weight.dtype == torch.float32 and not torch.is_autocast_enabled(hidden.device.type)
@@ -34,7 +34,7 @@ def _is_ordinary(head: nn.Module, hidden: Tensor) -> bool:
 class _HeadLoss(torch.autograd.Function):
     """Cross-entropy of hidden [N, in], weight [V, in] and targets [N]; only the hidden states have a gradient.
 
-    The other tokens are summed apart from the target: where it is nearly certain, 1 minus its probability has few digits.
+    The other tokens are summed separately from the target: where it is nearly certain, 1 minus its probability has few digits.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""How many rows each task gives to a mixed training: in proportion, equally, by temperature or by weights."""
+"""How many rows each task contributes to a mixed training: in proportion, equally, by temperature or by weights."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ Row = TypeVar("Row")
 
 
 def mix_rows(rows: Mapping[str, Sequence[Row]], mix: Mix) -> list[Row]:
-    """Each task's first rows, as many as ``mix`` gives it; a task that has fewer gives them again from the first."""
+    """Each task's first rows, as many as ``mix`` asks for; a task with fewer rows repeats them from the first."""
     counts = row_counts({task: len(own) for task, own in rows.items()}, mix)
     return [row for task, own in rows.items() for row in islice(cycle(own), counts[task])]
 
 
 def row_counts(sizes: Mapping[str, int], mix: Mix) -> dict[str, int]:
-    """Rows of each task, ``mix.rows`` in all (default: the sum of ``sizes``), by largest remainders; none of an empty task."""
+    """The number of rows of each task, ``mix.rows`` in all (default: the sum of ``sizes``), by largest remainders; 0 for an
+    empty task."""
     total = mix.rows or sum(sizes.values())
     shares = {task: _share(task, size, mix) if size else 0.0 for task, size in sizes.items()}
     scale = total / (sum(shares.values()) or 1.0)

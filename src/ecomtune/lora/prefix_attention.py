@@ -1,7 +1,7 @@
-"""Attention over rows that share a prefix, all of them laid end to end in one sequence without padding.
+"""Attention over rows that share a prefix, concatenated in one sequence without padding.
 
-One sequence means that every linear layer sees the prefix once and each row's own tokens, in one large matrix product;
-only attention tells the rows apart: the prefix attends to itself, each row to the prefix and to itself.
+In one sequence every linear layer processes the prefix once and each row's own tokens, in one large matrix product. Only
+attention separates the rows: the prefix attends to itself, each row to the prefix and to itself.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ NAME = "shared_prefix"
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the tokens of a flat sequence [prefix, row 1, row 2, ...] of length T stand.
+    """Where each token of a flat sequence [prefix, row 1, row 2, ...] of length T is.
 
-    ``prefix``: number of prefix tokens P; ``places`` [B, L]: place in the sequence of each row's tokens, its last one
-    repeated as padding; ``real`` [T - P]: where in the padded rows, counted over all B * L, each row token stands;
-    ``positions`` [T]: each token's position in its own text; ``mask`` [1, 1, L, P + L]: what a row's token sees.
+    ``prefix``: number of prefix tokens P; ``places`` [B, L]: index in the sequence of each row's tokens, its last one
+    repeated as padding; ``real`` [T - P]: index of each row token in the flattened padded rows [B * L]; ``positions`` [T]:
+    each token's position in its own text; ``mask`` [1, 1, L, P + L]: what a row's token attends to.
     """
 
     prefix: int
@@ -39,7 +39,7 @@ class Layout:
 
     @classmethod
     def of(cls, prefix: int, lengths: Tensor) -> Layout:
-        """The layout of rows of ``lengths`` [B] (each at least 1) behind ``prefix`` tokens."""
+        """The layout of rows of ``lengths`` [B] (each at least 1) after ``prefix`` tokens."""
         width = int(lengths.max())
         steps = torch.arange(width, device=lengths.device)
         inside = steps < lengths[:, None]
@@ -53,27 +53,19 @@ class Layout:
 
 
 def shared_prefix_attention(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    shared_prefix: Layout | None = None,
-    scaling: float | None = None,
-    dropout: float = 0.0,
-    **options: Any,
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """Attention in the form that transformers asks for: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D].
+    """Attention with the interface of transformers: query [1, H, T, D], key and value [1, K, T, D] -> [1, T, H, D].
 
-    Without a layout it is transformers' own ``sdpa``, so that the model stays usable as an ordinary one.
+    ``options`` are transformers' own (``scaling``, ``dropout``, ...) and ``shared_prefix``, the layout of the sequence. Without
+    a layout it is transformers' ``sdpa``, so that the model can also be used as an ordinary one.
     """
-    if shared_prefix is None:
-        output: tuple[Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **options
-        )
+    layout: Layout | None = options.pop("shared_prefix", None)
+    if layout is None:
+        output: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **options)
         return output
-    layout, length, repeats = shared_prefix, shared_prefix.prefix, query.shape[1] // key.shape[1]
-    rows = len(layout.places)
+    scaling, dropout = options.get("scaling"), options.get("dropout", 0.0)
+    rows, length, repeats = len(layout.places), layout.prefix, query.shape[1] // key.shape[1]
     if length and is_ordinary(query, value, dropout):
         own = [states[0].index_select(1, layout.places.flatten()) for states in (query, key, value)]
         of_prefix = [states[0, :, :length] for states in (key, value)]

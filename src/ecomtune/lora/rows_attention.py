@@ -1,8 +1,9 @@
-"""Rows' attention to their shared prefix and to themselves, computed apart and then put together.
+"""Rows' attention to their shared prefix and to themselves, computed separately and then combined.
 
-All rows' queries meet the prefix's keys in one product, and no key is copied for each row. torch's CPU kernel returns
-beside an output the logarithm of its softmax's denominator. By it two outputs over different keys add up to the output
-over all of them; and given the joint output and denominator, its backward finds each part's own share of the gradients.
+All rows' queries are multiplied by the prefix's keys in one product, and no key is copied for each row. Besides its output,
+torch's CPU kernel returns the logarithm of the softmax's denominator. With it two outputs over different keys are combined
+into the output over all of them; and given the joint output and denominator, the kernel's backward computes each part's
+share of the gradients.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-#: torch's CPU kernel: private, so that another release may lack it.
+#: torch's CPU kernel: private, so another release may lack it.
 _forward: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
 _backward: Any = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
 
 
 def is_ordinary(query: Tensor, value: Tensor, dropout: float) -> bool:
-    """Whether torch's CPU kernel computes this attention in fp32 as it is."""
+    """Whether this attention is plain fp32 on a CPU, which torch's kernel computes."""
     if _forward is None or _backward is None:
         return False
     plain = query.device.type == "cpu" and query.dtype == value.dtype == torch.float32 and dropout == 0
@@ -28,33 +29,25 @@ def is_ordinary(query: Tensor, value: Tensor, dropout: float) -> bool:
 
 
 def rows_attention(states: Sequence[Tensor], rows: int, scale: float | None) -> Tensor:
-    """Causal attention of rows behind a prefix: their tokens' outputs [H, N, D].
+    """Causal attention of rows after a prefix: their tokens' outputs [H, N, D].
 
     ``states``: the rows' query [H, N, D], key and value [K, N, D], the prefix's key and value [K, P, D]; N counts the
-    tokens of ``rows`` rows end to end, padded on the right to one length, and K divides H.
+    tokens of ``rows`` concatenated rows, padded on the right to one length, and K divides H.
     """
-    function: Any = _RowsAttention.apply  # torch gives apply no types
-    output: Tensor = function(*states, rows, scale)
+    function: Any = _RowsAttention.apply  # apply has no types in torch
+    output: Tensor = function(rows, scale, *states)
     return output
 
 
 class _RowsAttention(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        prefix_key: Tensor,
-        prefix_value: Tensor,
-        rows: int,
-        scale: float | None,
-    ) -> Tensor:
+    def forward(ctx: Any, rows: int, scale: float | None, *states: Tensor) -> Tensor:
+        query, key, value, prefix_key, prefix_value = states
         repeats = len(query) // len(key)
-        prefix = [states[None] for states in (query, *_repeated(repeats, prefix_key, prefix_value))]
+        prefix = [each[None] for each in (query, *_repeated(repeats, prefix_key, prefix_value))]
         of_prefix, seen = (found[0] for found in _forward(*prefix, scale=scale))
-        own = [_by_row(states, rows) for states in (query, *_repeated(repeats, key, value))]
-        of_own, seen_own = (_end_to_end(found) for found in _forward(*own, is_causal=True, scale=scale))
+        own = [_by_row(each, rows) for each in (query, *_repeated(repeats, key, value))]
+        of_own, seen_own = (_concatenated(found) for found in _forward(*own, is_causal=True, scale=scale))
         joint = torch.logaddexp(seen, seen_own)
         output: Tensor = of_prefix * (seen - joint).exp()[..., None]
         output.addcmul_(of_own, (seen_own - joint).exp()[..., None])
@@ -72,13 +65,13 @@ class _RowsAttention(torch.autograd.Function):
         of_query, *of_prefix = (states[0] for states in found)
         seen = (gradient, query, *_repeated(repeats, key, value), output, joint)
         found = _backward(*(_by_row(states, ctx.rows) for states in seen), 0.0, True, scale=ctx.scale)
-        of_own_query, *of_own = (_end_to_end(states) for states in found)
+        of_own_query, *of_own = (_concatenated(states) for states in found)
         of_states = [states.view(-1, repeats, *states.shape[1:]).sum(1) for states in (*of_own, *of_prefix)]
-        return of_query + of_own_query, *of_states, None, None
+        return None, None, of_query + of_own_query, *of_states
 
 
 def _repeated(repeats: int, *states: Tensor) -> list[Tensor]:
-    """Each key's head once for every query's head of its group."""
+    """Each head of keys or values once for every query head of its group."""
     return [each.repeat_interleave(repeats, dim=0) for each in states]
 
 
@@ -87,7 +80,7 @@ def _by_row(states: Tensor, rows: int) -> Tensor:
     return states.view(len(states), rows, -1, *states.shape[2:]).transpose(0, 1)
 
 
-def _end_to_end(states: Tensor) -> Tensor:
+def _concatenated(states: Tensor) -> Tensor:
     """[B, H, L, ...] -> [H, B * L, ...]"""
     flat: Tensor = states.transpose(0, 1).flatten(1, 2)
     return flat

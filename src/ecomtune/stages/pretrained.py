@@ -15,7 +15,7 @@ def main(params: Params, name: str) -> None:
     model = pick(params.models, name, "models")
     os.environ["HF_HUB_OFFLINE"] = "0" if model.source == "hub" else "1"
     prepare(params.train.shared.threads)
-    from ecomtune.models.sources import save_pretrained  # after prepare: transformers reads HF_HUB_OFFLINE at import
+    from ecomtune.models.sources import save_pretrained  # after prepare: importing transformers reads HF_HUB_OFFLINE
 
     with output_folder(PRETRAINED / name) as folder:
         save_pretrained(name, model, folder)

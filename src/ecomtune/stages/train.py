@@ -10,26 +10,27 @@ from ecomtune.core.records import Example, read_task
 from ecomtune.lora.mixing import mix_rows
 from ecomtune.models.process import is_main_process, prepare
 from ecomtune.stages.runner import pick, run
-from ecomtune.training.checkpoints import checkpoints_of, decides
+from ecomtune.training.checkpoints import open_checkpoints, training_key
 
 
 def main(params: Params, name: str) -> None:
     adapter = pick(params.train.adapters, name, "train.adapters")
-    settings = params.train.settings_of(name)
+    settings, seed = params.train.settings_of(name), params.seed
     base = PRETRAINED / settings.model
     rows, validation = training_rows(adapter), validation_rows(adapter)
     prepare(settings.threads)
-    from ecomtune.lora.adapter_training import save_trained, train_adapter  # after prepare: transformers reads the environment
+    from ecomtune.lora.adapter_training import AdapterJob, save_trained, train_adapter  # after prepare
 
-    with checkpoints_of(decides("train", base, settings, params.seed, settings.threads, rows, validation)) as checkpoints:
-        trained = train_adapter(rows, validation, base, settings, params.seed, checkpoints, live=SCRATCH / "live" / name)
+    with open_checkpoints(training_key("train", base, settings, seed, settings.threads, rows, validation)) as checkpoints:
+        job = AdapterJob(rows, validation, base, settings, seed)
+        trained = train_adapter(job, checkpoints, live=SCRATCH / "live" / name)
         if is_main_process():
             with output_folder(ADAPTERS / adapter.out) as folder:
                 save_trained(trained, folder)
 
 
 def training_rows(adapter: Adapter) -> list[Example]:
-    """The training examples of the adapter's tasks, within its limits and in its mix, or its share of them."""
+    """The training examples of the adapter's tasks: its limits' first rows, its shard of them, or its mix."""
     rows = {task: _rows(task, "train")[: adapter.limit.get(task)] for task in adapter.tasks}
     if adapter.shard is not None:
         first, shards = adapter.shard
@@ -43,8 +44,7 @@ def validation_rows(adapter: Adapter) -> list[Example]:
 
 
 def _rows(task: str, split: str) -> list[Example]:
-    path = examples_file(task, split)
-    return read_task(path, Example, task, may_be_empty=split == "validation")
+    return read_task(examples_file(task, split), Example, task, may_be_empty=split == "validation")
 
 
 if __name__ == "__main__":
