@@ -51,7 +51,7 @@ def random_factors(module: str, shape: tuple[int, int], adapter: int) -> Factors
 
 
 def ours(turns: Turns, job: Job) -> None:
-    """ecomtune.lora.merging.merge."""
+    """ecomtune.adapters.merging.merge."""
     from ecomtune.adapters.merging import merge
 
     shapes = job.shapes()

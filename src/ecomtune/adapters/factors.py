@@ -1,4 +1,4 @@
-"""Adapters as factors: read from a plain PEFT folder, and written as one."""
+"""Adapters as low-rank factors, read from and written to plain PEFT folders."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ecomtune.core.paths import ADAPTER_WEIGHTS
 from ecomtune.messages.errors import UserError, reading
 
 Matrix = NDArray[np.float32]
-#: A larger weight is none that a training leaves, and its products are no longer finite.
-LARGEST = 1e6
+#: No training ends with larger weights, and their products would not be finite.
+MAX_WEIGHT = 1e6
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 
 
@@ -52,12 +52,12 @@ def load_adapter(folder: Path) -> Adapter:
     config = read_config(folder)
     for option in NON_PRODUCT_OPTIONS:
         if config.get(option):
-            raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without")
+            raise UserError(f"{folder}: an adapter with {option} can't be merged as B @ A; train it without {option}")
     with reading(folder):
         tensors = load_file(folder / ADAPTER_WEIGHTS)
     others = sorted(name for name in tensors if not name.endswith((_A, _B)))
     if others:
-        raise UserError(f"{folder}: {others[0]} is no factor of a linear layer, so a merge would lose it; train without it")
+        raise UserError(f"{folder}: {others[0]} is not a factor of a linear layer, and a merge would lose it; train without it")
     modules = sorted({name.removesuffix(_A).removesuffix(_B) for name in tensors})
     with reading(folder):
         if not modules:
@@ -67,43 +67,43 @@ def load_adapter(folder: Path) -> Adapter:
 
 
 def _factors(module: str, a: Matrix, b: Matrix, config: dict[str, Any]) -> Factors:
-    """Both factors in fp32, each with the root of the adapter's scale in it: alpha / r, or alpha / √r with rsLoRA
-    (arXiv 2312.03732). Raises ValueError where they don't fit."""
-    alpha, rank = (_own(module, config, *keys) for keys in (("lora_alpha", "alpha_pattern"), ("r", "rank_pattern")))
+    """Both factors in fp32, each multiplied by the root of the adapter's scale: alpha / r, or alpha / √r with rsLoRA
+    (arXiv 2312.03732). Raises ValueError where they don't fit together or aren't finite."""
+    alpha, rank = (_option(module, config, *keys) for keys in (("lora_alpha", "alpha_pattern"), ("r", "rank_pattern")))
     if a.ndim != 2 or b.ndim != 2 or b.shape[1] != len(a) or len(a) != (rank or len(a)) or alpha <= 0:
-        raise ValueError(f"factors {a.shape} and {b.shape} with rank {rank} and lora_alpha {alpha} make no adapter")
-    if not all(np.isfinite(each).all() and np.abs(each).max(initial=0) <= LARGEST for each in (a, b)):
-        raise ValueError("its weights are not finite numbers, or beyond all that a training leaves")
+        raise ValueError(f"factors {a.shape} and {b.shape} don't fit rank {rank} and lora_alpha {alpha}")
+    if not all(np.isfinite(each).all() and np.abs(each).max(initial=0) <= MAX_WEIGHT for each in (a, b)):
+        raise ValueError("its weights are not finite numbers, or larger than any training produces")
     rank = len(a)
     rslora = config.get("use_rslora", False)
     root = np.float32(np.sqrt(alpha / (np.sqrt(rank) if rslora else rank)))
     return Factors(root * a.astype(np.float32), root * b.astype(np.float32))
 
 
-def _own(module: str, config: dict[str, Any], key: str, pattern: str) -> Any:
-    """A module's own rank or lora_alpha where a pattern of the config gives one, else the one of all modules."""
+def _option(module: str, config: dict[str, Any], key: str, pattern: str) -> Any:
+    """A module's rank or lora_alpha: its own if a pattern of the config sets one, else that of all modules."""
     value = config.get(key)
-    if own := config.get(pattern):
-        from peft.utils.other import get_pattern_key  # PEFT's own reading of its patterns; importing it takes seconds
+    if patterns := config.get(pattern):
+        from peft.utils.other import get_pattern_key  # PEFT's own matching; importing it takes seconds
 
-        value = own.get(get_pattern_key(own, module.removeprefix(PEFT_PREFIX)), value)
+        value = patterns.get(get_pattern_key(patterns, module.removeprefix(PEFT_PREFIX)), value)
     return value
 
 
 def save_adapter(adapter: Adapter, folder: Path) -> None:
-    """Write an adapter whose factors all have one rank; its scale alpha / r is 1, since they hold it already."""
+    """Write an adapter whose factors all have the same rank; its scale alpha / r is 1, since the factors include it."""
     ranks = {factors.rank for factors in adapter.factors.values()}
     if len(ranks) != 1:
-        raise ValueError(f"an adapter needs one rank, not {sorted(ranks)}")
+        raise ValueError(f"the factors of an adapter need the same rank, not {sorted(ranks)}")
     rank = ranks.pop()
     config = {**adapter.config, "r": rank, "lora_alpha": rank, "use_rslora": False, "lora_dropout": 0.0}
     config |= {"rank_pattern": {}, "alpha_pattern": {}}
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors_of(adapter), folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
+    save_file(peft_tensors(adapter), folder / ADAPTER_WEIGHTS, metadata={"format": "pt"})
     write_config(config, folder)
 
 
-def tensors_of(adapter: Adapter) -> dict[str, Matrix]:
+def peft_tensors(adapter: Adapter) -> dict[str, Matrix]:
     """The factors by PEFT's names, in sorted order."""
     tensors = {}
     for module, factors in sorted(adapter.factors.items()):

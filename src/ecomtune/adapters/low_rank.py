@@ -1,4 +1,4 @@
-"""ΔW as singular values and vectors, and its best approximation of a lower rank, from its factors or from the dense matrix."""
+"""The SVD of ΔW and its best approximation of a lower rank, computed from its factors or from the dense matrix."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Dense = NDArray[np.float64]
 
 
 def compress(factors: Factors, rank: int) -> Factors:
-    """The best approximation of ``b @ a`` of at most ``rank``, padded with zeros where the factors have less."""
+    """The best approximation of ``b @ a`` of rank ``rank`` at most, padded with zeros where the factors have a lower one."""
     return _split(*decompose(factors), rank)
 
 
 def compress_dense(delta: Dense, rank: int) -> Factors:
-    """The best approximation of at most ``rank`` of any ΔW [out, in], padded with zeros where ΔW has less.
+    """The best approximation of rank ``rank`` at most of any ΔW [out, in], padded with zeros where ΔW has a lower one.
 
     Its singular vectors on the shorter side are the eigenvectors of ΔW ΔWᵀ, of which only the first ``rank`` are computed.
-    That is exact whatever the spectrum, and needs no seed, unlike a randomized SVD; singular values below 1e-8 of the
-    largest drown in rounding, as they do in the factors' fp32.
+    Unlike a randomized SVD, that is exact for any spectrum and needs no seed; singular values below 1e-8 of the largest are
+    lost in rounding, as they are in the factors' fp32.
     """
     out, inner = delta.shape
     if out > inner:
@@ -38,7 +38,7 @@ def decompose(factors: Factors) -> tuple[Dense, Dense, Dense]:
     """The thin SVD of ``b @ a``: U [out, R], singular values [R] (descending), Vᵀ [R, in]; R is the smallest of the
     factors' rank and the sides of ``b @ a``.
 
-    Computed in float64: the core's small singular values would else drown in the rounding of the large ones.
+    Computed in float64, since in fp32 the core's small singular values would be lost in the rounding of the large ones.
     """
     q_left, r_left = np.linalg.qr(factors.b.astype(np.float64))
     q_right, r_right = np.linalg.qr(factors.a.T.astype(np.float64))
@@ -47,13 +47,13 @@ def decompose(factors: Factors) -> tuple[Dense, Dense, Dense]:
 
 
 def padded(factors: Factors, rank: int) -> Factors:
-    """The same ΔW with factors of ``rank``, which is at least their own, filled up with zeros."""
+    """The same ΔW with factors of ``rank``, at least their own, padded with zeros."""
     missing = rank - factors.rank
     return Factors(np.pad(factors.a, ((0, missing), (0, 0))), np.pad(factors.b, ((0, 0), (0, missing))))
 
 
 def _split(left: Dense, singular: Dense, right: Dense, rank: int) -> Factors:
-    """Factors in fp32 of the first ``rank`` singular values, whose roots go to each side."""
+    """Factors in fp32 of the first ``rank`` singular values, each multiplied by their roots."""
     root = np.sqrt(singular[:rank])
     a: Matrix = (root[:, None] * right[:rank]).astype(np.float32)
     b: Matrix = (left[:, :rank] * root).astype(np.float32)

@@ -1,8 +1,8 @@
-"""Merging adapters: weighted sums of ΔW, exact or compressed, of all entries or of those that sparsify and consensus leave.
+"""Merging adapters: weighted sums of ΔW, exact or compressed, of all entries or of those that sparsify and consensus keep.
 
-The sum of k adapters of rank r has rank k·r at most, so its singular values follow from QR decompositions of the two
-concatenated factors and an SVD of their small core (k·r square) instead of one of the dense ΔW. Only what picks entries of
-ΔW needs that matrix, one module at a time.
+The sum of k adapters of rank r has rank k·r at most, so its SVD follows from QR decompositions of the two concatenated
+factors and an SVD of their small core (k·r square), without the dense ΔW. Only sparsify and consensus, which act on entries,
+need that matrix, one module at a time.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ecomtune.core.adapter_files import PEFT_PREFIX
 from ecomtune.core.merge_rules import method_problem, ranks_problem
 from ecomtune.messages.errors import UserError
 
-#: The factors of one module of those adapters that change it, and their weights.
+#: Merges the factors of one module, those of the adapters that change it, with their weights.
 Join = Callable[[Sequence[Factors], Sequence[float]], Factors]
-#: Nothing but the weighted sum.
+#: The weighted sum alone.
 PLAIN = Elementwise()
 
 
@@ -33,14 +33,14 @@ def merge(
     rank: int | None = None,
     how: Elementwise = PLAIN,
 ) -> Adapter:
-    """Join adapters of one base.
+    """Merge adapters of one base.
 
     ``cat`` is the exact weighted sum of ΔW, at the sum of the ranks; ``svd`` its best approximation of ``rank``
-    (Eckart and Young); ``linear`` adds A and B apart as PEFT does, which has cross-terms (peft issue 3004). ``how`` picks
-    entries of ΔW and adds those up, which has full rank and so takes method svd and a rank.
+    (Eckart and Young); ``linear`` adds A and B separately like PEFT, which has cross-terms (peft issue 3004). ``how`` says
+    which entries of ΔW are added up; their sum has full rank, so this needs method svd and a rank.
 
-    Adapters may have unequal scales and ranks, and change unequal modules: one that leaves a module alone adds a ΔW of 0
-    to it. Modules that come out with unequal ranks are filled up with zeros.
+    Adapters may have different scales and ranks, and change different modules: one that doesn't change a module adds a ΔW of
+    0 to it. Modules with lower ranks than others are padded with zeros.
     Raises UserError where the adapters don't fit together or the method doesn't fit them.
     """
     if len(adapters) != len(weights):
@@ -50,7 +50,7 @@ def merge(
     modules = _modules(adapters)
     join = _method(method, rank, how, sum(map(abs, weights)))
     merged = {}
-    # more threads cost narrow factors time, and give dense products other last digits
+    # more threads are slower for narrow factors, and change the last digits of dense products
     with threadpool_limits(limits=1, user_api="blas"):
         for module in modules:
             changing = [place for place, adapter in enumerate(adapters) if module in adapter.factors]
@@ -62,13 +62,13 @@ def merge(
 
 
 def _method(method: str, rank: int | None, how: Elementwise, total: float) -> Join:
-    """The function that joins the factors of a module."""
+    """The function that merges the factors of a module."""
     if how.is_sum:
         joins: dict[str, Join] = {"cat": _cat, "svd": _svd(rank), "linear": _linear}
         return joins[method]
     if rank is None:
         raise UserError("sparsify and consensus give a ΔW of full rank, which has to be compressed; set a rank")
-    return _picked(rank, how, total)
+    return _elementwise(rank, how, total)
 
 
 def _svd(rank: int | None) -> Join:
@@ -82,7 +82,7 @@ def _cat(parts: Sequence[Factors], weights: Sequence[float]) -> Factors:
 
 
 def _linear(parts: Sequence[Factors], weights: Sequence[float]) -> Factors:
-    """Σ √w A and Σ √w B, PEFT's combination_type "linear"; factors hold √scale each, as PEFT has it."""
+    """Σ √w A and Σ √w B, PEFT's combination_type "linear", of factors that include √scale each, as in PEFT."""
     if problem := ranks_problem("linear", [part.rank for part in parts]):
         raise UserError(problem)
     roots = [np.float32(np.sqrt(weight)) for weight in weights]
@@ -91,8 +91,8 @@ def _linear(parts: Sequence[Factors], weights: Sequence[float]) -> Factors:
     return Factors(a, b)
 
 
-def _picked(rank: int, how: Elementwise, total: float) -> Join:
-    """Joins the dense ΔW entry by entry; one stream of draws runs through all modules and adapters in their order."""
+def _elementwise(rank: int, how: Elementwise, total: float) -> Join:
+    """Merges dense ΔW entry by entry; one stream of random draws serves all modules and adapters in their order."""
     rng = np.random.default_rng(how.seed)
 
     def join(parts: Sequence[Factors], weights: Sequence[float]) -> Factors:
@@ -103,7 +103,7 @@ def _picked(rank: int, how: Elementwise, total: float) -> Join:
 
 
 def _modules(adapters: Sequence[Adapter]) -> list[str]:
-    """Every module that one of the adapters changes. Raises UserError where they are of different bases."""
+    """Every module that any of the adapters changes. Raises UserError where they are of different bases."""
     first = adapters[0]
     shapes: dict[str, tuple[int, int]] = {}
     for adapter in adapters:
@@ -119,7 +119,7 @@ def _modules(adapters: Sequence[Adapter]) -> list[str]:
 
 
 def _config(adapters: Sequence[Adapter], modules: Sequence[str]) -> dict[str, Any]:
-    """The first adapter's config; where another changes other modules, all of them are named in full."""
+    """The first adapter's config; where adapters change different modules, with the full names of all of them."""
     config = adapters[0].config
     if all(adapter.factors.keys() == set(modules) for adapter in adapters):
         return config

@@ -1,6 +1,6 @@
-"""How alike adapters are: the cosine of their ΔW, and the principal angles between the spaces that ΔW reads and writes.
+"""Similarity of adapters: the cosine of their ΔW, and the principal angles between the spaces that ΔW reads and writes.
 
-All of it follows from products of the factors of the adapters' ranks; the dense ΔW is never made.
+All of it is computed from small products of the adapters' factors; the dense ΔW is never built.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 from ecomtune.adapters.factors import Adapter
 from ecomtune.adapters.low_rank import Dense, decompose
 
-#: A singular value of ΔW below this share of the product of its factors' norms is what rounding to fp32 left.
+#: A singular value of ΔW below this share of the product of its factors' norms comes from rounding to fp32.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Similarity:
-    """Two ΔW, of one module or of all.
+    """How similar two ΔW are, of one module or of all.
 
     ``cosine`` is their Frobenius inner product over their norms, from -1 to 1. ``columns`` and ``rows`` compare the spaces
     that they span in the module's output and input: the mean squared cosine of the principal angles, ||UᵀV||² / min(R, S)
@@ -29,8 +29,8 @@ class Similarity:
     2106.09685, section 7.2, there for the leading directions; here for all). It goes from 0, orthogonal, to 1, the smaller
     space inside the larger; two random spaces of n dimensions have max(R, S) / n on average.
 
-    A ΔW of 0 is like nothing: all three are 0. Adapters trained from one seed start from the same random A, so that their
-    rows are alike before they learn anything: that isn't the tasks' likeness.
+    A ΔW of 0 is similar to nothing: all three are 0. Adapters trained with one seed start from the same random A, so their
+    rows are similar before any training, which says nothing about the tasks.
     """
 
     cosine: float
@@ -43,7 +43,7 @@ NOTHING = Similarity(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class AdapterPair:
-    """Two adapters by name: all their ΔW together, and each module that one of them changes."""
+    """Two adapters by name: the similarity of all their ΔW together, and of each module that one of them changes."""
 
     first: str
     second: str
@@ -53,7 +53,7 @@ class AdapterPair:
 
 @dataclass(frozen=True)
 class _Directions:
-    """One ΔW that isn't 0, by its R singular directions: left [out, R], singular [R], right [R, in]."""
+    """A ΔW other than 0 as its R singular directions: left [out, R], singular [R], right [R, in]."""
 
     left: Dense
     singular: Dense
@@ -66,15 +66,15 @@ class _Directions:
 
 
 def compare_adapters(adapters: Mapping[str, Adapter]) -> list[AdapterPair]:
-    """Every two adapters, in their order.
+    """The similarity of every two adapters, in their order.
 
-    The overall cosine is that of all ΔW as one vector, a module that an adapter doesn't change being 0 in it; the overall
-    ``columns`` and ``rows`` are the means over the modules that one of the two changes, 0 where the other doesn't.
+    The overall cosine is that of all ΔW as one vector, in which a module that an adapter doesn't change is 0; the overall
+    ``columns`` and ``rows`` are means over the modules that either of the two changes, 0 where only one does.
     """
     pairs = list(combinations(adapters, 2))
     found: dict[tuple[str, str], dict[str, Similarity]] = {pair: {} for pair in pairs}
     inner, squares = dict.fromkeys(pairs, 0.0), dict.fromkeys(adapters, 0.0)
-    with threadpool_limits(limits=1, user_api="blas"):  # for products so small more threads only cost time
+    with threadpool_limits(limits=1, user_api="blas"):  # products this small are slower with more threads
         for module in sorted({module for adapter in adapters.values() for module in adapter.factors}):
             directions = _directions_of(adapters, module)
             for name, each in directions.items():
@@ -93,7 +93,7 @@ def compare_adapters(adapters: Mapping[str, Adapter]) -> list[AdapterPair]:
 
 
 def _directions_of(adapters: Mapping[str, Adapter], module: str) -> dict[str, _Directions]:
-    """By name, the singular directions of a module's ΔW, but for those that rounding left; none where ΔW is 0."""
+    """The singular directions of a module's ΔW by adapter, without those that come from rounding; no entry where ΔW is 0."""
     found = {}
     for name, adapter in adapters.items():
         if factors := adapter.factors.get(module):
@@ -105,7 +105,7 @@ def _directions_of(adapters: Mapping[str, Adapter], module: str) -> dict[str, _D
 
 
 def _compare(first: _Directions, second: _Directions) -> tuple[float, Similarity]:
-    """The inner product of two ΔW, and how alike they are, from the R by S products of their singular vectors."""
+    """The inner product of two ΔW and their similarity, from the R by S products of their singular vectors."""
     columns, rows = first.left.T @ second.left, first.right @ second.right.T
     inner = float(first.singular @ (columns * rows) @ second.singular)
     smaller = min(columns.shape)

@@ -1,4 +1,4 @@
-"""Task arithmetic on ΔW entry by entry: thin each adapter's out, then add them up, all of them or those of the elected sign."""
+"""Task arithmetic on the entries of ΔW: sparsify each adapter's, then add them up, all or only those of the elected sign."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from typing import Literal
 import numpy as np
 
 from ecomtune.adapters.low_rank import Dense
+from ecomtune.core.config import Recipe
+from ecomtune.core.merge_rules import is_weighted_sum
 
 
 @dataclass(frozen=True)
 class Elementwise:
-    """What is done to the entries of ΔW before they are added up; the default is nothing.
+    """What is done with the entries of ΔW before they are added up; by default nothing.
 
     ``sparsify`` keeps the share ``density`` of each adapter's ΔW: ``magnitude`` the largest entries (the trim of TIES,
     arXiv 2306.01708), ``dare`` each entry with that probability, drawn from ``seed`` (arXiv 2311.03099, drop rate p = 1 -
-    density). ``rescale`` divides what is kept by ``density``, which is DARE's 1/(1-p): left out, dare does and magnitude
+    density). ``rescale`` divides what is kept by ``density``, which is DARE's 1/(1-p); by default dare does and magnitude
     doesn't, as in their papers. ``consensus`` ``ties`` elects a sign for each entry (see :func:`elect`).
 
-    All of it acts on the dense ΔW of one module at a time. An entry's size and sign are those of a sum over the factors, so
-    that no operation on A and B alone gives them: thinning A and B themselves, as PEFT's plain "ties" and "dare_linear" do,
-    is another method. Taking one module at a time keeps in memory what one needs, and lets no module with large entries
-    take the share of the others.
+    All of it acts on the dense ΔW of one module at a time. An entry's size and sign are those of a sum over the factors,
+    which no operation on A and B alone yields: sparsifying A and B themselves, as PEFT's plain "ties" and "dare_linear" do,
+    is another method. Taking one module at a time needs the memory of one, and keeps a module with large entries from
+    taking the share of the others.
     """
 
     sparsify: Literal["none", "magnitude", "dare"] = "none"
@@ -32,10 +34,15 @@ class Elementwise:
     consensus: Literal["none", "ties"] = "none"
     seed: int = 0
 
+    @classmethod
+    def from_recipe(cls, recipe: Recipe) -> Elementwise:
+        """What a recipe of params.yaml asks for."""
+        return cls(recipe.sparsify, recipe.density or 1.0, recipe.rescale, recipe.consensus, recipe.seed)
+
     @property
     def is_sum(self) -> bool:
-        """Whether nothing but the weighted sum is asked for, which the factors give."""
-        return self.sparsify == self.consensus == "none"
+        """Whether nothing but the weighted sum is asked for, which the factors alone yield."""
+        return is_weighted_sum(self.sparsify, self.consensus)
 
 
 def combine(
@@ -43,7 +50,7 @@ def combine(
 ) -> Dense:
     """The merged ΔW [out, in] of one module from those of the adapters that change it, in a fixed order.
 
-    ``rng`` draws for dare, adapter after adapter. ``total`` is the sum of all adapters' absolute weights, those among them
+    ``rng`` draws for dare, adapter after adapter. ``total`` is the sum of all adapters' absolute weights, including those
     that don't change the module.
     """
     parts = [weight * sparsified(delta, how, rng) for delta, weight in zip(deltas, weights, strict=True)]
@@ -51,9 +58,9 @@ def combine(
 
 
 def sparsified(delta: Dense, how: Elementwise, rng: np.random.Generator) -> Dense:
-    """One adapter's ΔW with 0 for what isn't kept.
+    """One adapter's ΔW with 0 in place of what isn't kept.
 
-    Of ``magnitude`` at least one entry is kept, and all that are as large as the smallest kept: no order decides.
+    ``magnitude`` keeps at least one entry, and all that are as large as the smallest one kept, so ties need no order.
     """
     if how.sparsify == "none":
         return delta
@@ -68,11 +75,11 @@ def sparsified(delta: Dense, how: Elementwise, rng: np.random.Generator) -> Dens
 
 
 def elect(parts: Sequence[Dense], weights: Sequence[float], total: float) -> Dense:
-    """TIES' consensus of weighted ΔW (arXiv 2306.01708): of each entry count only the parts of the sign of their sum.
+    """TIES' consensus of weighted ΔW (arXiv 2306.01708): in each entry only parts with the sign of their sum count.
 
-    Their weighted mean, times ``total``: for equal weights the paper's λ times the mean of those that agree, with the
-    weights' sum as λ; where no two parts differ in sign, and none is 0, the weighted sum. A part that is 0 takes no side,
-    and an entry whose sum is 0 becomes 0.
+    The result is their weighted mean times ``total``: for equal weights the paper's λ times the mean of those that agree,
+    with the sum of the weights as λ; where all parts have one sign and none is 0, the weighted sum. A part that is 0 agrees
+    with no sign, and an entry whose sum is 0 becomes 0.
     """
     sign = np.sign(np.sum(parts, axis=0))
     agreed, agreeing = np.zeros_like(sign), np.zeros_like(sign)

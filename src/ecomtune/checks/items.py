@@ -8,7 +8,7 @@ from math import comb
 
 from ecomtune.core.config import Baseline, Dataset, Endpoint, Mix, Model, Recipe, System, Training
 from ecomtune.core.config.params import Params
-from ecomtune.core.merge_rules import method_problem
+from ecomtune.core.merge_rules import is_weighted_sum, method_problem
 from ecomtune.core.paths import ADAPTERS, BASELINES, DATA, EXAMPLES, PRETRAINED
 
 #: Merges that a search for weights may try: each takes about as long as reading the validation rows.
@@ -91,7 +91,7 @@ def _of_mix(mix: Mix) -> Iterator[str]:
 
 def _of_merge(recipe: Recipe) -> Iterator[str]:
     weights = recipe.weights.values()
-    if problem := method_problem(recipe.method, weights, recipe.sparsify == recipe.consensus == "none"):
+    if problem := method_problem(recipe.method, weights, is_weighted_sum(recipe.sparsify, recipe.consensus)):
         yield problem
     if (recipe.rank is not None) != (recipe.method == "svd"):
         advice = "add one" if recipe.method == "svd" else "remove it"
