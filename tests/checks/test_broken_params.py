@@ -155,7 +155,7 @@ def repeated_keys(profile: Path) -> Iterator[Broken]:
     for number, line in enumerate(lines):
         if found := re.match(r"( *)(\w+):(?: |$)", line):
             again = "".join([*lines[:number], f"{found[1]}{found[2]}:\n", *lines[number:]])
-            told = f'the key "{found[2]}" stands twice'
+            told = f'the key "{found[2]}" occurs twice'
             yield Broken(profile.stem, f"{found[2]} twice, line {number + 1}", partial(str, again), ((told,),))
 
 

@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, and equal contents give equal bytes and hashes."""
+"""A file or folder is written completely or not at all, and equal contents have equal bytes and hashes."""
 
 from __future__ import annotations
 
@@ -17,21 +17,30 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecomtune.core import files
-from ecomtune.core.files import dump_json, output_folder, read_json, sha256_file, sha256_folder, write_lines, write_text
+from ecomtune.core.files import (
+    dump_json,
+    output_folder,
+    read_json,
+    read_json_as,
+    sha256_file,
+    sha256_folder,
+    write_lines,
+    write_text,
+)
 from ecomtune.messages.errors import UserError
 
-#: Any JSON value that isn't a number without a value.
+#: Any JSON value.
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=10,
 )
-#: Waits, after its first output, until it is killed.
+#: Code that reports that it is ready, then waits to be killed.
 WAIT = "print('ready', flush=True); import time; time.sleep(60)"
 
 
 def test_an_output_is_renamed_into_place_and_never_written_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads the former file goes on reading it, and no moment shows a part of the new one."""
+    """A process that has the former file open goes on reading it, and at no moment is half of the new one visible."""
     monkeypatch.chdir(tmp_path)
     write_text(Path("out.json"), "old")
     with Path("out.json").open() as former:
@@ -44,11 +53,11 @@ def test_an_output_is_renamed_into_place_and_never_written_over(tmp_path: Path, 
 
 
 class Stopped(Exception):
-    """Stands for whatever may end a block early."""
+    """Any exception that ends a block early."""
 
 
 def kill_in_the_middle(folder: Path, code: str) -> None:
-    """Run Python code in ``folder`` until it says that it is ready, then end it with SIGKILL."""
+    """Run Python code in ``folder`` until it prints that it is ready, then end it with SIGKILL."""
     environment = {**os.environ, "PYTHONPATH": str(Path(files.__file__).parents[2])}
     process = subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     with process:
@@ -70,22 +79,22 @@ def former(workplace: Path) -> Path:
     return workplace / "out" / "model"
 
 
-@pytest.mark.parametrize("renames", [2, 3], ids=["the new one is not there", "the former one is not back"])
+@pytest.mark.parametrize("renames", [2, 3], ids=["new folder not in place", "former folder not restored"])
 def test_a_second_signal_between_the_last_renames_loses_no_former_output(
     former: Path, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
-    """The first one ends the putting into place, the second one the putting back: then it lies in scratch."""
-    done = 0
+    """The first signal interrupts the rename into place, the second one the undoing: then the output is left in scratch."""
+    calls = 0
     rename = Path.replace
 
-    def stopped_from_the_second_on(self: Path, target: Path) -> Path:
-        nonlocal done
-        done += 1
-        if 2 <= done <= renames:
+    def interrupted_rename(self: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if 2 <= calls <= renames:
             raise KeyboardInterrupt
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "replace", stopped_from_the_second_on)
+    monkeypatch.setattr(Path, "replace", interrupted_rename)
     with pytest.raises(KeyboardInterrupt), output_folder(former) as folder:
         (folder / "weights").write_text("new")
     monkeypatch.undo()
@@ -93,13 +102,13 @@ def test_a_second_signal_between_the_last_renames_loses_no_former_output(
     assert contents(left) == {"weights": "old"} and former.exists() == (renames == 2)
 
 
-def test_brackets_without_end_are_no_json(workplace: Path) -> None:
+def test_json_that_is_nested_too_deeply_is_refused(workplace: Path) -> None:
     (workplace / "a.json").write_text("[" * 100_000)
-    with pytest.raises(UserError, match=r"a\.json is not valid JSON \(brackets in brackets without end\); delete it"):
+    with pytest.raises(UserError, match=r"a\.json is not valid JSON \(nested too deeply\); delete it"):
         read_json(workplace / "a.json")
 
 
-def test_a_text_is_written_as_utf_8_with_its_own_line_ends(workplace: Path) -> None:
+def test_a_text_is_written_as_utf_8_with_its_own_line_endings(workplace: Path) -> None:
     write_text(workplace / "a" / "b.txt", "grün\nrot\r\n\u2028")
     assert (workplace / "a" / "b.txt").read_bytes() == "grün\nrot\r\n\u2028".encode()
 
@@ -110,35 +119,35 @@ def test_lines_each_end_with_one_line_feed(workplace: Path) -> None:
 
 
 def test_a_text_that_fails_leaves_the_former_file_and_nothing_else(workplace: Path) -> None:
-    write_text(workplace / "note", "old")
+    write_text(workplace / "file", "old")
     with pytest.raises(UnicodeEncodeError):
-        write_text(workplace / "note", "new" * 10_000 + "\ud800")
-    assert (workplace / "note").read_text() == "old"
+        write_text(workplace / "file", "new" * 10_000 + "\ud800")
+    assert (workplace / "file").read_text() == "old"
     assert list((workplace / ".scratch").iterdir()) == []
 
 
 def test_lines_that_stop_in_the_middle_leave_the_former_file(workplace: Path) -> None:
-    write_text(workplace / "note", "old")
+    write_text(workplace / "file", "old")
     kill_in_the_middle(
         workplace,
-        "from pathlib import Path\nfrom ecomtune.files import write_lines\n"
-        f"def lines():\n    yield 'new'\n    {WAIT}\nwrite_lines(Path('note'), lines())",
+        "from pathlib import Path\nfrom ecomtune.core.files import write_lines\n"
+        f"def lines():\n    yield 'new'\n    {WAIT}\nwrite_lines(Path('file'), lines())",
     )
-    assert (workplace / "note").read_text() == "old"
+    assert (workplace / "file").read_text() == "old"
 
 
 def test_a_written_file_and_folder_can_be_read_by_all_users(workplace: Path) -> None:
-    write_text(workplace / "note", "text")
+    write_text(workplace / "file", "text")
     with output_folder(workplace / "out") as folder:
         (folder / "inner").mkdir(0o700)
         (folder / "inner" / "secret").touch(0o600)
         (folder / "tool").touch(0o777)
-    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in [workplace / "note", *(workplace / "out").rglob("*")]}
-    assert modes == {"note": "0o644", "inner": "0o755", "secret": "0o644", "tool": "0o644"}
+    modes = {path.name: oct(path.stat().st_mode & 0o777) for path in [workplace / "file", *(workplace / "out").rglob("*")]}
+    assert modes == {"file": "0o644", "inner": "0o755", "secret": "0o644", "tool": "0o644"}
     assert (workplace / "out").stat().st_mode & 0o777 == 0o755
 
 
-def test_a_finished_output_folder_replaces_the_former_one_whole(former: Path, workplace: Path) -> None:
+def test_a_finished_output_folder_replaces_the_former_one_completely(former: Path, workplace: Path) -> None:
     with output_folder(former) as folder:
         (folder / "deep").mkdir()
         (folder / "deep" / "config").write_text("new")
@@ -157,13 +166,13 @@ def test_an_error_in_the_block_leaves_the_former_folder_and_nothing_else(
     assert list((workplace / ".scratch").iterdir()) == []
 
 
-def test_an_error_while_the_folder_is_put_in_place_leaves_the_former_one(former: Path) -> None:
+def test_an_error_while_the_folder_is_moved_into_place_leaves_the_former_one(former: Path) -> None:
     with pytest.raises(FileNotFoundError), output_folder(former) as folder:
         shutil.rmtree(folder)
     assert contents(former) == {"weights": "old"}
 
 
-def test_a_folder_that_nothing_fills_exists_and_is_empty(workplace: Path) -> None:
+def test_an_output_folder_may_be_empty(workplace: Path) -> None:
     with output_folder(workplace / "out"):
         pass
     assert list((workplace / "out").iterdir()) == []
@@ -178,13 +187,13 @@ def test_a_failed_first_run_leaves_no_folder(workplace: Path) -> None:
 def test_a_kill_in_the_block_leaves_the_former_folder(former: Path, workplace: Path) -> None:
     kill_in_the_middle(
         workplace,
-        "from pathlib import Path\nfrom ecomtune.files import output_folder\n"
+        "from pathlib import Path\nfrom ecomtune.core.files import output_folder\n"
         f"with output_folder(Path('out/model')) as folder:\n    (folder / 'weights').write_text('new')\n    {WAIT}",
     )
     assert contents(former) == {"weights": "old"}
 
 
-def test_nothing_half_written_lies_beside_an_output(workplace: Path) -> None:
+def test_nothing_half_written_is_next_to_an_output(workplace: Path) -> None:
     with output_folder(workplace / "out" / "model") as folder:
         (folder / "weights").write_text("new")
         assert not (workplace / "out").exists()
@@ -197,16 +206,16 @@ def test_json_reads_back_equal_and_does_not_depend_on_the_order_of_keys(value: A
     text = dump_json(value)
     assert json.loads(text) == value
     assert text.endswith("\n")
-    turned = dict(reversed(value.items())) if isinstance(value, dict) else value
-    assert dump_json(turned) == text
+    reordered = dict(reversed(value.items())) if isinstance(value, dict) else value
+    assert dump_json(reordered) == text
 
 
-def test_json_has_sorted_keys_plain_letters_and_two_spaces() -> None:
+def test_json_has_sorted_keys_unescaped_letters_and_two_spaces() -> None:
     assert dump_json({"b": [1], "a": {"ü": 0.5}}) == '{\n  "a": {\n    "ü": 0.5\n  },\n  "b": [\n    1\n  ]\n}\n'
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_json_refuses_numbers_that_json_does_not_know(value: float) -> None:
+def test_infinity_and_nan_are_refused(value: float) -> None:
     with pytest.raises(ValueError, match="JSON compliant"):
         dump_json({"f1": value})
 
@@ -218,13 +227,13 @@ def test_written_json_reads_back(workplace: Path, value: Any) -> None:
     assert read_json(workplace / "value.json") == value
 
 
-def test_missing_json_is_named_with_what_to_run(workplace: Path) -> None:
+def test_a_missing_json_file_is_named_with_what_to_run(workplace: Path) -> None:
     with pytest.raises(UserError, match=r"^value\.json is missing; run the stage that writes it \(dvc repro\)$"):
         read_json(Path("value.json"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff{}"])
-def test_broken_json_is_named_with_what_to_do(workplace: Path, content: bytes) -> None:
+def test_a_broken_json_file_is_named_with_what_to_do(workplace: Path, content: bytes) -> None:
     (workplace / "value.json").write_bytes(content)
     with pytest.raises(UserError, match=r"^value\.json is not valid JSON .*; delete it and run dvc repro again$"):
         read_json(Path("value.json"))
@@ -242,7 +251,7 @@ def test_a_files_hash_is_the_sha256_of_its_bytes(tmp_path: Path) -> None:
     assert sha256_file(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_equal_folders_have_equal_hashes_wherever_they_lie(tmp_path: Path) -> None:
+def test_equal_folders_have_equal_hashes_wherever_they_are(tmp_path: Path) -> None:
     texts = {"b": b"2", "a": b"1", "c/a": b"3"}
     first = tree(tmp_path / "first", texts)
     second = tree(tmp_path / "second", dict(reversed(texts.items())))
@@ -263,7 +272,25 @@ def test_equal_folders_have_equal_hashes_wherever_they_lie(tmp_path: Path) -> No
         {},
     ],
 )
-def test_another_name_or_byte_gives_another_hash(tmp_path: Path, changed: dict[str, bytes]) -> None:
+def test_another_name_or_byte_changes_the_hash(tmp_path: Path, changed: dict[str, bytes]) -> None:
     (tmp_path / "changed").mkdir()
     before = sha256_folder(tree(tmp_path / "before", {"a": b"1", "b": b"2"}))
     assert sha256_folder(tree(tmp_path / "changed", changed)) != before
+
+
+@pytest.mark.parametrize(
+    ("file", "stage"),
+    [
+        ("data/examples/ner/report.json", "format@ner"),
+        ("data/predictions/single/costs.json", "predict@single"),
+        ("models/adapters/merged/tasks/recipe.json", "merge@tasks"),
+        ("models/adapters/single/ner/training.json", "train"),
+        ("models/baselines/encoder/ner/training.json", "baseline"),
+        ("reports/summary.json", ""),
+    ],
+)
+def test_a_missing_output_is_named_with_the_stage_that_writes_it(workplace: Path, file: str, stage: str) -> None:
+    for path in (Path(file), workplace / file):
+        with pytest.raises(UserError) as caught:
+            read_json_as(path, dict[str, Any])
+        assert str(caught.value) == f"{path} is missing; run the stage that writes it ({f'dvc repro {stage}'.strip()})"

@@ -1,4 +1,4 @@
-"""What a stage has noted is read whole, or refused in one sentence that says which stage writes it anew."""
+"""The JSON files that stages write next to data and weights are valid, or refused with the stage that writes them again."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ecomtune.core.metadata import base_model_folder, read_costs, read_training_
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics import entities
 from ecomtune.metrics.bootstrap import Counts
-from ecomtune.report.losses import records
+from ecomtune.report.losses import read_losses
 from ecomtune.report.summary import summarize
 from ecomtune.stages.compare import main as compare
 from ecomtune.stages.score import main as score
 from tests.support.report_data import ner, params, write_answers, write_report
 
 COSTS = Path("data/predictions/single/costs.json")
-NOT_A_NUMBER = "must be a number from 0 on"
+NOT_A_NUMBER = "must be a number of at least 0"
 
 
 @pytest.fixture
 def answered(workplace: Path) -> Params:
-    """A system's answers to one task, whose costs are to be written."""
+    """A system's predictions for one task, without their costs."""
     write_answers("ner", ner())
     given = params()
     system = given.systems["single"].model_copy(update={"tasks": ("ner",)})
@@ -39,9 +39,12 @@ def answered(workplace: Path) -> Params:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "problem"),
     [
-        ('{"ner": {"macro_f1": 1}}', "ner.macro_f1: is no cost; these are parameters, trained_parameters, trained_tokens, "),
+        (
+            '{"ner": {"macro_f1": 1}}',
+            "ner.macro_f1: is not a cost; the costs are parameters, trained_parameters, ",
+        ),
         ('{"ner": {"parameters": "7"}}', f"ner.parameters: {NOT_A_NUMBER}"),
         ('{"ner": {"parameters": null}}', f"ner.parameters: {NOT_A_NUMBER}"),
         ('{"ner": {"input_tokens": true}}', f"ner.input_tokens: {NOT_A_NUMBER}"),
@@ -54,25 +57,24 @@ def answered(workplace: Path) -> Params:
         (b"\xff{}", "Invalid JSON: "),
     ],
 )
-def test_costs_of_another_shape_are_refused_and_nothing_is_scored(answered: Params, content: str | bytes, told: str) -> None:
+def test_costs_of_another_shape_are_refused_and_nothing_is_scored(answered: Params, content: str | bytes, problem: str) -> None:
     COSTS.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError) as caught:
         score(answered, "single")
-    assert str(caught.value).startswith(f"{COSTS} is missing or broken ({told}")
+    assert str(caught.value).startswith(f"{COSTS} is missing or broken ({problem}")
     assert str(caught.value).endswith("); remove it and run dvc repro predict@single")
     assert not Path("metrics").exists()
 
 
-def test_answers_of_another_system_are_not_scored_as_this_ones(answered: Params) -> None:
+def test_predictions_of_another_system_are_not_scored(answered: Params) -> None:
     file = Path("data/predictions/single/ner.jsonl")
     file.write_text(file.read_text().replace('"system":"single"', '"system":"other"', 1))
-    told = r"^data/predictions/single/ner\.jsonl holds answers of system other; delete it and run dvc repro again$"
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=r"^data/predictions/single/ner\.jsonl .*other; delete it and run dvc repro again$"):
         score(answered, "single")
 
 
 @pytest.mark.parametrize("base", ["/", "../weights", "a\0b"])
-def test_a_base_outside_the_repository_is_refused(workplace: Path, base: str) -> None:
+def test_a_base_model_outside_the_repository_is_refused(workplace: Path, base: str) -> None:
     write_text(Path("adapter/adapter_config.json"), dump_json({"base_model_name_or_path": base}))
     with pytest.raises(UserError, match=r"^adapter/adapter_config\.json is missing or broken \(base_model_name_or_path: "):
         base_model_folder(Path("adapter"))
@@ -86,15 +88,14 @@ def test_costs_that_are_missing_or_lack_the_task_are_refused(answered: Params) -
         score(answered, "single")
 
 
-def test_whole_numbers_of_costs_stay_whole(answered: Params) -> None:
+def test_integer_costs_stay_integers(answered: Params) -> None:
     COSTS.write_text('{"ner": {"parameters": 134515008, "input_tokens": 9.0}}')
     score(answered, "single")
     assert '"input_tokens": 9.0,' in (written := Path("metrics/single.json").read_text())
     assert '"parameters": 134515008,' in written
 
 
-def test_costs_take_no_measured_values_place(answered: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where a metric of one's own measures something by the name of a cost."""
+def test_a_cost_does_not_replace_a_metric_of_the_same_name(answered: Params, monkeypatch: pytest.MonkeyPatch) -> None:
 
     class Own(entities.METRIC):  # type: ignore[misc, valid-type]  # a class by its instance's name
         def values(self, counts: Counts) -> dict[str, Counts]:
@@ -108,8 +109,8 @@ def test_costs_take_no_measured_values_place(answered: Params, monkeypatch: pyte
     assert scores["parameters"] == scores["f1"] != 7 and scores["input_tokens"] == 9.5
 
 
-#: A note of a report's study, what it can't be, and the stage that writes it anew.
-NOTES = [
+#: A file that the report reads, broken content for it, and the stage that writes it again.
+BROKEN = [
     ("models/adapters/mixed/training.json", "[]", "train"),
     ("models/adapters/mixed/training.json", '{"loss": [], "steps": 2, "validation": []}', "train"),
     ("models/adapters/mixed/training.json", '{"loss": [[1, 2.0]], "steps": 1, "validation": [{"ner": 1.0}]}', "train"),
@@ -130,17 +131,17 @@ NOTES = [
 ]
 
 
-def test_a_report_of_broken_notes_is_refused_and_the_former_one_stays(workplace: Path) -> None:
+def test_broken_metadata_is_refused_and_the_former_report_stays(workplace: Path) -> None:
     report = write_report().read_bytes()
-    for place, content, stage in NOTES:
-        note = Path(place)
-        whole = note.read_bytes()
-        note.write_text(content)
+    for path, content, stage in BROKEN:
+        file = Path(path)
+        valid = file.read_bytes()
+        file.write_text(content)
         with pytest.raises(UserError) as caught:
             compare(params(), "")
-        note.write_bytes(whole)
-        told = str(caught.value)
-        assert told.startswith(f"{place} is missing or broken (") and told.endswith(f"); remove it and run dvc repro {stage}")
+        file.write_bytes(valid)
+        error = str(caught.value)
+        assert error.startswith(f"{path} is missing or broken (") and error.endswith(f"); remove it and run dvc repro {stage}")
         assert Path("reports/index.html").read_bytes() == report and Path("plots/compare/losses.png").is_file()
 
 
@@ -164,7 +165,7 @@ def read_metrics(folder: Path) -> Any:
         ("costs.json", lambda folder: read_costs(folder, "ner")),
         ("training.json", read_training_totals),
         ("recipe.json", read_training_totals),
-        ("training.json", records),
+        ("training.json", read_losses),
         ("adapter_config.json", base_model_folder),
         ("adapter_config.json", is_plain),
         ("single.json", read_metrics),
@@ -177,4 +178,4 @@ def test_any_json_is_read_or_refused_in_one_sentence(name: str, read: Callable[[
         try:
             read(Path(folder))
         except UserError as error:
-            assert "\n" not in str(error) and ("repro" in str(error) or "isn't there" in str(error))
+            assert "\n" not in str(error) and "dvc repro" in str(error)

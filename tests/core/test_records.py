@@ -1,4 +1,4 @@
-"""Records read back as they were written, and a line that can't be read is named."""
+"""Records are read back as they were written, and an invalid line is named."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ecomtune.core.records import Example, Prediction, Record, Row, dump_line, read_records, read_task, write_records
 from ecomtune.messages.errors import UserError
 
-#: Texts with what may end a line or a string in one format or another.
+#: Texts with characters that end a line or a string in one format or another.
 TEXT = st.text(max_size=12) | st.text(alphabet='\u2028\u2029\x85\x0b\x0c\x1c\x00\r\n\t"\\ /<>ß漢😀', max_size=12)
 REFERENCE = TEXT | st.lists(TEXT, max_size=3)
 FIELDS = st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=3), max_size=3)
@@ -47,8 +47,8 @@ def refusal(path: Path, kind: type[Record] = Row) -> str:
     return str(caught.value)
 
 
-def spoiled(folder: Path, line: str | bytes) -> Path:
-    """A file of three records with ``line`` in the place of the second."""
+def with_line(folder: Path, line: str | bytes) -> Path:
+    """A file of three records, the second of which is replaced with ``line``."""
     good = dump_line(row()).encode()
     path = folder / "rows.jsonl"
     path.write_bytes(b"\n".join([good, line if isinstance(line, bytes) else line.encode(), good, b""]))
@@ -67,7 +67,7 @@ def test_records_read_back_as_they_were_written(workplace: Path, records: list[A
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(records=st.lists(ROW, max_size=3))
 @example(records=[row(group=LINES), row()])
-def test_a_record_is_one_line_of_canonical_json(workplace: Path, records: list[Row]) -> None:
+def test_a_record_is_one_line_of_json_with_ordered_keys(workplace: Path, records: list[Row]) -> None:
     write_records(workplace / "records.jsonl", records)
     lines = (workplace / "records.jsonl").read_bytes().split(b"\n")
     assert lines.pop() == b""
@@ -82,19 +82,19 @@ def test_records_that_fail_in_the_middle_leave_the_former_file(workplace: Path) 
     assert read_records(workplace / "records.jsonl", Row) == [row()]
 
 
-def test_a_file_with_windows_line_ends_reads_the_same(tmp_path: Path) -> None:
+def test_a_file_with_windows_line_endings_reads_the_same(tmp_path: Path) -> None:
     line = dump_line(row()).encode()
     (tmp_path / "rows.jsonl").write_bytes(line + b"\r\n" + line + b"\r\n")
     assert read_records(tmp_path / "rows.jsonl", Row) == [row(), row()]
 
 
-def test_an_empty_file_holds_no_records(tmp_path: Path) -> None:
+def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").touch()
     assert read_records(tmp_path / "rows.jsonl", Row) == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "field"),
+    ("changes", "problem"),
     [
         ({"colour": "red"}, "colour: unknown key"),
         ({"group": 7}, "group: "),
@@ -105,35 +105,35 @@ def test_an_empty_file_holds_no_records(tmp_path: Path) -> None:
         ({"fields": {"words": 3}}, "fields.words"),
     ],
 )
-def test_a_wrong_or_unknown_field_is_named_with_file_and_line(tmp_path: Path, changes: dict[str, Any], field: str) -> None:
-    path = spoiled(tmp_path, json.dumps({**row().model_dump(), **changes}))
-    assert refusal(path).startswith(f"{path} line 2: {field}")
+def test_a_wrong_or_unknown_key_is_named_with_file_and_line(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    path = with_line(tmp_path, json.dumps({**row().model_dump(), **changes}))
+    assert refusal(path).startswith(f"{path} line 2: {problem}")
 
 
-@pytest.mark.parametrize("field", [name for name, field in Row.model_fields.items() if field.is_required()])
-def test_a_missing_field_is_named_with_file_and_line(tmp_path: Path, field: str) -> None:
+@pytest.mark.parametrize("key", [name for name, field in Row.model_fields.items() if field.is_required()])
+def test_a_missing_key_is_named_with_file_and_line(tmp_path: Path, key: str) -> None:
     values = row().model_dump()
-    del values[field]
-    path = spoiled(tmp_path, json.dumps(values))
-    assert refusal(path).startswith(f"{path} line 2: {field}: this key is missing")
+    del values[key]
+    path = with_line(tmp_path, json.dumps(values))
+    assert refusal(path).startswith(f"{path} line 2: {key}: this key is missing")
 
 
 @pytest.mark.parametrize("line", ["", " ", "{", "null", "[]", "no json", '{"a": NaN}', "\ufeff{}", "\u2028"])
-def test_a_line_that_is_no_record_is_named(tmp_path: Path, line: str) -> None:
-    path = spoiled(tmp_path, line)
+def test_a_line_that_is_not_a_record_is_named(tmp_path: Path, line: str) -> None:
+    path = with_line(tmp_path, line)
     message = refusal(path)
     assert message.startswith(f"{path} line 2: ")
     assert message.endswith("; delete the file and run dvc repro again")
 
 
 def test_records_of_another_kind_are_refused(tmp_path: Path) -> None:
-    path = spoiled(tmp_path, "{}")
+    path = with_line(tmp_path, "{}")
     assert refusal(path, Prediction).startswith(f"{path} line 1: ")
 
 
 def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
-    path = spoiled(tmp_path, "grün".encode("latin-1"))
-    assert refusal(path).startswith(f"{path} is no UTF-8 text")
+    path = with_line(tmp_path, "grün".encode("latin-1"))
+    assert refusal(path).startswith(f"{path} is not UTF-8 text")
 
 
 def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_missing_file_is_named_with_what_to_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [7, "7", 1.0, True])
-def test_a_value_is_never_converted_in_silence(value: Any) -> None:
+def test_a_value_is_never_converted_silently(value: Any) -> None:
     values = {"id": "1", "task": "ner", "system": "s", "answer": "a", "parsed": None, "reference": "r", "group": "g"}
     assert Prediction.model_validate({**values, "valid": True}).valid is True
     wrong = {"valid": value} if value is not True else {"group": value}
@@ -161,7 +161,7 @@ def test_the_predictions_of_one_task_are_read_in_their_order(tmp_path: Path) -> 
     assert [record.id for record in read_task(path, Prediction, "ner")] == ["2", "1"]
 
 
-def test_an_empty_file_of_a_task_is_refused_but_where_it_may_be_empty(tmp_path: Path) -> None:
+def test_a_task_without_records_is_refused_unless_it_may_be_empty(tmp_path: Path) -> None:
     path = predictions_of(tmp_path)
     with pytest.raises(UserError, match=f"^{path} is empty; delete it and run dvc repro again$"):
         read_task(path, Prediction, "ner")
@@ -169,7 +169,7 @@ def test_an_empty_file_of_a_task_is_refused_but_where_it_may_be_empty(tmp_path: 
 
 
 @pytest.mark.parametrize(("second", "problem"), [(("1", "ner"), "repeats id 1"), (("2", "relevance"), "is of task relevance")])
-def test_a_doubled_prediction_or_one_of_another_task_is_refused(tmp_path: Path, second: tuple[str, str], problem: str) -> None:
+def test_a_repeated_prediction_or_one_of_another_task_is_refused(tmp_path: Path, second: tuple[str, str], problem: str) -> None:
     path = predictions_of(tmp_path, ("1", "ner"), second)
     with pytest.raises(UserError, match=f"ner.jsonl line 2 {problem}; delete the file and run dvc repro again"):
         read_task(path, Prediction, "ner")

@@ -1,4 +1,4 @@
-"""Reading many rows behind one shared prefix gives the answers of plain forwards, one row and one whole text at a time."""
+"""Reading many rows behind one shared prefix gives the answers of plain forward passes, one row and one complete text at a time."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ecomtune.core.config import TaskSettings
 from ecomtune.core.metadata import base_model_folder
 from ecomtune.core.records import Example
-from ecomtune.inference.decoding import local_answers as answering
-from ecomtune.inference.decoding import row_attention
-from ecomtune.inference.decoding.local_answers import Weights, answer_task, load_model
+from ecomtune.inference.decoding import local_answers, local_model, row_attention
+from ecomtune.inference.decoding.local_answers import answer_task
+from ecomtune.inference.decoding.local_model import LocalModel, load_causal
+from ecomtune.inference.decoding.prompts import PromptedTask
 from ecomtune.inference.decoding.session import MIN_PREFIX, Session, SharedPrefix
-from ecomtune.inference.decoding.strategies import answer_labels, answer_tags, answer_texts
+from ecomtune.inference.decoding.strategies import Decoder, answer_labels, answer_tags, answer_texts
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import encode_prompt, encode_text
 from ecomtune.tasks.registry import load_task
@@ -42,10 +43,16 @@ UNLIKE = [f"{letter} {query}" for letter, query in zip("abcdefg", QUERIES, stric
 
 
 class Pico:
-    """A model and its tokenizer, and the answers that plain forwards of whole sequences give."""
+    """A model and its tokenizer, and the answers that plain forward passes over complete sequences give."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model, self.tokenizer = model, tokenizer
+
+    def decoder(self, batch_size: int = 3, progress: Callable[[int], None] = lambda rows: None) -> Decoder:
+        return Decoder(self.model, self.tokenizer, batch_size, progress)
+
+    def encoded(self, prompts: Sequence[str]) -> list[Tokens]:
+        return [encode_prompt(self.tokenizer, prompt) for prompt in prompts]
 
     @torch.inference_mode()
     def state(self, tokens: Sequence[int]) -> Tensor:
@@ -58,7 +65,7 @@ class Pico:
         return logits
 
     def choose(self, tokens: Sequence[int], options: Sequence[Tokens]) -> Tokens:
-        """The option reached by taking, token after token, the likeliest that some option goes on with."""
+        """The option reached by taking, token after token, the likeliest one that some option continues with."""
         path: Tokens = ()
         while path not in options:
             following = sorted({option[len(path)] for option in options if option[: len(path)] == path})
@@ -71,7 +78,7 @@ class Pico:
         return options[self.choose(encode_prompt(self.tokenizer, prompt), list(options))]
 
     def tags(self, prompt: str, words: Sequence[str]) -> list[str]:
-        """Each step reads the whole answer so far, tokenized anew as one text."""
+        """Each step reads the complete answer so far, tokenized again as one text."""
         chosen: list[str] = []
         for place, word in enumerate(words):
             lines = [f"{before} {tag}\n" for before, tag in zip(words[:place], chosen, strict=True)]
@@ -106,7 +113,7 @@ def load(folder: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def pico(pico_causal: Path) -> Pico:
-    """The pico model with a head of its own whose bias makes it end its answers sooner or later."""
+    """The pico model with a separate head whose bias makes it end its answers sooner or later."""
     model, tokenizer = load(pico_causal), AutoTokenizer.from_pretrained(pico_causal)
     head = torch.nn.Linear(model.config.hidden_size, model.config.vocab_size)
     head.weight.data.copy_(model.lm_head.weight)
@@ -118,14 +125,10 @@ def pico(pico_causal: Path) -> Pico:
 
 @pytest.fixture(scope="module")
 def plain(pico: Pico) -> Pico:
-    """The same without a chat form, so that prompts may have nothing at all in common."""
+    """The same without a chat template, so that prompts may share no prefix at all."""
     tokenizer = copy.deepcopy(pico.tokenizer)
     tokenizer.chat_template = None
     return Pico(pico.model, tokenizer)
-
-
-def ignore(_rows: int) -> None:
-    """A progress bar that shows nothing."""
 
 
 # Sessions.
@@ -148,10 +151,10 @@ PIECE = st.lists(st.integers(0, 699), max_size=4)
 
 @settings(max_examples=30)
 @given(data=st.data(), room=st.integers(0, 20), max_scores=st.sampled_from([0, 300, row_attention.MAX_SCORES]))
-def test_rows_fed_in_pieces_have_the_state_of_one_whole_forward(
+def test_rows_fed_in_pieces_have_the_state_of_one_forward_pass(
     pico: Pico, data: st.DataObject, room: int, max_scores: int
 ) -> None:
-    with patch.object(row_attention, "MAX_SCORES", max_scores):  # both ways of attention, and a change from one to the other
+    with patch.object(row_attention, "MAX_SCORES", max_scores):  # both kinds of attention, and a change from one to the other
         check_pieces(pico, data, room)
 
 
@@ -172,7 +175,7 @@ def check_pieces(pico: Pico, data: st.DataObject, room: int) -> None:
         check_states(pico, session, texts)
 
 
-def test_a_model_without_this_attention_is_refused(pico_causal: Path) -> None:
+def test_a_model_loaded_with_another_attention_is_refused(pico_causal: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(pico_causal)
     with pytest.raises(ValueError, match="rows_behind_prefix"):
         SharedPrefix(model, [(1, 2)])
@@ -230,7 +233,7 @@ TANGLED = ["red running shoes for men", "red running shoes for women", "red runn
 
 @pytest.mark.parametrize("labels", [list(RELEVANCE.labels), TANGLED], ids=["labels", "tangled"])
 def test_labels_are_those_of_a_greedy_search_by_plain_forwards(pico: Pico, labels: list[str]) -> None:
-    found = answer_labels(pico.model, pico.tokenizer, ALIKE, labels, 3, ignore)
+    found = answer_labels(pico.decoder(), pico.encoded(ALIKE), labels)
     assert found == [pico.label(prompt, labels) for prompt in ALIKE]
     assert len(set(found)) > 1
 
@@ -248,11 +251,11 @@ def test_labels_that_begin_alike_share_their_first_tokens(pico: Pico) -> None:
     )
 )
 def test_a_label_is_never_outside_the_set(pico: Pico, labels: list[str]) -> None:
-    assert set(answer_labels(pico.model, pico.tokenizer, ALIKE, labels, 4, ignore)) <= set(labels)
+    assert set(answer_labels(pico.decoder(4), pico.encoded(ALIKE), labels)) <= set(labels)
 
 
-def test_labels_of_prompts_without_anything_in_common(plain: Pico) -> None:
-    found = answer_labels(plain.model, plain.tokenizer, UNLIKE, TANGLED, 3, ignore)
+def test_labels_of_prompts_that_share_no_prefix(plain: Pico) -> None:
+    found = answer_labels(plain.decoder(), plain.encoded(UNLIKE), TANGLED)
     assert found == [plain.label(prompt, TANGLED) for prompt in UNLIKE]
 
 
@@ -262,8 +265,8 @@ WORDS = [query.split() for query in QUERIES]
 TAG_PROMPTS = [NER.prompt({"words": words}, "compact") for words in WORDS]
 
 
-def tags_of(pico: Pico, prompts: Sequence[str], words: Sequence[list[str]], batch_size: int = 3) -> list[list[str]]:
-    return answer_tags(pico.model, pico.tokenizer, prompts, words, NER.answer_choices, batch_size, ignore)
+def tags_of(pico: Pico, prompts: Sequence[str], words: Sequence[list[str]]) -> list[list[str]]:
+    return answer_tags(pico.decoder(), pico.encoded(prompts), words, NER.answer_choices)
 
 
 def test_tags_are_those_of_plain_forwards_over_the_forced_words(pico: Pico) -> None:
@@ -272,7 +275,7 @@ def test_tags_are_those_of_plain_forwards_over_the_forced_words(pico: Pico) -> N
     assert len({tag for tags in found for tag in tags}) > 3
 
 
-def test_tags_of_prompts_without_anything_in_common(plain: Pico) -> None:
+def test_tags_of_prompts_that_share_no_prefix(plain: Pico) -> None:
     assert tags_of(plain, UNLIKE, WORDS) == [plain.tags(*pair) for pair in zip(UNLIKE, WORDS, strict=True)]
 
 
@@ -298,24 +301,24 @@ def test_tags_of_any_words_parse_back_as_valid_iob2(pico: Pico, queries: list[li
 
 @pytest.mark.parametrize("limit", [1, 4, 24])
 def test_texts_are_those_of_transformers_greedy_generation(pico: Pico, limit: int) -> None:
-    found = answer_texts(pico.model, pico.tokenizer, ALIKE, limit, 3, ignore)
+    found = answer_texts(pico.decoder(), pico.encoded(ALIKE), limit)
     assert found == [pico.decode(pico.text(prompt, limit)) for prompt in ALIKE]
 
 
-def test_texts_end_at_eos_or_at_the_greatest_number_of_tokens(pico: Pico) -> None:
+def test_texts_end_at_eos_or_at_max_new_tokens(pico: Pico) -> None:
     expected = [pico.text(prompt, 24) for prompt in UNLIKE]
     ends = {len(tokens) for tokens in expected if tokens[-1] == pico.tokenizer.eos_token_id}
     assert len(ends) > 2
     assert {len(tokens) for tokens in expected} - ends == {24}
-    assert answer_texts(pico.model, pico.tokenizer, UNLIKE, 24, 7, ignore) == [pico.decode(tokens) for tokens in expected]
+    assert answer_texts(pico.decoder(7), pico.encoded(UNLIKE), 24) == [pico.decode(tokens) for tokens in expected]
 
 
-def test_texts_of_prompts_without_anything_in_common(plain: Pico) -> None:
-    found = answer_texts(plain.model, plain.tokenizer, UNLIKE, 24, 3, ignore)
+def test_texts_of_prompts_that_share_no_prefix(plain: Pico) -> None:
+    found = answer_texts(plain.decoder(), plain.encoded(UNLIKE), 24)
     assert found == [plain.decode(plain.text(prompt, 24)) for prompt in UNLIKE]
 
 
-# GPT-2: learnt positions, a head of keys for each of queries, no padding token.
+# GPT-2: learned positions, a key head for each query head, no padding token.
 
 
 @pytest.fixture(scope="module")
@@ -326,9 +329,9 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Pico:
 
 @pytest.mark.parametrize("prompts", [ALIKE, UNLIKE, ALIKE[:1]], ids=["alike", "unlike", "one"])
 def test_gpt2_gives_the_answers_of_plain_forwards(gpt2: Pico, prompts: list[str]) -> None:
-    labels = answer_labels(gpt2.model, gpt2.tokenizer, prompts, TANGLED, 3, ignore)
+    labels = answer_labels(gpt2.decoder(), gpt2.encoded(prompts), TANGLED)
     assert labels == [gpt2.label(prompt, TANGLED) for prompt in prompts]
-    texts = answer_texts(gpt2.model, gpt2.tokenizer, prompts, 12, 3, ignore)
+    texts = answer_texts(gpt2.decoder(), gpt2.encoded(prompts), 12)
     assert texts == [gpt2.decode(gpt2.text(prompt, 12)) for prompt in prompts]
     words = WORDS[: len(prompts)]
     assert tags_of(gpt2, prompts, words) == [gpt2.tags(*pair) for pair in zip(prompts, words, strict=True)]
@@ -336,60 +339,61 @@ def test_gpt2_gives_the_answers_of_plain_forwards(gpt2: Pico, prompts: list[str]
 
 # All three.
 
-Answer = Callable[[Pico, Sequence[int], int, Callable[[int], None]], list[Any]]
+#: The answers to some rows, by their numbers.
+Strategy = Callable[[Decoder, Pico, Sequence[int]], list[Any]]
 
 
-def labels_by(pico: Pico, rows: Sequence[int], batch_size: int, progress: Callable[[int], None]) -> list[Any]:
-    return answer_labels(pico.model, pico.tokenizer, [ALIKE[row] for row in rows], TANGLED, batch_size, progress)
+def labels_by(decoder: Decoder, pico: Pico, rows: Sequence[int]) -> list[Any]:
+    return answer_labels(decoder, pico.encoded([ALIKE[row] for row in rows]), TANGLED)
 
 
-def tags_by(pico: Pico, rows: Sequence[int], batch_size: int, progress: Callable[[int], None]) -> list[Any]:
-    prompts, words = [TAG_PROMPTS[row] for row in rows], [WORDS[row] for row in rows]
-    return answer_tags(pico.model, pico.tokenizer, prompts, words, NER.answer_choices, batch_size, progress)
+def tags_by(decoder: Decoder, pico: Pico, rows: Sequence[int]) -> list[Any]:
+    prompts = pico.encoded([TAG_PROMPTS[row] for row in rows])
+    return answer_tags(decoder, prompts, [WORDS[row] for row in rows], NER.answer_choices)
 
 
-def texts_by(pico: Pico, rows: Sequence[int], batch_size: int, progress: Callable[[int], None]) -> list[Any]:
-    return answer_texts(pico.model, pico.tokenizer, [ALIKE[row] for row in rows], 12, batch_size, progress)
+def texts_by(decoder: Decoder, pico: Pico, rows: Sequence[int]) -> list[Any]:
+    return answer_texts(decoder, pico.encoded([ALIKE[row] for row in rows]), 12)
 
 
-WAYS = pytest.mark.parametrize("way", [labels_by, tags_by, texts_by])
+STRATEGIES = pytest.mark.parametrize("strategy", [labels_by, tags_by, texts_by])
 ROWS = list(range(len(QUERIES)))
 
 
-@WAYS
-def test_answers_do_not_depend_on_the_batch_size(pico: Pico, way: Answer) -> None:
-    alone = way(pico, ROWS, 1, ignore)
+@STRATEGIES
+def test_answers_do_not_depend_on_the_batch_size(pico: Pico, strategy: Strategy) -> None:
+    alone = strategy(pico.decoder(1), pico, ROWS)
     for batch_size in (2, 3, 100):
-        assert way(pico, ROWS, batch_size, ignore) == alone
+        assert strategy(pico.decoder(batch_size), pico, ROWS) == alone
 
 
-@WAYS
-def test_answers_do_not_depend_on_the_order_or_the_number_of_rows(pico: Pico, way: Answer) -> None:
-    expected = way(pico, ROWS, 3, ignore)
+@STRATEGIES
+def test_answers_do_not_depend_on_the_order_or_the_number_of_rows(pico: Pico, strategy: Strategy) -> None:
+    expected = strategy(pico.decoder(), pico, ROWS)
     for rows in ([6, 2, 4, 0, 1, 5, 3], [3, 1], [5], []):
-        assert way(pico, rows, 3, ignore) == [expected[row] for row in rows]
+        assert strategy(pico.decoder(), pico, rows) == [expected[row] for row in rows]
 
 
-@WAYS
-def test_progress_counts_every_row_once(pico: Pico, way: Answer) -> None:
+@STRATEGIES
+def test_progress_counts_every_row_once(pico: Pico, strategy: Strategy) -> None:
     counts: list[int] = []
-    way(pico, ROWS, 3, counts.append)
+    strategy(pico.decoder(3, counts.append), pico, ROWS)
     assert sum(counts) == len(ROWS)
 
 
-@WAYS
-def test_what_prompts_have_in_common_is_read_once_for_all_batches(pico: Pico, way: Answer) -> None:
+@STRATEGIES
+def test_the_shared_prefix_is_read_once_for_all_batches(pico: Pico, strategy: Strategy) -> None:
     read: dict[int, list[int]] = {1: [], 2: [], 100: []}
     for batch_size, tokens in read.items():
         embedding = pico.model.get_input_embeddings()
         handle = embedding.register_forward_hook(lambda _module, inputs, _output, into=tokens: into.append(inputs[0].numel()))
-        way(pico, ROWS, batch_size, ignore)
+        strategy(pico.decoder(batch_size), pico, ROWS)
         handle.remove()
         assert tokens[0] > 50
     assert sum(read[1]) == sum(read[2]) == sum(read[100])  # no padding either
 
 
-# Whole tasks, from files.
+# Complete tasks, from files.
 
 
 def task_settings(**changes: Any) -> TaskSettings:
@@ -418,9 +422,12 @@ def examples_of(name: str) -> list[Example]:
 
 
 def answers_of(name: str, base: Path, adapter: Path | None = None, rows: int = len(QUERIES), **changes: Any) -> list[str]:
-    examples = examples_of(name)[:rows]
-    prompts = [example.prompt for example in examples]
-    return answer_task(load_task(name), task_settings(**changes), examples, prompts, Weights(base, adapter))
+    return answers_to(examples_of(name)[:rows], LocalModel(base, adapter), **changes)
+
+
+def answers_to(examples: Sequence[Example], model: LocalModel, **changes: Any) -> list[str]:
+    asked = PromptedTask(load_task(examples[0].task), task_settings(**changes), model)
+    return answer_task(asked, examples, asked.prompts(examples))
 
 
 @pytest.fixture(scope="module")
@@ -483,17 +490,17 @@ def test_the_same_question_is_answered_again_without_loading_the_model(
 ) -> None:
     first = answers_of("relevance", pico_causal)
 
-    def load_model(*_: Any) -> Any:
+    def load_causal(*_: Any) -> Any:
         raise UserError("the model was loaded")
 
-    monkeypatch.setattr(answering, "load_model", load_model)
+    monkeypatch.setattr(local_model, "load_causal", load_causal)
     assert answers_of("relevance", pico_causal) == first
     with pytest.raises(UserError, match="the model was loaded"):
         answers_of("relevance", pico_causal, rows=3)
 
 
 @pytest.mark.usefixtures("workplace")
-def test_answers_from_scratch_are_taken_as_they_stand(pico_causal: Path) -> None:
+def test_cached_answers_are_taken_as_they_are(pico_causal: Path) -> None:
     answers = answers_of("ner", pico_causal)
     (file,) = cached()
     other = ["é", *answers[1:]]
@@ -505,16 +512,16 @@ def test_answers_from_scratch_are_taken_as_they_stand(pico_causal: Path) -> None
 
 
 @pytest.mark.usefixtures("workplace")
-def test_other_code_is_asked_anew(pico_causal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_code_answers_anew(pico_causal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers_of("ner", pico_causal)
-    monkeypatch.setattr(answering, "code_hashes", lambda stage: {"inference/answering.py": "other"})
+    monkeypatch.setattr(local_answers, "code_hashes", lambda stage: {"inference/answering.py": "other"})
     answers_of("ner", pico_causal)
     assert len(cached()) == 2
 
 
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("broken", ["renamed", "lacking", "nan", "cut", "gone"])
-def test_an_adapter_that_is_not_whole_is_refused(pico_causal: Path, adapters: list[Path], broken: str) -> None:
+def test_an_incomplete_adapter_is_refused(pico_causal: Path, adapters: list[Path], broken: str) -> None:
     folder = Path(shutil.copytree(adapters[0], "adapter"))
     file = folder / "adapter_model.safetensors"
     tensors = load_file(file)
@@ -531,13 +538,13 @@ def test_an_adapter_that_is_not_whole_is_refused(pico_causal: Path, adapters: li
     elif broken == "gone":
         file.unlink()
     with pytest.raises(UserError, match=r"adapter is missing or broken \(.*\); remove it and run dvc repro"):
-        load_model(pico_causal, folder)
+        load_causal(pico_causal, folder)
 
 
 @pytest.mark.parametrize(
     "content", ["[]", "{", "{}", '{"base_model_name_or_path": null}', '{"base_model_name_or_path": ["x"]}']
 )
-def test_an_adapter_config_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+def test_an_invalid_adapter_config_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "adapter_config.json").write_text(content, encoding="utf-8")
     with pytest.raises(UserError, match=r"adapter_config\.json is missing or broken \(.*\); remove it and run dvc repro"):
         base_model_folder(tmp_path)
@@ -547,7 +554,7 @@ def test_broken_base_weights_are_refused(pico_causal: Path, tmp_path: Path) -> N
     base = Path(shutil.copytree(pico_causal, tmp_path / "base"))
     (base / "model.safetensors").write_bytes((base / "model.safetensors").read_bytes()[:-10])
     with pytest.raises(UserError, match=r"base/model\.safetensors is missing or broken"):
-        load_model(base, None)
+        load_causal(base, None)
 
 
 @pytest.mark.parametrize("edit", [{"num_hidden_layers": 1}, {"model_type": "gpt_neox"}], ids=["a layer less", "another kind"])
@@ -557,12 +564,12 @@ def test_base_weights_that_do_not_fit_their_settings_are_refused(
     base = Path(shutil.copytree(pico_causal, tmp_path / "base"))
     settings = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**settings, **edit}))
-    with pytest.raises(UserError, match=r"base is missing or broken \((its settings leave out layers|weights .* are missing)"):
-        load_model(base, None)
+    with pytest.raises(UserError, match=r"base is missing or broken \((its config leaves out layers|weights .* are missing)"):
+        load_causal(base, None)
 
 
 @pytest.mark.usefixtures("workplace")
-def test_other_weights_are_asked_anew(pico_causal: Path, adapters: list[Path]) -> None:
+def test_other_weights_answer_anew(pico_causal: Path, adapters: list[Path]) -> None:
     same = Path("same")
     shutil.copytree(adapters[0], same)
     for adapter, number in [(None, 1), (adapters[0], 2), (adapters[1], 3), (same, 3)]:
@@ -580,7 +587,7 @@ def test_other_weights_are_asked_anew(pico_causal: Path, adapters: list[Path]) -
 @pytest.mark.parametrize(
     "changes", [{"rows": 6}, {"decoding": "free"}, {"max_new_tokens": 7}, {"batch_size": 5}], ids=lambda changes: str(*changes)
 )
-def test_another_question_is_asked_anew(pico_causal: Path, changes: dict[str, Any]) -> None:
+def test_another_question_is_answered_anew(pico_causal: Path, changes: dict[str, Any]) -> None:
     answers_of("relevance", pico_causal)
     answers_of("relevance", pico_causal, **changes)
     assert len(cached()) == 2
@@ -591,19 +598,18 @@ def test_an_adapter_knows_its_base() -> None:
     adapter, base = Path("adapter"), Path("models/pretrained/pico")
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text(f'{{"base_model_name_or_path": "{base.as_posix()}"}}', encoding="utf-8")
-    with pytest.raises(UserError, match="adapter was trained on models/pretrained/pico, which isn't there"):
+    with pytest.raises(UserError, match="adapter was trained on models/pretrained/pico, which is missing"):
         base_model_folder(adapter)
     base.mkdir(parents=True)
     assert base_model_folder(adapter) == base
 
 
 @pytest.mark.usefixtures("workplace")
-def test_weights_are_loaded_once_for_several_tasks(pico_causal: Path) -> None:
+def test_a_model_is_loaded_once_for_several_tasks(pico_causal: Path) -> None:
     shutil.copytree(pico_causal, "base")
-    weights = Weights(Path("base"))
+    model = LocalModel(Path("base"))
     for name in ("relevance", "ner"):
-        examples = examples_of(name)
-        found = answer_task(load_task(name), task_settings(), examples, [each.prompt for each in examples], weights)
+        found = answers_to(examples_of(name), model)
         (Path("base") / "model.safetensors").unlink(missing_ok=True)
         assert found == answers_of(name, pico_causal)
 
@@ -623,4 +629,4 @@ def test_the_words_that_tags_repeat_count_whatever_max_new_tokens_says(pico_caus
         update={"fields": fields, "prompt": task.prompt(fields, "compact"), "target": task.target(fields, ["O"] * 800)}
     )
     with pytest.raises(UserError, match="example ner-0: its prompt and answer need up to"):
-        answer_task(task, task_settings(max_new_tokens=1), [long], [long.prompt], Weights(pico_causal))
+        answers_to([long], LocalModel(pico_causal), max_new_tokens=1)

@@ -1,1 +1,1 @@
-"""The schema and the files: configuration, records, names of folders, atomic outputs, locks, text normalization."""
+"""What every step of the study uses: configs, records, names of folders, atomic files, locks, text normalization."""

@@ -1,4 +1,4 @@
-"""The folder of an adapter as PEFT lays it out, with a config that has the same bytes every time."""
+"""The folder of an adapter in PEFT's format, with a config whose bytes are reproducible."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from ecomtune.core.files import dump_json, read_json_as, write_text
 from ecomtune.core.paths import ADAPTER_CONFIG
 
-#: Options of a PEFT config with which ΔW isn't B @ A.
+#: Options of a PEFT config with which ΔW is not B @ A.
 NON_PRODUCT_OPTIONS = ("use_dora", "lora_bias")
-#: What PEFT puts before a module's own name.
+#: The prefix that PEFT adds to a module's name.
 PEFT_PREFIX = "base_model.model."
 
 
-class _Config(BaseModel):
-    """What is read of a PEFT config, which holds more."""
+class _PeftConfig(BaseModel):
+    """The keys of a PEFT config that this project reads; others are allowed."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
     base_model_name_or_path: str | None = None
@@ -31,8 +31,8 @@ class _Config(BaseModel):
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The PEFT config of the adapter in ``folder`` as it stands. Raises UserError where it is missing or broken."""
-    read_json_as(folder / ADAPTER_CONFIG, _Config)
+    """The PEFT config of the adapter in ``folder``, unchanged. Raises UserError where it is missing or broken."""
+    read_json_as(folder / ADAPTER_CONFIG, _PeftConfig)
     return read_json_as(folder / ADAPTER_CONFIG, dict[str, Any])
 
 
@@ -43,7 +43,7 @@ def is_plain(folder: Path) -> bool:
 
 
 def write_config(config: dict[str, Any], folder: Path) -> None:
-    """Write a PEFT config in canonical form; PEFT itself writes its sets in hash order."""
+    """Write a PEFT config with its lists sorted: PEFT itself writes sets in hash order."""
     canonical = {key: sorted(value) if isinstance(value, set) else value for key, value in config.items()}
     if isinstance(canonical.get("target_modules"), list):
         canonical["target_modules"] = sorted(canonical["target_modules"])

@@ -1,4 +1,4 @@
-"""One process at a time, where two would write the same file in scratch or pay for the same answer twice."""
+"""File locks between processes that would write the same file in scratch, or pay for the same answer twice."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file ``path``; where another process holds it, call ``waiting`` once and wait for its end.
+    """Hold a lock on the file ``path``; if another process holds it, call ``waiting`` once and wait until it is released.
 
-    The file is there only while it is held or waited for. Its holder removes it before others can have it, and whoever gets one
-    that isn't on disk any more takes the next. One that a killed process has left holds nobody up.
+    The file exists only while the lock is held or waited for. The holder deletes it before releasing the lock; a process that
+    then acquires the lock of a deleted file tries again with a new file. A file left by a killed process blocks nobody.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     waited = False
     while True:
-        with path.open("a") as lock:  # not "w", which would empty what a link leads to
+        with path.open("a") as lock:  # not "w", which would truncate the target of a link
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -36,7 +36,7 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one that has this name now."""
+    """Whether the open file is the one that now has this path."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

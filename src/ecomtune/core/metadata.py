@@ -1,4 +1,7 @@
-"""What stages note beside data and weights, as JSON: each kind of note has its shape and is read here."""
+"""JSON files that stages write next to data and weights: training records, answer costs, format reports, scores.
+
+Each is read through a class that defines its shape, so that a broken or foreign file is refused in one sentence.
+"""
 
 from __future__ import annotations
 
@@ -12,53 +15,53 @@ from ecomtune.core.files import read_json_as
 from ecomtune.core.paths import ADAPTER_CONFIG, ANSWER_COSTS, RECIPE, TRAINING_RECORD
 from ecomtune.messages.errors import UserError
 
-#: What an answer costs (see ecomtune.costs), as far as it is known.
+#: Costs of an answer (see ecomtune.inference.answer_costs); those that are unknown are left out.
 COST_NAMES = ("parameters", "trained_parameters", "trained_tokens", "input_tokens", "output_tokens")
-#: More than any count of weights or tokens, and less than a float can hold.
+#: Above any count of weights or tokens, and within the range of a float.
 COUNT_LIMIT = 2**63
 
 
-def _name(key: str) -> str:
+def _check_name(key: str) -> str:
     if key not in COST_NAMES:
-        raise ValueError(f"is no cost; these are {', '.join(COST_NAMES)}")
+        raise ValueError(f"is not a cost; the costs are {', '.join(COST_NAMES)}")
     return key
 
 
-def _number(value: Any) -> float:
-    """The value as it is, since a whole number must stay one."""
+def _check_cost(value: Any) -> float:
+    """The value, unchanged: an integer is written again as an integer."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < COUNT_LIMIT:
-        raise ValueError("must be a number from 0 on")
+        raise ValueError("must be a number of at least 0")
     return value
 
 
-Costs = dict[Annotated[str, AfterValidator(_name)], Annotated[float, PlainValidator(_number)]]
+Costs = dict[Annotated[str, AfterValidator(_check_name)], Annotated[float, PlainValidator(_check_cost)]]
 Count = Annotated[int, Field(ge=0, lt=COUNT_LIMIT)]
-TwoNumbers = Annotated[list[float], Field(min_length=2, max_length=2)]
+Pair = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class Metadata(BaseModel):
-    """What is read of a file or a part of it, which may hold more."""
+    """Base class: the keys that this project reads of a file or a part of it; others are allowed."""
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class Score(Metadata):
-    """The value of a metric, its interval and the number of rows."""
+    """The value of a metric, its confidence interval and the number of rows."""
 
     value: float
-    ci: TwoNumbers
+    ci: Pair
     n: Count
 
 
 class TrainingTotals(Metadata):
-    """What weights learnt from: the tokens seen in all epochs, and the number of weights that were trained."""
+    """The tokens that weights were trained on, over all epochs, and the number of weights that were trained."""
 
     tokens: Count
     trained_parameters: Count
 
 
 class ValidationLosses(Metadata):
-    """The loss on validation rows after a step, by task."""
+    """The validation losses after a step; every further key is a task."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, float] = Field(init=False)
@@ -66,15 +69,15 @@ class ValidationLosses(Metadata):
 
 
 class LossHistory(Metadata):
-    """How a training went: [step, loss] in order, the number of steps, and the losses on validation rows."""
+    """The losses of a training: [step, loss] in order, the number of steps, and the validation losses."""
 
-    loss: Annotated[list[TwoNumbers], Field(min_length=1)]
+    loss: Annotated[list[Pair], Field(min_length=1)]
     steps: Count
     validation: list[ValidationLosses]
 
 
 class Split(Metadata):
-    """The number of a split's rows."""
+    """The number of rows in a split."""
 
     rows: Count
 
@@ -88,19 +91,19 @@ class Splits(Metadata):
 
 
 class FormatReport(Metadata):
-    """What formatting counted of a task's examples."""
+    """The counts of a task's examples that formatting reports."""
 
     splits: Splits
 
 
-class _Base(Metadata):
+class _AdapterConfig(Metadata):
     base_model_name_or_path: RelativePath
 
 
 def read_costs(predictions: Path, task: str) -> Costs:
-    """What an answer to a task costs, as noted beside a system's predictions.
+    """The costs of an answer to a task, from the file next to a system's predictions.
 
-    Raises UserError where that is missing, broken, or holds anything but numbers by the names of COST_NAMES.
+    Raises UserError where the file is missing, broken, or contains anything other than numbers under COST_NAMES.
     """
     file = predictions / ANSWER_COSTS
     found = read_json_as(file, dict[str, Costs])
@@ -110,16 +113,16 @@ def read_costs(predictions: Path, task: str) -> Costs:
 
 
 def missing_scores(file: Path, task: str, system: str) -> UserError:
-    """The error of a metrics file that doesn't hold what scoring writes of a task."""
+    """The error for a metrics file without the scores of a task in the shape that stage score writes."""
     return UserError(
         f"{file} doesn't hold the scores of task {task} as stage score@{system} writes them; run dvc repro score@{system}"
     )
 
 
 def read_training_totals(model: Path) -> TrainingTotals | None:
-    """What training noted beside a model's weights, or merging of all its parts; None where neither did.
+    """The training totals next to a model's weights: its own, or the sum over merged adapters; None where there are none.
 
-    Raises UserError where the note is broken.
+    Raises UserError where the file is broken.
     """
     if (record := model / TRAINING_RECORD).is_file():
         return read_json_as(record, TrainingTotals)
@@ -130,8 +133,11 @@ def read_training_totals(model: Path) -> TrainingTotals | None:
 
 
 def base_model_folder(adapter: Path) -> Path:
-    """The pretrained folder that an adapter was trained on. Raises UserError where it is gone or not told."""
-    base = Path(read_json_as(adapter / ADAPTER_CONFIG, _Base).base_model_name_or_path)
+    """The folder of the base model that an adapter was trained on.
+
+    Raises UserError where the folder is missing, or the adapter's config doesn't name it.
+    """
+    base = Path(read_json_as(adapter / ADAPTER_CONFIG, _AdapterConfig).base_model_name_or_path)
     if not base.is_dir():
-        raise UserError(f"{adapter} was trained on {base}, which isn't there; run dvc repro pretrained")
+        raise UserError(f"{adapter} was trained on {base}, which is missing; run dvc repro pretrained")
     return base

@@ -1,4 +1,4 @@
-"""Names of files and folders, relative to the repository's root: each is written here and nowhere else."""
+"""Names of files and folders, relative to the repository's root. No other module spells them out."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ COMPARE_PLOTS = PLOTS / "compare"
 CURVE_PLOTS = PLOTS / "curve"
 RESULTS = Path("results")
 
-#: Half-written outputs, checkpoints, logs and cached answers: outside every folder that a stage reads, and never tracked.
+#: Half-written outputs, checkpoints, logs and the prediction cache: outside every folder that a stage reads, never tracked.
 SCRATCH = Path(".scratch")
 
-#: Beside trained weights: what they were trained on, and the losses by step.
+#: Next to trained weights: the rows and tokens they were trained on, and the losses by step.
 TRAINING_RECORD = "training.json"
-#: Beside merged weights: the recipe, and what all the parts were trained on.
+#: Next to merged weights: the recipe, and the training totals of all merged adapters.
 RECIPE = "recipe.json"
-#: Beside predictions: what an answer costs.
+#: Next to predictions: the cost of an answer.
 ANSWER_COSTS = "costs.json"
 #: The weights of an adapter and its config, named as PEFT does.
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
-#: Beside a task's examples: counts of rows, groups, labels and rejections.
+#: Next to a task's examples: counts of rows, groups, labels and rejections.
 FORMAT_REPORT = "report.json"
-#: Beside a task's examples: rows that could not be used, each with its reason.
+#: Next to a task's examples: rows that could not be used, each with the reason.
 REJECTED = "rejected.jsonl"
 
 

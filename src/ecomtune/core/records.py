@@ -1,4 +1,4 @@
-"""The records that flow between stages, one JSON object a line.
+"""The records that stages exchange, as JSON lines.
 
 A data set yields rows; formatting turns rows into examples; a system turns examples into predictions.
 """
@@ -16,24 +16,24 @@ from ecomtune.core.files import write_lines
 from ecomtune.messages.advice import describe
 from ecomtune.messages.errors import UserError
 
-#: With fewer groups, intervals are too narrow and tests find too much (Cameron, Gelbach and Miller 2008: with 5 to 30).
+#: With fewer groups, intervals are too narrow and tests reject too often (Cameron, Gelbach and Miller 2008: with 5 to 30).
 FEW_GROUPS = 10
-#: A label (relevance), one IOB2 tag a word (ner), or reference texts (summarization, description).
+#: A label (relevance), one IOB2 tag per word (ner), or reference texts (summarization, description).
 Reference = str | list[str]
 
 
 class Record(BaseModel):
-    """Base of all records: no unknown fields, no silent conversion."""
+    """Base class of all records: unknown keys are refused, and no value is converted."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class Row(Record):
-    """One judged case of a data set, before any prompt: what a reader in ``ecomtune.datasets`` yields.
+    """One annotated row of a data set, before any prompt: what a reader in ``ecomtune.datasets`` yields.
 
-    ``fields`` holds the task's inputs by name; ``group`` what a split never divides (a query, a product);
-    ``split`` the official split, or None where the data set has none; ``source`` the data set and its row; ``answers`` what
-    others have answered to it (annotators, a system in use), by their names.
+    ``fields`` are the task's inputs by name; ``group`` is the query or product, which a split never divides; ``split`` is the
+    official split, or None where the data set has none; ``source`` is the data set and the row in it; ``answers`` are recorded
+    answers of others (annotators, a system in production) by their names.
     """
 
     fields: dict[str, str | list[str]]
@@ -45,7 +45,7 @@ class Row(Record):
 
 
 class Rejected(Record):
-    """A row that can't be used: where it stands, why, and how it begins (no more than the first 200 characters)."""
+    """A row that can't be used: its place in the data set, the reason, and up to 200 characters of its text."""
 
     source: str
     reason: str
@@ -53,9 +53,9 @@ class Rejected(Record):
 
 
 class Example(Record):
-    """One case as a model sees it: ``prompt`` is its whole input, ``target`` the answer that training aims at.
+    """One row as a model sees it: ``prompt`` is the complete input, ``target`` the completion to learn.
 
-    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors); ``answers`` those of the row.
+    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors); ``answers`` are the row's.
     """
 
     id: str
@@ -70,10 +70,10 @@ class Example(Record):
 
 
 class Prediction(Record):
-    """One system's answer to one example, with all that scoring needs.
+    """One system's answer to one example, with everything that scoring needs.
 
-    ``answer`` is the raw text; ``parsed`` its task-typed meaning, or None where the answer is malformed;
-    ``reference`` and ``group`` are the example's.
+    ``answer`` is the raw text; ``parsed`` the label, tags or text in it, or None where it is malformed; ``reference`` and
+    ``group`` are the example's.
     """
 
     id: str
@@ -89,19 +89,19 @@ class Prediction(Record):
 RecordType = TypeVar("RecordType", bound=Record)
 
 
-def read_records(path: Path, kind: type[RecordType], most: int | None = None) -> list[RecordType]:
-    """All records of a JSON-lines file, or the first ``most``. Raises UserError naming the file and line that can't be read."""
+def read_records(path: Path, kind: type[RecordType], limit: int | None = None) -> list[RecordType]:
+    """All records of a JSON-lines file, or the first ``limit``. Raises UserError naming the file and line that is invalid."""
     records: list[RecordType] = []
     try:
         with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(islice(file, most), start=1):
+            for number, line in enumerate(islice(file, limit), start=1):
                 try:
                     records.append(kind.model_validate_json(line))
                 except ValidationError as error:
                     problem = f"{path} line {number}: {describe(error)}"
                     raise UserError(f"{problem}; delete the file and run dvc repro again") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text ({error}); delete the file and run dvc repro again") from error
+        raise UserError(f"{path} is not UTF-8 text ({error}); delete the file and run dvc repro again") from error
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; run the stage that writes it (dvc repro)") from error
     return records
@@ -113,7 +113,8 @@ TaskRecord = TypeVar("TaskRecord", Example, Prediction)
 def read_task(path: Path, kind: type[TaskRecord], task: str, *, may_be_empty: bool = False) -> list[TaskRecord]:
     """All examples or predictions of one task.
 
-    Raises UserError where one is of another task, an id stands twice, or there are none: only validation rows may be missing.
+    Raises UserError where one belongs to another task, an id is repeated, or there are none. Only a validation split
+    (``may_be_empty``) may have no rows.
     """
     records = read_records(path, kind)
     if not records and not may_be_empty:
@@ -128,13 +129,13 @@ def read_task(path: Path, kind: type[TaskRecord], task: str, *, may_be_empty: bo
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Write records as JSON lines, whole or not at all."""
+    """Write records as JSON lines: the complete file, or none after an error."""
     write_lines(path, map(dump_line, records))
 
 
 def dump_line(record: Record) -> str:
-    """``record`` as one line of JSON, its keys in the order of its fields: equal records give equal bytes.
+    """``record`` as one line of JSON, keys in the order of the class: equal records have equal bytes.
 
-    Raises ValueError where a text holds half a character (a lone surrogate), which no UTF-8 can say.
+    Raises ValueError where a text contains a lone surrogate (half a character), which UTF-8 can't encode.
     """
     return record.model_dump_json()

@@ -1,4 +1,4 @@
-"""What a row of each task consists of: read by tasks, by readers of data sets and by commands, and written here only."""
+"""The inputs of each task's rows, defined once for tasks, readers of data sets and commands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class TaskInputs:
-    """The inputs of a task's rows, ``required`` ones first, and the kind of its ``answer``.
+    """The inputs of a task's rows and the kind of its ``answer``.
 
-    The first required input groups rows where no column does. ``lists`` are inputs of several texts, one a line in a table;
-    ``words`` are split at white space.
+    The first required input groups rows where no column does. Inputs in ``lists`` consist of several texts, one per line in a
+    table; those in ``words`` are split at whitespace.
     """
 
     required: tuple[str, ...]
@@ -22,11 +22,11 @@ class TaskInputs:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All inputs, the required ones first."""
+        """The names of all inputs, required ones first."""
         return (*self.required, *self.optional)
 
 
-#: The tasks whose rows a table of the user's own can hold.
+#: The tasks that a user's own table can provide rows for.
 TASK_INPUTS = {
     "relevance": TaskInputs(("query", "title"), "label", optional=("brand", "color")),
     "ner": TaskInputs(("words",), "tags", words=("words",)),
