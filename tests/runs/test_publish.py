@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from typer.testing import CliRunner, Result
 from ecomtune.cli.app import app
 from ecomtune.core.files import sha256_file
 from tests.conftest import REPOSITORY
+from tests.support.toy_project import commit, copy_project, make_toy_project, run
 
 #: The real first stage, and stages of the real names that copy ready metrics.
 STAGES = """
@@ -47,45 +47,27 @@ MERGED = "  merged_shards: {kind: adapter, reads: models/adapters/merged/relevan
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a committed run of profile ``wide``; ``narrow`` has a system less, ``sure`` wider intervals."""
-    folder = tmp_path_factory.mktemp("made")
-    for name in (".dvc", "profiles", "src", "metrics"):
-        (folder / name).mkdir()
-    (folder / ".dvc/config").touch()
-    (folder / ".gitignore").write_text("/.scratch/\n/data/\n/reports/\n/.dvc/tmp\n/.dvc/cache\n")
-    (folder / "dvc.yaml").write_text(STAGES)
-    for system in ("merged_shards", "floor"):
-        (folder / f"src/{system}.json").write_text(json.dumps(SCORES))
-    (folder / "src/summary.json").write_text(json.dumps({"pairs": {"relevance": [PAIR]}}))
     wide = (REPOSITORY / "profiles/pico.yaml").read_text()
     assert MERGED in wide and "confidence: 0.95" in wide
-    (folder / "profiles/wide.yaml").write_text(wide)
-    (folder / "profiles/narrow.yaml").write_text(wide.replace(MERGED, ""))
-    (folder / "profiles/sure.yaml").write_text(wide.replace("confidence: 0.95", "confidence: 0.999"))
-    (folder / "params.yaml").write_text(wide)
-    run(folder, "git", "init", "-q")
-    run(folder, "git", "config", "user.name", "Test")
-    run(folder, "git", "config", "user.email", "test@example.org")
-    run(folder, "dvc", "repro", "-q")
-    commit(folder)
-    return folder
+    files = {
+        "params.yaml": wide,
+        "dvc.yaml": STAGES,
+        "profiles/wide.yaml": wide,
+        "profiles/narrow.yaml": wide.replace(MERGED, ""),
+        "profiles/sure.yaml": wide.replace("confidence: 0.95", "confidence: 0.999"),
+        "src/merged_shards.json": json.dumps(SCORES),
+        "src/floor.json": json.dumps(SCORES),
+        "src/summary.json": json.dumps({"pairs": {"relevance": [PAIR]}}),
+    }
+    return make_toy_project(tmp_path_factory.mktemp("made"), files)
 
 
 @pytest.fixture
 def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that repository as the current folder."""
-    folder = tmp_path / "project"
-    shutil.copytree(made, folder, symlinks=True)
+    folder = copy_project(made, tmp_path / "project")
     monkeypatch.chdir(folder)
     return folder
-
-
-def run(folder: Path, *command: str) -> str:
-    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
-
-
-def commit(folder: Path) -> None:
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "Run")
 
 
 def ecomtune(*arguments: str) -> Result:
@@ -110,7 +92,7 @@ def files() -> dict[str, bytes]:
 def switch(name: str) -> None:
     """Take a profile and run it."""
     assert ecomtune("profile", name).exit_code == 0
-    run(Path(), "dvc", "repro", "-q")
+    run(Path(), "dvc repro -q")
 
 
 def page(name: str) -> str:
@@ -122,9 +104,7 @@ def page(name: str) -> str:
 
 def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(project: Path) -> None:
     text = page("wide")
-    assert (
-        f"Code: commit {run(project, 'git', 'rev-parse', '--short', 'HEAD').strip()}. Command: `ecomtune profile wide " in text
-    )
+    assert f"Code: commit {run(project, 'git rev-parse --short HEAD').strip()}. Command: `ecomtune profile wide " in text
     assert "| floor | 0.500 (0.400–0.600), n 12, invalid 1 |" in text
     assert "- relevance: floor is significantly better than single (+0.100, 0.050 to 0.150, p 0.0200)\n" in text
     assert "a difference may not be significant though its interval leaves out 0.\n" in text
@@ -145,7 +125,7 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
 
 def test_a_run_is_published_again_over_its_committed_pages(project: Path) -> None:
     page("wide")
-    commit(project)
+    commit(project, "Add the files")
     (project / "results/wide/README.md").write_text("edited\n")
     assert page("wide").startswith("# Run `wide`")
 
@@ -155,7 +135,7 @@ def test_a_name_that_leads_out_of_results_is_refused(project: Path, name: str, p
     file = project / "profiles" / profile
     file.parent.mkdir(exist_ok=True)
     shutil.copy("params.yaml", file)
-    commit(project)
+    commit(project, "Add the files")
     told = f"there is no profile {name!r}" if name else "no profile is named"
     assert f"{told}; name one of: " in refusal(name)
 
@@ -179,14 +159,13 @@ def test_a_profile_that_was_not_run_is_refused(project: Path, name: str, stage: 
 
 def test_edited_metrics_are_refused(project: Path) -> None:
     (project / "metrics/floor.json").write_text(json.dumps(SCORES).replace("0.5", "0.9"))
-    assert "metrics/floor.json isn't what dvc.lock says" in refusal("wide")
+    assert "metrics/floor.json differs from its hash in dvc.lock" in refusal("wide")
 
 
 @pytest.mark.parametrize("file", [".gitignore", "src/new.py", "profiles/wide.yaml"], ids=["changed", "new code", "new profile"])
 def test_code_or_a_profile_that_the_named_commit_lacks_is_refused(project: Path, file: str) -> None:
     if file == "profiles/wide.yaml":
-        run(project, "git", "rm", "-q", "--cached", file)
-        run(project, "git", "commit", "-qm", "Forget the profile")
+        run(project, f"git rm -q --cached {file}", "git commit -qm Forget")
     else:
         with (project / file).open("a") as text:
             text.write("# more\n")

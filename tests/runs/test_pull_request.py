@@ -1,4 +1,4 @@
-"""What a branch changes, told for its pull request: on real branches of a small repository with real git and DVC."""
+"""The report of what a branch changes, on real branches of a small repository with real git and DVC."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from ecomtune.cli.app import app
-from ecomtune.metrics.registry import load_metric as metric
+from ecomtune.metrics.bootstrap import Resampling
+from ecomtune.metrics.registry import load_metric
 from ecomtune.runs.pull_request import MARK
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.toy_project import copy_project, make_toy_project, run
 
 PARAMS = """
 seed: 7
@@ -27,7 +29,7 @@ systems:
   single: {kind: recorded}
   floor: {kind: recorded}
 """
-#: single answers as many rows rightly as ``right`` says, floor always ten.
+#: The system single answers ``right`` rows correctly, floor always ten.
 STAGES = """
 stages:
   predict:
@@ -55,30 +57,27 @@ with open(f"data/predictions/{system}/relevance.jsonl", "w", encoding="utf-8") a
     for row in range(40):
         gold = ["Exact", "Irrelevant"][row % 2]
         parsed = gold if row < right else None
-        answer = "one\u2028two\u0085three"  # separators of lines, to all but JSON
+        answer = "one\u2028two\u0085three"  # line separators to everything but JSON
         record = dict(id=str(row), task="relevance", system=system, answer=answer, parsed=parsed, valid=parsed is not None)
         print(json.dumps({**record, "reference": gold, "group": str(row)}, ensure_ascii=False), file=file)
 """
 SCORE = """
 import json, sys
+from ecomtune.metrics.bootstrap import Resampling
 from ecomtune.metrics.registry import load_metric
 rows = [json.loads(line) for line in open(f"data/predictions/{sys.argv[1]}/relevance.jsonl")]
 columns = [[row[key] for row in rows] for key in ("parsed", "reference", "group")]
-scores = load_metric("classification").score(*columns, resamples=200, seed=7)
+scores = load_metric("classification").score(*columns, Resampling(200, seed=7))
 json.dump({"relevance": scores}, open(f"metrics/{sys.argv[1]}.json", "w"))
 """
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository whose main has a run with 20 right answers, branch ``more`` one with 36, branch ``same`` another text."""
-    folder = tmp_path_factory.mktemp("made")
-    (folder / "metrics").mkdir()
-    (folder / ".gitignore").write_text("/.scratch/\n/data/\n")
-    for name, text in (("params.yaml", PARAMS), ("dvc.yaml", STAGES), ("predict.py", PREDICT), ("score.py", SCORE)):
-        (folder / name).write_text(text)
-    run(folder, "git init -q -b main", "git config user.name Test", "git config user.email test@example.org", "dvc init -q")
-    run(folder, "dvc repro -q", "git add -A", "git commit -qm Run", "git checkout -qb more")
+    """Branch main has a run with 20 correct answers, branch ``more`` one with 36, branch ``same`` changes only a text."""
+    files = {"params.yaml": PARAMS, "dvc.yaml": STAGES, "predict.py": PREDICT, "score.py": SCORE}
+    folder = make_toy_project(tmp_path_factory.mktemp("made"), files)
+    run(folder, "git checkout -qb more")
     (folder / "params.yaml").write_text(PARAMS.replace("right: 20", "right: 36"))
     run(folder, "dvc repro -q", "git commit -qam More", "git checkout -qb same main")
     (folder / "README.md").write_text("words")
@@ -88,15 +87,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    shutil.copytree(made, folder, symlinks=True)
+    folder = copy_project(made, tmp_path / "project")
     monkeypatch.chdir(folder)
     return folder
-
-
-def run(folder: Path, *commands: str) -> None:
-    for command in commands:
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
 
 
 def pr_report(*arguments: str) -> Result:
@@ -116,11 +109,11 @@ def refusal(*arguments: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The cells of all table rows."""
+    """The cells of every table row."""
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
 
 
-def test_exactly_the_changed_parameter_and_the_metrics_that_moved_are_told(project: Path) -> None:
+def test_only_the_changed_parameter_and_the_metrics_that_moved_are_reported(project: Path) -> None:
     text = page("--base", "main")
     assert text.startswith(f"{MARK}\n## Against main (")
     found = rows(text)
@@ -134,7 +127,7 @@ def test_exactly_the_changed_parameter_and_the_metrics_that_moved_are_told(proje
     assert main[3] == f"{values['macro_f1']:.4f}" and main[4].startswith("+0.")
 
 
-def test_a_metric_is_judged_by_pairs_where_both_sides_predictions_are_at_hand(project: Path) -> None:
+def test_a_metric_is_judged_by_a_paired_test_if_both_sides_have_predictions(project: Path) -> None:
     assert "| better (paired p 0.000) |" in page()
     shutil.rmtree(".dvc/cache")
     text = page()
@@ -151,10 +144,10 @@ def test_without_predictions_a_metric_is_judged_by_its_interval(project: Path, r
     assert verdict in [row[5] for row in rows(page()) if row[1:2] == ["relevance: macro_f1"]]
 
 
-def test_a_small_move_is_not_told_apart_by_pairs(project: Path) -> None:
+def test_a_small_move_is_not_significant_by_the_paired_test(project: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("right: 20", "right: 21"))
     run(project, "dvc repro -q")
-    assert "| not told apart (paired p 1.000) |" in page()
+    assert "| no significant difference (paired p 1.000) |" in page()
 
 
 def test_a_branch_that_moves_nothing_says_so(project: Path) -> None:
@@ -163,7 +156,7 @@ def test_a_branch_that_moves_nothing_says_so(project: Path) -> None:
     assert "No parameter changed." in text and "No metric moved." in text and "```" not in text
 
 
-def test_a_base_that_went_on_is_compared_where_the_branch_left_it(project: Path) -> None:
+def test_a_base_with_later_commits_is_compared_where_the_branch_left_it(project: Path) -> None:
     before = page()
     run(project, "git checkout -qf main")
     Path("metrics/floor.json").write_text("{}")
@@ -171,7 +164,7 @@ def test_a_base_that_went_on_is_compared_where_the_branch_left_it(project: Path)
     assert page() == before
 
 
-def test_a_system_that_came_or_went_is_told_so(project: Path) -> None:
+def test_an_added_system_is_new_and_a_removed_one_is_gone(project: Path) -> None:
     values = yaml.safe_load(Path("params.yaml").read_text())
     values["systems"]["copy"] = values["systems"].pop("floor")
     Path("params.yaml").write_text(yaml.safe_dump(values))
@@ -181,38 +174,38 @@ def test_a_system_that_came_or_went_is_told_so(project: Path) -> None:
 
 
 def test_each_moved_main_metric_is_drawn_from_0_to_1(project: Path) -> None:
-    score = metric("classification").score(["Exact"] * 2, ["Exact"] * 2, ["a", "b"], resamples=10)
+    score = load_metric("classification").score(["Exact"] * 2, ["Exact"] * 2, ["a", "b"], Resampling(10))
     assert score["macro_f1"] == 1.0
     base, here = [line.split("│")[1] for line in page().splitlines() if "●" in line]
     assert base.index("●") < here.index("●") and {"─", "●", " "} >= set(base + here)
 
 
 @pytest.mark.parametrize(
-    ("base", "told"),
+    ("base", "message"),
     [
         ("none", "error: there is no commit 'none' to compare with; fetch it, or name another with --base"),
         ("apart", "error: apart and HEAD have no common commit here; name a branch of this project with --base"),
     ],
 )
-def test_a_base_that_is_none_is_refused(project: Path, base: str, told: str) -> None:
+def test_a_base_without_a_common_commit_is_refused(project: Path, base: str, message: str) -> None:
     run(project, "git checkout -q --orphan apart", "git commit -qm Apart", "git checkout -q more")
-    assert told in refusal("--base", base)
+    assert message in refusal("--base", base)
 
 
-def test_a_shallow_clone_is_refused_with_its_mend(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shallow_clone_is_refused_with_the_remedy(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(project, f"git clone -q --depth 1 --no-single-branch file://{project} {tmp_path}/shallow")
     monkeypatch.chdir(tmp_path / "shallow")
-    told = "origin/main and HEAD have no common commit here; this clone is shallow: git fetch --unshallow"
-    assert told in refusal("--base", "origin/main")
+    message = "origin/main and HEAD have no common commit here; this clone is shallow: git fetch --unshallow"
+    assert message in refusal("--base", "origin/main")
 
 
-def test_a_file_of_the_base_that_git_can_not_read_is_told_and_not_called_new(project: Path) -> None:
-    held = subprocess.run(["git", "rev-parse", "main:params.yaml"], cwd=project, capture_output=True, text=True, check=True)
-    object_file = project / ".git/objects" / held.stdout[:2] / held.stdout[2:].strip()
+def test_a_file_of_the_base_that_git_can_not_read_is_an_error_and_not_new(project: Path) -> None:
+    digest = run(project, "git rev-parse main:params.yaml").strip()
+    object_file = project / ".git/objects" / digest[:2] / digest[2:]
     object_file.chmod(0o644)
     object_file.write_bytes(b"garbage")
-    told = refusal("--base", "main")
-    assert "params.yaml of " in told and "can't be read (git can't read it: fatal: " in told
+    message = refusal("--base", "main")
+    assert "params.yaml of " in message and "can't be read (git can't read it: fatal: " in message
 
 
 def test_in_a_folder_of_the_repository_it_says_where_to_run_it(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,10 +215,10 @@ def test_in_a_folder_of_the_repository_it_says_where_to_run_it(project: Path, mo
 
 def test_without_git_it_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert refusal("--base", "main").startswith("error: git isn't there")
+    assert refusal("--base", "main").startswith("error: git, which other commits are read with, is not installed; install it")
 
 
-ODD_SCORES = [
+MALFORMED_SCORES = [
     '{"relevance": {"macro_f1": 0.5}}',
     '{"relevance": {"macro_f1": 0.5, "macro_f1_ci": [0.1]}}',
     '{"relevance": {"macro_f1": NaN, "macro_f1_ci": [0.1, 0.9]}}',
@@ -235,46 +228,47 @@ ODD_SCORES = [
 ]
 
 
-@pytest.mark.parametrize("scores", ODD_SCORES, ids=range(len(ODD_SCORES)))
-def test_metrics_of_another_shape_are_refused(project: Path, scores: str) -> None:
+@pytest.mark.parametrize("scores", MALFORMED_SCORES, ids=range(len(MALFORMED_SCORES)))
+def test_malformed_metrics_are_refused(project: Path, scores: str) -> None:
     Path("metrics/single.json").write_text(scores)
-    told = "metrics/single.json of this branch doesn't hold the scores of relevance as stage score@single writes them"
-    assert refusal() == f"error: {told}; run dvc repro and commit it\n"
+    problem = "metrics/single.json of this branch doesn't hold the scores of relevance as stage score@single writes them"
+    assert refusal() == f"error: {problem}; run dvc repro and commit it\n"
 
 
 @pytest.mark.parametrize("scores", ["[1]", "{", "[" * 100_000], ids=["list", "cut", "brackets"])
-def test_metrics_that_are_none_are_refused(project: Path, scores: str) -> None:
+def test_metrics_that_are_not_a_json_object_are_refused(project: Path, scores: str) -> None:
     Path("metrics/single.json").write_text(scores)
-    told = refusal()
-    assert "metrics/single.json of workspace can't be read" in told and "correct it, or run dvc repro" in told
+    message = refusal()
+    assert "metrics/single.json of workspace can't be read" in message and "correct it, or run dvc repro" in message
 
 
-@pytest.mark.parametrize("scores", ODD_SCORES, ids=range(len(ODD_SCORES)))
-def test_metrics_of_another_shape_in_the_base_are_told_as_the_bases(project: Path, scores: str) -> None:
+@pytest.mark.parametrize("scores", MALFORMED_SCORES, ids=range(len(MALFORMED_SCORES)))
+def test_malformed_metrics_of_the_base_are_reported_as_such(project: Path, scores: str) -> None:
     run(project, "git checkout -qb older main")
     Path("metrics/single.json").write_text(scores)
     run(project, "git commit -qam Older", "git checkout -qb newer", "git checkout more metrics/single.json")
-    told = "metrics/single.json of the base doesn't hold the scores of relevance as stage score@single writes them"
-    assert refusal("--base", "older") == f"error: {told}; run dvc repro there and commit it, or name another base with --base\n"
+    message = refusal("--base", "older")
+    assert message.startswith("error: metrics/single.json of the base doesn't hold the scores of relevance ")
+    assert message.endswith("; run dvc repro there and commit it, or name another base with --base\n")
 
 
-def test_predictions_of_another_commit_decide_nothing(project: Path) -> None:
-    """Whoever changes branches by git alone still has the other branch's data."""
+def test_predictions_of_another_commit_are_ignored(project: Path) -> None:
+    """Whoever switches branches without dvc checkout still has the other branch's data."""
     run(project, "git checkout -q main", "dvc checkout -q", "git checkout -q more")
     text = page()
     assert "paired" not in text and "| better |" in text
 
 
 @pytest.mark.parametrize(("old", "new"), [("group", "groups"), ('"0"', '"a0"')])
-def test_predictions_of_another_shape_decide_nothing(project: Path, old: str, new: str) -> None:
+def test_malformed_predictions_are_ignored(project: Path, old: str, new: str) -> None:
     file = Path("data/predictions/single/relevance.jsonl")
     text = file.read_text().replace(old, new)
-    file.unlink()  # DVC's link
+    file.unlink()  # it may be a link into DVC's cache
     file.write_text(text)
     assert "paired" not in page() and "| better |" in page()
 
 
-def test_a_task_that_this_branch_has_no_module_for_is_gone(project: Path) -> None:
+def test_a_task_that_this_branch_no_longer_has_is_gone(project: Path) -> None:
     run(project, "git checkout -qb older main")
     scores = json.loads(Path("metrics/single.json").read_text())
     Path("metrics/single.json").write_text(json.dumps({**scores, "intent": scores["relevance"]}))
@@ -284,26 +278,26 @@ def test_a_task_that_this_branch_has_no_module_for_is_gone(project: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("score", "told"),
+    ("score", "message"),
     [
         ("{bootstrap: 0}", "params.yaml: score: bootstrap"),
         ("", "params.yaml: score: "),
     ],
 )
-def test_a_broken_score_section_is_told_in_a_sentence(project: Path, score: str, told: str) -> None:
+def test_a_broken_score_config_is_reported_in_one_sentence(project: Path, score: str, message: str) -> None:
     text = Path("params.yaml").read_text().replace("{bootstrap: 200, confidence: 0.95}", score)
     Path("params.yaml").write_text(text)
-    assert told in refusal()
+    assert message in refusal()
 
 
-def test_pairs_are_judged_at_the_level_of_the_runs_confidence(project: Path) -> None:
-    """A level that no p-value is below: the confidence decides, not a number of the report's own."""
+def test_the_level_of_significance_follows_from_the_confidence_of_params(project: Path) -> None:
+    """With this confidence no p-value is below the level."""
     text = Path("params.yaml").read_text().replace("confidence: 0.95", "confidence: 0.99999999999")
     Path("params.yaml").write_text(text)
-    assert "| not told apart (paired p 0.0" in page()
+    assert "| no significant difference (paired p 0.0" in page()
 
 
-def test_a_date_in_params_is_a_value_like_others(project: Path) -> None:
+def test_a_date_in_params_is_shown_like_other_values(project: Path) -> None:
     Path("params.yaml").write_text(Path("params.yaml").read_text() + "since: 2026-01-02\n")
     assert ["`since`", "–", '`"2026-01-02"`'] in rows(page())
 
@@ -314,7 +308,7 @@ def test_outside_a_repository_it_is_refused(tmp_path: Path, monkeypatch: pytest.
     assert "there is no commit 'main' to compare with" in refusal()
 
 
-#: A gh that keeps comments in files: it lists those that begin with the mark, adds one, or changes one.
+#: A gh that keeps comments in files: it lists those that start with the mark, adds one, or changes one.
 GH = """#!/bin/bash
 case "$*" in
   "api --method PATCH repos/"*"/issues/comments/1 --field body=@report.md --silent") cp report.md 1; echo patched >> calls ;;
@@ -327,7 +321,7 @@ esac
 
 
 def test_the_workflow_keeps_one_comment_up_to_date(project: Path) -> None:
-    """The steps of the workflow itself, by bash; GitHub's own command is stood in for."""
+    """The workflow's own steps are run by bash, with a substitute for GitHub's command."""
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/pull-request.yml").read_text())
     scripts = [step["run"] for step in workflow["jobs"]["report"]["steps"] if "report.md" in step.get("run", "")]
     bin_folder = Path(".venv/bin")
@@ -350,11 +344,11 @@ def test_the_workflow_keeps_one_comment_up_to_date(project: Path) -> None:
     assert Path("summary.md").read_text().count(MARK) == 2
 
 
-def test_the_workflow_runs_the_tests_on_the_whole_history_and_refuses_a_stale_lock() -> None:
+def test_the_workflow_fetches_the_complete_history_and_refuses_a_stale_lock() -> None:
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/pull-request.yml").read_text())
     tests, steps = (workflow["jobs"][job]["steps"] for job in ("tests", "report"))
     assert [step["run"] for step in tests if "run" in step] == ["make weights", "make test"]
     (checkout,) = [step for step in steps if step.get("uses", "").startswith("actions/checkout@")]
-    assert checkout["with"]["fetch-depth"] == 0  # else there is no common commit with the base
+    assert checkout["with"]["fetch-depth"] == 0  # otherwise there is no common commit with the base
     assert steps[-1]["run"] == ".venv/bin/ecomtune fresh" and "if" not in steps[-1]
     assert workflow[True] == "pull_request" and workflow["permissions"] == {"contents": "read", "pull-requests": "write"}

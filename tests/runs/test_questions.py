@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ecomtune.runs.roles import adapters_of, role_of
 from ecomtune.runs.study import Study
 from ecomtune.runs.winners import winners
 from tests.conftest import REPOSITORY
+from tests.support.toy_project import make_toy_project, run
 
 #: Names that say nothing of what a system is, for those of the demo.
 NAMES = {
@@ -407,27 +407,11 @@ PAIR = {"first": "single", "second": "encoder", "difference": 0.06, "ci": [0.01,
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A committed run of profile one_task with 160 training rows, and an experiment with 80."""
-    folder = tmp_path_factory.mktemp("swept")
-    (folder / "metrics").mkdir()
-    (folder / ".gitignore").write_text("/.scratch/\n/reports/\n")
     values = yaml.safe_load((REPOSITORY / "profiles/one_task.yaml").read_text())
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
-    (folder / "dvc.yaml").write_text(STAGES)
-    (folder / "score.py").write_text(SCORE)
-    (folder / "pairs.json").write_text(json.dumps({"pairs": {"relevance": [PAIR]}}))
-    for command in (
-        "git init -q",
-        "git config user.name Test",
-        "git config user.email test@example.org",
-        "dvc init -q",
-        "dvc repro -q",
-        "git add -A",
-        "git commit -qm Run",
-        "dvc exp run -q -S tasks.relevance.train_size=80",
-        "git restore .",
-        "dvc checkout -q",
-    ):
-        subprocess.run(command.split(), cwd=folder, check=True, capture_output=True)
+    pairs = json.dumps({"pairs": {"relevance": [PAIR]}})
+    files = {"params.yaml": yaml.safe_dump(values), "dvc.yaml": STAGES, "score.py": SCORE, "pairs.json": pairs}
+    folder = make_toy_project(tmp_path_factory.mktemp("swept"), files)
+    run(folder, "dvc exp run -q -S tasks.relevance.train_size=80", "git restore .", "dvc checkout -q")
     return folder
 
 

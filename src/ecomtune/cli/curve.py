@@ -1,4 +1,4 @@
-"""``ecomtune curve``: how a parameter moves a task."""
+"""``ecomtune curve``: how a metric depends on a parameter."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ecomtune.core.paths import CURVE_PLOTS
 
 
 def curve(
-    parameter: Annotated[str, typer.Argument(help="a number of params.yaml, as in tasks.ner.train_size")],
+    parameter: Annotated[str, typer.Argument(help="a number in params.yaml, for example tasks.ner.train_size")],
     task: Annotated[str, typer.Argument(help="the task whose main metric is drawn")],
-    out: Annotated[Path, typer.Option(help="a folder for curve.json and curve.png")] = CURVE_PLOTS,
+    out: Annotated[Path, typer.Option(help="the folder for curve.json and curve.png")] = CURVE_PLOTS,
 ) -> None:
-    """Print and draw how a parameter moves a task, from this commit's run and dvc's experiments."""
+    """Print and draw how a task's main metric depends on a parameter, over this commit's run and dvc's experiments."""
     from ecomtune.core.files import dump_json, write_text
     from ecomtune.messages.console import show
-    from ecomtune.runs import curve as report
-    from ecomtune.runs.revisions import WORKSPACE, run_at
+    from ecomtune.runs.curve import learning_curves, plot, table
+    from ecomtune.runs.revisions import WORKSPACE, run_at, runs_of_commit
     from ecomtune.tasks.registry import load_task
 
     metric = load_task(task).main_metric
-    curves = report.learning_curves(list(report.runs().ended.values()), run_at(WORKSPACE).params, parameter, task)
-    drawn = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
-    write_text(out / "curve.json", dump_json(drawn))
-    report.plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
-    show(report.table(curves, parameter, f"{task}: {metric}"))
+    curves = learning_curves(list(runs_of_commit().finished.values()), run_at(WORKSPACE).params, parameter, task)
+    content = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
+    write_text(out / "curve.json", dump_json(content))
+    plot(curves, parameter, f"{task}: {metric}", out / "curve.png")
+    show(table(curves, parameter, f"{task}: {metric}"))

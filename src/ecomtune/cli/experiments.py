@@ -6,10 +6,10 @@ from __future__ import annotations
 def experiments() -> None:
     """Print this commit's dvc experiments side by side: the parameters and main metrics in which they differ."""
     from ecomtune.messages.console import show
-    from ecomtune.runs import curve as report
-    from ecomtune.runs.experiments import table as side_by_side
+    from ecomtune.runs.experiments import table
+    from ecomtune.runs.revisions import runs_of_commit
 
-    found = report.runs()
-    if found.others:
-        print(f"left out, since they have failed, are running or are queued: {len(found.others)} ({', '.join(found.others)})")
-    show(side_by_side(found.ended))
+    runs = runs_of_commit()
+    if names := runs.unfinished:
+        print(f"left out, because they failed, are running or are queued: {len(names)} ({', '.join(names)})")
+    show(table(runs.finished))

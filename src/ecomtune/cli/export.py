@@ -18,10 +18,10 @@ def export(
     from ecomtune.checks.parameters import load_params
     from ecomtune.cli import adapter_export as exporting
     from ecomtune.core.config.params import model_folder
-    from ecomtune.runs.stale_outputs import note_model
+    from ecomtune.runs.stale_outputs import warn_if_stale
 
     params = load_params()
     first, *_ = exporting.tasks_of(params, system, task)
-    note_model(Path(), model_folder(params.systems[system], first, params))
+    warn_if_stale(Path(), model_folder(params.systems[system], first, params))
     exporting.export(params, system, task, out, merged)
     print(out)

@@ -21,11 +21,11 @@ def predict(
     from ecomtune.cli import predict_inputs as predicting
     from ecomtune.core.config.params import model_folder
     from ecomtune.models.process import is_main_process
-    from ecomtune.runs.stale_outputs import note_model
+    from ecomtune.runs.stale_outputs import warn_if_stale
 
     params = load_params()
     asked = predicting.task_of(params, system, task)
-    note_model(Path(), model_folder(params.systems[system], task, params))
+    warn_if_stale(Path(), model_folder(params.systems[system], task, params))
     inputs = predicting.as_inputs(asked, texts or [], field or [], file)
     for told in predicting.predict(params, system, asked, inputs):
         if is_main_process():

@@ -28,7 +28,7 @@ def loading(weights: float) -> float:
 
 
 def adapter_training(weights: float, tokens: float, quantized: bool) -> float:
-    """Peak memory for training an adapter in batches of ``tokens``; quantized weights are held once, their activations in bf16."""
+    """Peak memory for training an adapter in batches of ``tokens``; quantized weights are held once, activations in bf16."""
     per_weight = QUANTIZED_BYTES if quantized else LOADED * WEIGHT_BYTES
     activations = CAUSAL_ACTIVATION_BYTES / (2 if quantized else 1)
     return PROCESS_BYTES + per_weight * weights + activations * sqrt(weights) * tokens

@@ -1,12 +1,9 @@
-"""How a parameter moves a task's main metric: the commit's run and DVC's experiments that differ in nothing else."""
+"""How a task's main metric depends on a parameter, over the commit's run and the experiments that differ in nothing else."""
 
 from __future__ import annotations
 
 import copy
-import json
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +12,27 @@ from rich.table import Table
 from ecomtune.core.metadata import Score
 from ecomtune.messages.errors import UserError
 from ecomtune.report.plots import new_figure, save
-from ecomtune.runs.revisions import WORKSPACE, Run, run_at
+from ecomtune.runs.revisions import Run, value_at
 from ecomtune.tasks.registry import load_task
 
-#: A system's value and interval at each value of the parameter.
+#: A system's metric, its interval and number of rows at each value of the parameter.
 Curve = dict[float, dict[str, Any]]
 
 
-@dataclass(frozen=True)
-class Runs:
-    """The runs of the current commit and of its experiments that have ended, and the names of the other experiments."""
-
-    ended: dict[str, Run]
-    others: list[str]
-
-
-def runs() -> Runs:
-    """The current commit's runs by name, and its experiments that have failed, are running, or are still queued.
-
-    The working tree is none: its metrics may be older than its parameters, and what ``dvc exp run`` leaves there is an
-    experiment. Raises UserError where DVC can't tell, as outside a git repository, or a run's files are broken.
-    """
-    done = subprocess.run(["dvc", "exp", "show", "--json", "--no-pager"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UserError(f"dvc exp show failed ({reason}); run it in the repository's root to see more")
-    found = list(_revisions(json.loads(done.stdout)))
-    ended = {name: run_at(revision) for name, revision, has_ended in found if has_ended}
-    return Runs(ended, sorted(name for name, _, has_ended in found if not has_ended))
-
-
-def _revisions(shown: list[dict[str, Any]]) -> Iterator[tuple[str, str, bool]]:
-    """Every run's name and commit, and whether it has ended: dvc gives the others' parameters beside the commit's metrics."""
-    for commit in shown:
-        experiments = [(each.get("executor") or {}, run) for each in commit.get("experiments") or [] for run in each["revs"]]
-        for executor, run in ({}, commit), *experiments:
-            if run["rev"] != WORKSPACE:
-                ended = executor.get("state", "success") == "success" and isinstance(run.get("data"), dict)
-                yield run.get("name") or run["rev"][:7], run["rev"], ended
-
-
-def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: str, task: str) -> dict[str, Curve]:
+def learning_curves(runs: Sequence[Run], params: Mapping[str, Any], parameter: str, task: str) -> dict[str, Curve]:
     """By system, the task's main metric and interval at each value of ``parameter`` (a dotted path in params.yaml).
 
-    Only runs count whose other parameters are those of ``params``. Raises UserError where the parameter is no number there,
-    or fewer than two of its values have been run.
+    Only runs whose other parameters equal those of ``params`` count. Raises UserError if the parameter is not a number there,
+    or if fewer than two of its values have been run.
     """
     metric = load_task(task).main_metric
     if _number(params, parameter) is None:
-        raise UserError(f"params.yaml has no number at {parameter}; name one as in tasks.ner.train_size")
-    same = _without(params, parameter)
+        raise UserError(f"params.yaml has no number at {parameter}; name one, for example tasks.ner.train_size")
+    others = _without(params, parameter)
     curves: dict[str, Curve] = {}
-    for run in found:
+    for run in runs:
         at = _number(run.params, parameter)
-        if at is None or _without(run.params, parameter) != same:
+        if at is None or _without(run.params, parameter) != others:
             continue
         for system, scores in run.metrics.items():
             if cell := scores.get(task):
@@ -77,7 +41,7 @@ def learning_curves(found: Sequence[Run], params: Mapping[str, Any], parameter: 
     if len(values) < 2:
         raise UserError(
             f"a curve needs two values of {parameter} with nothing else changed, and this commit's runs of {task} have "
-            f"{len(values)}; run more, as in: ecomtune sweep -S {parameter}=100,200"
+            f"{len(values)}; run more, for example: ecomtune sweep -S {parameter}=100,200"
         )
     return {system: dict(sorted(curve.items())) for system, curve in curves.items()}
 
@@ -86,51 +50,47 @@ def _point(cell: Mapping[str, Any], metric: str, what: str) -> dict[str, Any]:
     try:
         return Score.model_validate({"value": cell[metric], "ci": cell[f"{metric}_ci"], "n": cell["n"]}).model_dump()
     except (KeyError, TypeError, ValueError) as error:
-        problem = f"the metrics of {what} are not as this version writes them"
+        problem = f"the metrics of {what} don't have the form that this version writes"
         raise UserError(f"{problem}; remove the experiment: dvc exp remove") from error
 
 
 def _number(params: Mapping[str, Any], parameter: str) -> float | None:
-    value: Any = params
-    for key in parameter.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
+    value = value_at(params, parameter)
     return None if isinstance(value, bool) or not isinstance(value, int | float) else value
 
 
 def _without(params: Mapping[str, Any], parameter: str) -> dict[str, Any]:
-    """``params`` without one of them."""
+    """A copy of ``params`` without one of them."""
     rest = copy.deepcopy(dict(params))
     *path, last = parameter.split(".")
-    inner: Any = rest
-    for key in path:
-        inner = inner.get(key) if isinstance(inner, dict) else None
-    if isinstance(inner, dict):
-        inner.pop(last, None)
+    parent = value_at(rest, ".".join(path)) if path else rest
+    if isinstance(parent, dict):
+        parent.pop(last, None)
     return rest
 
 
 def is_flat(curve: Curve) -> bool:
-    """Whether a system has several values, all the same: the parameter doesn't concern it."""
+    """Whether a system has several values that are all equal: it doesn't depend on the parameter."""
     return len(curve) > 1 and len({point["value"] for point in curve.values()}) == 1
 
 
 def table(curves: dict[str, Curve], parameter: str, title: str) -> Table:
-    """The curves for a terminal: one row a value, one column a system."""
+    """The curves for a terminal: a row for each value of the parameter, a column for each system."""
     grid = Table(title=title)
     grid.add_column(parameter, justify="right")
     for system in curves:
         grid.add_column(system, justify="right")
     for at in sorted({at for curve in curves.values() for at in curve}):
-        grid.add_row(f"{at:g}" if at < 1 else f"{at:,}", *(_text(curve.get(at)) for curve in curves.values()))
+        grid.add_row(f"{at:g}" if at < 1 else f"{at:,}", *(_cell(curve.get(at)) for curve in curves.values()))
     return grid
 
 
-def _text(point: dict[str, Any] | None) -> str:
+def _cell(point: dict[str, Any] | None) -> str:
     return "–" if point is None else f"{point['value']:.3f} {point['ci'][0]:.2f}–{point['ci'][1]:.2f}"
 
 
 def plot(curves: dict[str, Curve], parameter: str, metric: str, path: Path) -> None:
-    """A line a system with its interval; dashed where the parameter doesn't concern the system."""
+    """Draw a line with its interval for each system; a dashed one if the system doesn't depend on the parameter."""
     figure, axis = new_figure(6.4, 4.2)
     for place, (system, curve) in enumerate(curves.items()):
         values, color = [point["value"] for point in curve.values()], f"C{place}"

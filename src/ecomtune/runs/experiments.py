@@ -1,4 +1,4 @@
-"""DVC's experiments side by side, in the columns in which they differ: ``dvc exp show`` has one for every number."""
+"""DVC's experiments side by side, with only the columns in which they differ; ``dvc exp show`` has one for every number."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 from rich.table import Table
 
 from ecomtune.messages.errors import UserError
-from ecomtune.runs.revisions import Run, leaves
+from ecomtune.runs.revisions import Run, leaves, text_of
 from ecomtune.tasks.registry import load_task
 
-#: The most columns of parameters, and of metrics, that are shown: runs of two profiles differ in hundreds of parameters.
-PARAMETERS, METRICS = 6, 8
+#: The maximum number of columns of parameters and of metrics: runs of two profiles differ in hundreds of parameters.
+PARAMETER_COLUMNS, METRIC_COLUMNS = 6, 8
 
 
 def table(runs: Mapping[str, Run]) -> Table:
-    """One row a run, one column a parameter or main metric that isn't the same in all; the best of a metric in bold.
+    """A row for each run, a column for each parameter and main metric in which runs differ; the best metric in bold.
 
-    Of more columns than PARAMETERS and METRICS those stay that most runs have, and the caption says how many are left out.
-    Raises UserError where there is one run only.
+    If there are more columns than PARAMETER_COLUMNS and METRIC_COLUMNS, those that most runs have are kept, and the caption
+    says how many are left out. Raises UserError if there is only one run.
     """
     if len(runs) < 2:
-        raise UserError("this commit has no experiments that have ended; run some: ecomtune sweep -S train.shared.rank=4,8")
-    all_parameters = _that_differ({name: dict(leaves(run.params)) for name, run in runs.items()})
-    all_metrics = _that_differ({name: dict(_main_metrics(run)) for name, run in runs.items()})
-    parameters, metrics = _most_common(all_parameters, PARAMETERS), _most_common(all_metrics, METRICS)
+        raise UserError("this commit has no finished experiments; run some: ecomtune sweep -S train.shared.rank=4,8")
+    all_parameters = _differing({name: dict(leaves(run.params)) for name, run in runs.items()})
+    all_metrics = _differing({name: dict(_main_metrics(run)) for name, run in runs.items()})
+    parameters, metrics = _most_common(all_parameters, PARAMETER_COLUMNS), _most_common(all_metrics, METRIC_COLUMNS)
     left_out = len(all_parameters) - len(parameters), len(all_metrics) - len(metrics)
     grid = Table(title="Experiments of this commit, where they differ")
     if any(left_out):
@@ -37,19 +37,19 @@ def table(runs: Mapping[str, Run]) -> Table:
     best = {column: max(value for value in values.values() if value is not None) for column, values in metrics.items()}
     for name in runs:
         shown = [_number(values[name], best[column]) for column, values in metrics.items()]
-        grid.add_row(name, *(_text(values[name]) for values in parameters.values()), *shown)
+        grid.add_row(name, *(text_of(values[name], "–") for values in parameters.values()), *shown)
     return grid
 
 
-def _that_differ(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Values by column and run, of the columns that aren't the same in all runs; None where a run has no such value."""
-    columns = sorted({column for values in found.values() for column in values})
-    by_column = {column: {name: values.get(column) for name, values in found.items()} for column in columns}
+def _differing(by_run: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Values by column and run, for the columns in which runs differ; None if a run has no such value."""
+    columns = sorted({column for values in by_run.values() for column in values})
+    by_column = {column: {name: values.get(column) for name, values in by_run.items()} for column in columns}
     return {column: values for column, values in by_column.items() if len(set(map(json.dumps, values.values()))) > 1}
 
 
 def _most_common(columns: dict[str, dict[str, Any]], most: int) -> dict[str, dict[str, Any]]:
-    """Of more than ``most`` columns those of which the fewest runs lack a value, in their order."""
+    """The at most ``most`` columns that the fewest runs lack a value of, in their order."""
     lacking = {column: list(values.values()).count(None) for column, values in columns.items()}
     kept = sorted(columns, key=lambda column: lacking[column])[:most]
     return {column: values for column, values in columns.items() if column in kept}
@@ -62,10 +62,6 @@ def _main_metrics(run: Run) -> Iterator[tuple[str, float]]:
             metric = load_task(task).main_metric
             if isinstance(values, Mapping) and isinstance(values.get(metric), int | float):
                 yield f"{system} {task}", values[metric]
-
-
-def _text(value: Any) -> str:
-    return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _number(value: float | None, best: float) -> str:

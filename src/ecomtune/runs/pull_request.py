@@ -1,4 +1,4 @@
-"""What a branch changes, for its pull request: parameters and metrics against the base, as Markdown."""
+"""What a branch changes, for its pull request: its parameters and metrics compared with the base, as Markdown."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ from ecomtune.report.pairs import compare_answers
 from ecomtune.runs.revisions import WORKSPACE, Run, git, leaves, run_at
 from ecomtune.tasks.registry import load_task
 
-#: By this line a workflow finds its own comment again.
+#: The first line, by which a workflow recognizes its own comment.
 MARK = "<!-- ecomtune pr-report -->"
+#: The name of each side, and what to do if its metrics are malformed.
+BASE = ("the base", "run dvc repro there and commit it, or name another base with --base")
+HERE = ("this branch", "run dvc repro and commit it")
+#: Characters of the picture's axis from 0 to 1.
 WIDTH = 48
 
 
 @dataclass(frozen=True)
 class Value:
-    """A metric's value and its interval; a count or cost has none."""
+    """A metric's value and its confidence interval, which counts and costs don't have."""
 
     value: float
     interval: tuple[float, float] | None
@@ -38,7 +42,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of one system and task on both sides; None where a side doesn't have it."""
+    """One metric of one system and task on both sides; None if a side doesn't have it."""
 
     system: str
     task: str
@@ -48,28 +52,28 @@ class Change:
     verdict: str
 
 
-def base_of(name: str) -> str:
+def merge_base(name: str) -> str:
     """The commit at which this branch left ``name``.
 
-    Raises UserError where there is no such branch or commit, or the clone doesn't reach back to it.
+    Raises UserError if there is no such branch or commit, or if the clone's history doesn't reach back to it.
     """
     if not git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"):
         raise UserError(f"there is no commit {name!r} to compare with; fetch it, or name another with --base")
     found = git("merge-base", name, "HEAD").strip()
     if not found:
         shallow = git("rev-parse", "--is-shallow-repository").strip() == "true"
-        mend = "this clone is shallow: git fetch --unshallow" if shallow else "name a branch of this project with --base"
-        raise UserError(f"{name} and HEAD have no common commit here; {mend}")
+        advice = "this clone is shallow: git fetch --unshallow" if shallow else "name a branch of this project with --base"
+        raise UserError(f"{name} and HEAD have no common commit here; {advice}")
     return found
 
 
 def report(name: str) -> str:
-    """The Markdown page of the working tree against the commit at which it left ``name``."""
-    commit = base_of(name)
+    """The Markdown page that compares the working tree with the commit at which it left ``name``."""
+    commit = merge_base(name)
     base, here = run_at(commit), run_at(WORKSPACE)
     score = _score(here.params)
-    moved = list(changes(base, here, paired(commit, base, here, score), round(1 - score.confidence, 12)))
-    main = [change for change in moved if change.metric == _main(change.task)]
+    moved = list(_changes(base, here, paired_tests(commit, base, here, score), round(1 - score.confidence, 12)))
+    main = [change for change in moved if change.metric == _main_metric(change.task)]
     others = [change for change in moved if change not in main]
     return "\n".join(
         [
@@ -90,8 +94,8 @@ def report(name: str) -> str:
     )
 
 
-def _main(task: str) -> str | None:
-    """The main metric of a task; None for one that this branch no longer has."""
+def _main_metric(task: str) -> str | None:
+    """The main metric of a task; None if this branch no longer has the task."""
     try:
         return load_task(task).main_metric
     except UserError:
@@ -122,14 +126,14 @@ def _code(text: str | None) -> str:
     return "–" if text is None else "`" + text.replace("|", "\\|").replace("`", "'") + "`"
 
 
-def paired(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, str], Pair]:
-    """By system and task, both sides' answers compared, where both sides' predictions are at hand and of the same rows.
+def paired_tests(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, str], Pair]:
+    """By system and task, the paired test of both sides' answers, if both sides have predictions of the same rows.
 
-    Predictions in the working tree may be another commit's; those that don't differ as the metrics do are left out.
+    Predictions in the working tree may belong to another commit; those whose difference isn't that of the metrics are left out.
     """
     from dvc.api import DVCFileSystem
 
-    found: dict[tuple[str, str], Pair] = {}
+    pairs: dict[tuple[str, str], Pair] = {}
     files = DVCFileSystem(rev=commit)
     for system in base.metrics.keys() & here.metrics.keys():
         for task in base.metrics[system].keys() & here.metrics[system].keys():
@@ -138,60 +142,58 @@ def paired(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[str, s
                 continue
             try:
                 before = files.read_text(path, encoding="utf-8")
-            except Exception:  # whatever keeps DVC from having them: no cache, no remote, another layout
+            except Exception:  # whatever keeps DVC from reading them: no cache, no remote, another layout
                 continue
-            # left out: other test rows than the base's, and rows or metrics of another shape
+            # left out: other test rows than those of the base, and malformed rows or metrics
             with suppress(UserError, OSError, OverflowError, ValueError, KeyError, TypeError):
-                sides = {"base": _answers(before), "here": _answers(Path(path).read_text(encoding="utf-8"))}
+                sides = {"base": _predictions(before), "here": _predictions(Path(path).read_text(encoding="utf-8"))}
                 (pair,) = compare_answers(task, sides, score, here.params.get("seed", 0))
                 scores = {"base": base.metrics[system][task], "here": here.metrics[system][task]}
-                ahead = scores[pair.first][_main(task)] - scores[pair.second][_main(task)]
-                if abs(pair.difference - ahead) < 1.51 * 10**-PLACES:  # three rounded figures
-                    found[system, task] = pair
-    return found
+                ahead = scores[pair.first][_main_metric(task)] - scores[pair.second][_main_metric(task)]
+                if abs(pair.difference - ahead) < 1.51 * 10**-PLACES:  # three rounded numbers
+                    pairs[system, task] = pair
+    return pairs
 
 
-def _answers(text: str) -> list[Prediction]:
-    return [Prediction.model_validate_json(line) for line in text.split("\n") if line]  # an answer may hold other separators
+def _predictions(text: str) -> list[Prediction]:
+    return [Prediction.model_validate_json(line) for line in text.split("\n") if line]  # answers may hold other line separators
 
 
-def changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level: float) -> Iterator[Change]:
-    """Every metric that moved, came or went, judged at ``level`` where paired.
+def _changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level: float) -> Iterator[Change]:
+    """Every metric that moved, is new or is gone; those with a paired test are judged at significance ``level``.
 
-    Raises UserError for metrics of another shape.
+    Raises UserError for malformed metrics.
     """
     for system in sorted(base.metrics.keys() | here.metrics.keys()):
         before, after = base.metrics.get(system, {}), here.metrics.get(system, {})
         for task in sorted(before.keys() | after.keys()):
-            old = _values(
-                before, task, system, "the base", "run dvc repro there and commit it, or name another base with --base"
-            )
-            new = _values(after, task, system, "this branch", "run dvc repro and commit it")
+            old = _values(before.get(task), task, system, BASE)
+            new = _values(after.get(task), task, system, HERE)
             for metric in sorted(old.keys() | new.keys()):
                 if old.get(metric) != new.get(metric):
-                    pair = pairs.get((system, task)) if metric == _main(task) else None
+                    pair = pairs.get((system, task)) if metric == _main_metric(task) else None
                     verdict = _verdict(old.get(metric), new.get(metric), pair, level)
                     yield Change(system, task, metric, old.get(metric), new.get(metric), verdict)
 
 
-def _values(scores: Mapping[str, Any], task: str, system: str, side: str, mend: str) -> dict[str, Value]:
-    """Each metric's value and interval, counts and costs after them."""
-    cell = scores.get(task)
-    if cell is None:
+def _values(scores: Any, task: str, system: str, side: tuple[str, str]) -> dict[str, Value]:
+    """Each metric's value and interval, then counts and costs; empty if the task has no scores."""
+    if scores is None:
         return {}
     try:
-        main = _main(task)
-        names = [*([main] if main else []), *(name.removesuffix("_ci") for name in cell if name.endswith("_ci"))]
-        scored = {name: _value(cell[name], *cell[f"{name}_ci"]) for name in names}
-        counts = {name: _value(cell[name]) for name in cell if name not in scored and not name.endswith("_ci")}
-        return {**scored, **counts}
+        main = _main_metric(task)
+        names = [*([main] if main else []), *(name.removesuffix("_ci") for name in scores if name.endswith("_ci"))]
+        metrics = {name: _value(scores[name], *scores[f"{name}_ci"]) for name in names}
+        counts = {name: _value(scores[name]) for name in scores if name not in metrics and not name.endswith("_ci")}
+        return {**metrics, **counts}
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        told = f"{metrics_file(system)} of {side} doesn't hold the scores of {task} as stage score@{system} writes them"
-        raise UserError(f"{told}; {mend}") from error
+        name, advice = side
+        problem = f"{metrics_file(system)} of {name} doesn't hold the scores of {task} as stage score@{system} writes them"
+        raise UserError(f"{problem}; {advice}") from error
 
 
 def _value(value: Any, *bounds: Any) -> Value:
-    """Raises ValueError where a number isn't finite, TypeError or ValueError where there are not two bounds or none."""
+    """Raises ValueError if a number isn't finite, TypeError or ValueError unless there are no bounds or two."""
     numbers = [float(each) for each in (value, *bounds)]
     if not all(map(math.isfinite, numbers)):
         raise ValueError("not a finite number")
@@ -208,7 +210,7 @@ def _verdict(old: Value | None, new: Value | None, pair: Pair | None, level: flo
         return ""
     better = "better" if new.value > old.value else "worse"
     if pair is not None:
-        return f"{better if pair.p < level else 'not told apart'} (paired p {pair.p:.3f})"
+        return f"{better if pair.p < level else 'no significant difference'} (paired p {pair.p:.3f})"
     low, high = old.interval
     return "within its interval" if low <= new.value <= high else better
 
@@ -227,7 +229,7 @@ def _number(side: Value | None) -> str:
 
 
 def _written(number: float, side: Value, sign: str = "") -> str:
-    """A metric to four places, a count as it is."""
+    """A metric with four decimal places, a count as it is."""
     return f"{number:{sign}.4f}" if side.interval else f"{number:{sign},.10g}"
 
 
@@ -238,18 +240,18 @@ def _difference(change: Change) -> str:
 
 
 def _picture(moved: list[Change]) -> list[str]:
-    """Values with their intervals from 0 to 1, both sides one under the other, in characters: a comment shows no files."""
+    """Both sides' values and intervals from 0 to 1, drawn with characters, since a comment can't show image files."""
     lines = []
     for change in moved:
         title = f"{change.system}, {change.task}"
         for name, side in (("base", change.base), ("here", change.here)):
             if side is not None:
-                lines.append(f"{title:<28} {name} {_strip(side)}")
+                lines.append(f"{title:<28} {name} {_line(side)}")
                 title = ""
     return ["```text", f"{'':<33} 0{'1':>{WIDTH}}", *lines, "```"]
 
 
-def _strip(side: Value) -> str:
+def _line(side: Value) -> str:
     low, high = side.interval or (side.value, side.value)
     low, value, high = (min(WIDTH - 1, max(0, int(each * WIDTH))) for each in (low, side.value, high))
     line = [" "] * WIDTH
