@@ -12,7 +12,7 @@ from benchmarks.harness import BenchmarkError, Options, Turns, run_once
 from ecomtune.core.config import Dataset, SourceFile, TaskSettings
 from ecomtune.core.records import Example, read_records
 from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
-from ecomtune.datasets.registry import load_reader, readers
+from ecomtune.datasets.registry import load_reader, part_readers
 from ecomtune.examples.formatting import format_rows
 from ecomtune.tasks.base import PromptForm
 
@@ -37,7 +37,7 @@ class Rows:
 
 
 def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int) -> Rows:
-    """So many examples of ``task``, its instruction in the given form."""
+    """``train`` and ``test`` examples of ``task``, with its instruction in the given form."""
     reader = "queryner" if task == "ner" and os.environ.get(MIRROR_VARIABLE) and not options.quick else "demo_shop"
     raw = options.scratch / "data" / reader
     raw.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
         dataset=reader, prompt=form, train_size=train, validation_size=0, test_size=max(test, 1), max_new_tokens=64
     )
     with tempfile.TemporaryDirectory() as made:
-        format_rows(task, readers(Dataset(reader=reader), raw, task), settings, SEED, Path(made), Path(made))
+        format_rows(task, part_readers(Dataset(reader=reader), raw, task), settings, SEED, Path(made), Path(made))
         examples = {split: read_records(Path(made) / f"{split}.jsonl", Example) for split in ("train", "test")}
     if len(examples["train"]) < train or len(examples["test"]) < test:
         raise BenchmarkError(f"{reader} has no {train} training and {test} test rows of {task}; measure fewer --repeats")

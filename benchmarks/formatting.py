@@ -22,11 +22,11 @@ PROCESSES: Final = 2
 
 def ours(raw: Path, out: Path) -> None:
     """The work of ``format@relevance``."""
-    from ecomtune.datasets.registry import readers_of
+    from ecomtune.datasets.registry import part_readers
     from ecomtune.examples.formatting import format_rows
 
     settings = TaskSettings(dataset="esci", train_size=ALL, validation_size=ALL, test_size=ALL, max_new_tokens=8)
-    readers = readers_of(Dataset(reader="esci"), raw, TASK)
+    readers = part_readers(Dataset(reader="esci"), raw, TASK)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
         format_rows(TASK, readers, settings, SEED, out, Path(scratch))
 

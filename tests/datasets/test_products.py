@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecomtune.core.records import Rejected, Row
-from ecomtune.datasets.reading.products import described, judged, query_group, without_repeated_titles
-from tests.support.readers import reasons, sorted_out
+from ecomtune.datasets.reading.products import (
+    RawJudgement,
+    RawProduct,
+    description_row,
+    judgement_row,
+    query_group,
+    reject_repeated_titles,
+)
+from tests.support.readers import reasons, screened
 
-PRODUCT = {
+PRODUCT: dict[str, str | None] = {
     "title": "Acme Mug",
     "description": "<p>A mug that keeps tea hot.</p>",
     "bullets": "holds 12 oz\nred &amp; round",
@@ -23,7 +30,7 @@ PRODUCT = {
 
 
 def product(**changes: Any) -> Row | Rejected:
-    return described("esci:products:1", **{**PRODUCT, **changes})
+    return description_row("esci:products:1", RawProduct(**{**PRODUCT, **changes}))
 
 
 def test_a_described_product_has_its_fields_without_markup_and_one_bullet_a_line() -> None:
@@ -68,13 +75,14 @@ def test_products_of_one_description_are_one_group() -> None:
 
 def test_a_title_counts_once_and_only_where_its_product_is_kept() -> None:
     titles = [("1", "Mug", None), ("2", "Mug", "a hot red mug"), ("3", "MUG!", "a cold red mug"), ("4", "Cup", "a red cup")]
-    found = list(without_repeated_titles(described(n, title, text, "red", None, None) for n, title, text in titles))
+    products = [(number, RawProduct(title, text, "red", None, None)) for number, title, text in titles]
+    found = list(reject_repeated_titles(description_row(number, product) for number, product in products))
     assert reasons(found) == {"1": "the description is missing or empty", "3": "the title is that of an earlier product"}
     assert len(found) == 4
 
 
 def test_a_judged_product_has_the_label_as_a_word_and_only_the_fields_that_are_known() -> None:
-    row = judged("esci:1", "red  mug", "Acme Mug &amp; Lid", None, "", "S", "test")
+    row = judgement_row("esci:1", RawJudgement("red  mug", "Acme Mug &amp; Lid", None, "", "S"), "test")
     assert row == Row(
         fields={"query": "red mug", "title": "Acme Mug & Lid"},
         reference="Substitute",
@@ -86,9 +94,9 @@ def test_a_judged_product_has_the_label_as_a_word_and_only_the_fields_that_are_k
 
 @pytest.mark.parametrize("label", [None, "", "e", "Exact", "X", "ES"])
 def test_a_label_that_is_no_letter_of_the_four_is_rejected(label: str | None) -> None:
-    row = judged("esci:1", "mug", "Mug", None, None, label, None)
+    row = judgement_row("esci:1", RawJudgement("mug", "Mug", None, None, label), None)
     text = json.dumps({"query": "mug", "title": "Mug", "label": label})
-    assert row == Rejected(source="esci:1", reason="the label is none of E, S, C, I", text=text)
+    assert row == Rejected(source="esci:1", reason="the label is not one of E, S, C, I", text=text)
 
 
 def test_near_copies_of_a_query_share_a_group_and_punctuation_alone_is_its_own() -> None:
@@ -100,11 +108,11 @@ TEXT = st.none() | st.text(max_size=30) | st.sampled_from(["<b>x</b>", "&lt;p&gt
 
 @given(st.tuples(TEXT, TEXT, TEXT, TEXT, TEXT))
 def test_any_record_of_a_product_becomes_an_example_or_a_reason(texts: tuple[str | None, ...]) -> None:
-    good, bad = sorted_out("description", [described("1", *texts)])
+    good, bad = screened("description", [description_row("1", RawProduct(*texts))])
     assert len(good) + bad.total() == 1
 
 
 @given(st.tuples(TEXT, TEXT, TEXT, TEXT, st.sampled_from("ESCIX") | st.none()))
 def test_any_record_of_a_judgement_becomes_an_example_or_a_reason(texts: tuple[str | None, ...]) -> None:
-    good, bad = sorted_out("relevance", [judged("1", *texts, None)])
+    good, bad = screened("relevance", [judgement_row("1", RawJudgement(*texts), None)])
     assert len(good) + bad.total() == 1

@@ -10,8 +10,8 @@ import pytest
 from ecomtune.core.config import Dataset
 from ecomtune.core.records import Row
 from ecomtune.datasets import queryner
-from ecomtune.datasets.registry import readers_of
-from ecomtune.examples.screening import fault
+from ecomtune.datasets.registry import part_readers
+from ecomtune.examples.screening import rejection_reason
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics.registry import load_metric
 from ecomtune.tasks.registry import load_task
@@ -85,13 +85,13 @@ def test_a_file_of_another_encoding_is_named(tmp_path: Path) -> None:
 def test_a_task_that_the_reader_does_not_serve_is_refused_with_those_it_does(tmp_path: Path) -> None:
     sentence = "tasks.relevance.dataset: reader queryner has no data for relevance, only for ner; name another data set"
     with pytest.raises(UserError, match=f"^{sentence}$"):
-        readers_of(Dataset(reader="queryner"), write(tmp_path), "relevance")
+        part_readers(Dataset(reader="queryner"), write(tmp_path), "relevance")
 
 
 @pytest.mark.parametrize("reader", ["nothing", "fetch", "demo_words", "splits", "", "../queryner"])
 def test_a_name_of_no_reader_is_refused(tmp_path: Path, reader: str) -> None:
     with pytest.raises(UserError) as caught:
-        readers_of(Dataset(reader=reader), tmp_path, "ner")
+        part_readers(Dataset(reader=reader), tmp_path, "ner")
     assert str(caught.value) == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
 
 
@@ -117,7 +117,7 @@ def test_the_real_files_hold_the_queries_and_entities_on_the_card(real: Path) ->
 @pytest.mark.mirror
 def test_every_real_target_parses_back_exactly_and_no_query_is_lost(real: Path) -> None:
     task = load_task("ner")
-    assert {row.source: reason for row in rows(real) if (reason := fault(task, row))} == {}
+    assert {row.source: reason for row in rows(real) if (reason := rejection_reason(task, row))} == {}
 
 
 def test_a_tag_that_continues_nothing_is_read_as_a_beginning() -> None:
@@ -157,22 +157,34 @@ def test_test_rows_alone_have_the_annotators_answers_and_what_is_obscure_is_outs
     ("name", "content", "told"),
     [
         ("annotator-2.jsonl", '{"example_id": 9, "labels": ["O"]}', "annotator-2.jsonl has no labels for example 4; download"),
-        ("annotator-2.jsonl", '{"example_id": "9", "labels": ["O"]}', "line 1 is no object of an example_id and labels; corr"),
-        ("annotator-2.jsonl", '{"example_id": 9, "labels": "O"}', "line 1 is no object of an example_id and labels; corr"),
-        ("annotator-2.jsonl", '{"example_id": 9, "labels": [1]}', "line 1 is no object of an example_id and labels; corr"),
-        ("annotator-2.jsonl", "[9]", "line 1 is no object of an example_id and labels; corr"),
+        (
+            "annotator-2.jsonl",
+            '{"example_id": "9", "labels": ["O"]}',
+            "line 1 is not an object with an example_id and labels;",
+        ),
+        (
+            "annotator-2.jsonl",
+            '{"example_id": 9, "labels": "O"}',
+            "line 1 is not an object with an example_id and labels;",
+        ),
+        (
+            "annotator-2.jsonl",
+            '{"example_id": 9, "labels": [1]}',
+            "line 1 is not an object with an example_id and labels;",
+        ),
+        ("annotator-2.jsonl", "[9]", "line 1 is not an object with an example_id and labels;"),
         ("annotator-2.jsonl", "<html>", "annotator-2.jsonl is an HTML page, not data; "),
         ("offsets.jsonl", None, "offsets.jsonl is missing; run dvc repro download@"),
         ("offsets.jsonl", '{"example_id": 9, "labels": ["O"]}', "queryner: test query 2 has other labels in offsets.jsonl or"),
         (
             "offsets.jsonl",
             '{"example_id": 9, "labels": ["B-color"]}\n{"example_id": 4, "labels": ["O"]}',
-            "queryner: test query 1 has other labels in offsets.jsonl or an annotator's file than in test.txt; take all of one",
+            "queryner: test query 1 has other labels in offsets.jsonl or an annotator's file than in test.txt; use",
         ),
         (
             "annotator-1.jsonl",
             '{"example_id": 9, "labels": ["O", "O"]}\n{"example_id": 4, "labels": ["O"]}',
-            "queryner: test query 1 has other labels in offsets.jsonl or an annotator's file than in test.txt; take all of one",
+            "queryner: test query 1 has other labels in offsets.jsonl or an annotator's file than in test.txt; use",
         ),
     ],
 )

@@ -22,11 +22,11 @@ from ecomtune.core.records import Rejected, Row
 from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.datasets import table
 from ecomtune.datasets.reading import parquet, table_files
-from ecomtune.datasets.registry import readers_of
+from ecomtune.datasets.registry import part_readers
 from ecomtune.examples.formatting import format_rows
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.ner import TYPE_WORDS
-from tests.support.readers import SPOILT, kept, reasons, refusal, rows_of, sorted_out, spoil
+from tests.support.readers import SPOILT, accepted, reasons, refusal, rows_of, screened, spoil
 
 RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
 HEADER = "q,t,label\n"
@@ -66,14 +66,14 @@ def test_a_csv_of_200_rows_becomes_examples_of_three_splits_by_a_column_map_alon
     settings = TaskSettings(dataset="mine", train_size=1000, validation_size=100, test_size=100, max_new_tokens=4)
     dataset, made = Dataset(reader="table", columns=RELEVANCE), tmp_path / "made"
     made.mkdir()
-    report = format_rows("relevance", readers_of(dataset, tmp_path, "relevance"), settings, 7, made, made)
+    report = format_rows("relevance", part_readers(dataset, tmp_path, "relevance"), settings, 7, made, made)
     counts = [split["rows"] for split in report["splits"].values()]
     assert report["rejected"] == {} and sum(counts) == 200 and all(counts)
 
 
 def test_answers_of_others_are_columns_too(tmp_path: Path) -> None:
     csv_of(tmp_path, "q,t,label,now\na,b,E,substitute\nc,d,S,?\ne,f,C,\n")
-    found = kept(rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "answer_in_use": "now"}))
+    found = accepted(rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "answer_in_use": "now"}))
     assert [row.answers for row in found] == [{"in_use": "Substitute"}, {"in_use": "?"}, {}]
     words = csv_of(tmp_path, "q,t,o\nred mug,O O,B-color O\n")
     row = only(words, "ner", {"words": "q", "reference": "t", "answer_other": "o"})
@@ -109,7 +109,7 @@ def test_a_label_is_a_letter_or_a_word_in_any_case(tmp_path: Path, label: str, w
 def test_words_and_tags_are_lists_or_texts_apart_by_white_space(tmp_path: Path) -> None:
     words, tags = ["red", "mug"], ["B-color", "B-core_product_type"]
     jsonl_of(tmp_path, {"w": words, "t": tags}, {"w": " red  mug", "t": " ".join(tags)})
-    found = kept(rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
+    found = accepted(rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
     assert [(row.fields["words"], row.reference, row.group) for row in found] == [(words, tags, "red mug")] * 2
 
 
@@ -127,7 +127,7 @@ def test_a_text_of_bullets_is_split_at_line_breaks(tmp_path: Path) -> None:
 
 def test_rows_without_a_group_column_are_grouped_by_what_is_asked(tmp_path: Path) -> None:
     csv_of(tmp_path, f"{HEADER}Red mug!,Mug,E\nred  MUG,Cup,S\n&,Cup,S\n")
-    assert [row.group for row in kept(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))] == [
+    assert [row.group for row in accepted(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))] == [
         "red mug",
         "red mug",
         "&",
@@ -146,8 +146,8 @@ def test_files_are_read_in_sorted_order_and_share_their_ids(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("mug,Mug,X", "the label is none of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
-        ("mug,Mug,", "the label is none of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
+        ("mug,Mug,X", "the label is not one of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
+        ("mug,Mug,", "the label is not one of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
         ("mug,Mug", "it has more or fewer cells than there are columns"),
         ("mug,Mug,E,S", "it has more or fewer cells than there are columns"),
         ('"mug" red,Mug,E', "its quotes don't match, or a cell is far too long"),
@@ -161,12 +161,12 @@ def test_a_broken_line_of_a_csv_is_rejected_alone(tmp_path: Path, line: str, rea
     content = f"{HEADER}red mug,Mug,E\n{line}\n\ntea,Cup,S\n".encode(errors="surrogateescape")
     found = rows_of("table", csv_of(tmp_path, content), "relevance", columns=RELEVANCE)
     assert reasons(found) == {"table:mine.csv:3": reason}
-    assert [row.source for row in kept(found)] == ["table:mine.csv:2", "table:mine.csv:5"]
+    assert [row.source for row in accepted(found)] == ["table:mine.csv:2", "table:mine.csv:5"]
 
 
 def test_an_empty_required_field_is_left_to_formatting(tmp_path: Path) -> None:
     found = rows_of("table", csv_of(tmp_path, f"{HEADER}mug, ,E\n"), "relevance", columns=RELEVANCE)
-    assert sorted_out("relevance", found) == ([], {"field title is missing or empty": 1})
+    assert screened("relevance", found) == ([], {"field title is missing or empty": 1})
 
 
 def test_every_line_that_an_open_quote_swallows_is_rejected(tmp_path: Path) -> None:
@@ -206,12 +206,12 @@ def test_a_rejected_row_says_how_it_begins_in_two_hundred_characters_at_most(tmp
     ("record", "reason"),
     [
         (b'{"q": "gr\xf6\xdfe", "t": "Mug", "label": "E"}', "broken UTF-8"),
-        (b'{"q": "mug", "t": "Mug", "label": ', "no valid JSON"),
-        (b"[1, 2]", "no JSON object"),
+        (b'{"q": "mug", "t": "Mug", "label": ', "invalid JSON"),
+        (b"[1, 2]", "not a JSON object"),
         ({"q": "half \ud83d", "t": "Mug", "label": "E"}, "query holds broken UTF-8"),
-        ({"q": {"text": "mug"}, "t": "Mug", "label": "E"}, "query is no text"),
-        ({"q": ["mug"], "t": "Mug", "label": "E"}, "query is no text"),
-        ({"q": True, "t": "Mug", "label": "E"}, "query is no text"),
+        ({"q": {"text": "mug"}, "t": "Mug", "label": "E"}, "query is not text"),
+        ({"q": ["mug"], "t": "Mug", "label": "E"}, "query is not text"),
+        ({"q": True, "t": "Mug", "label": "E"}, "query is not text"),
         ({"q": "mug", "t": "Mug"}, "reference is missing or empty"),
         ({"q": "mug", "t": "Mug", "label": None}, "reference is missing or empty"),
     ],
@@ -220,17 +220,17 @@ def test_a_broken_line_of_json_is_rejected_alone(tmp_path: Path, record: Any, re
     good = {"q": "mug", "t": "Mug", "label": "E"}
     found = rows_of("table", jsonl_of(tmp_path, good, record, b"", good), "relevance", columns=RELEVANCE)
     assert reasons(found) == {"table:mine.jsonl:2": reason}
-    assert [row.source for row in kept(found)] == ["table:mine.jsonl:1", "table:mine.jsonl:4"]
+    assert [row.source for row in accepted(found)] == ["table:mine.jsonl:1", "table:mine.jsonl:4"]
 
 
 def test_tags_that_are_too_few_are_left_to_formatting(tmp_path: Path) -> None:
     csv_of(tmp_path, "w,t\nred mug,O\nred mug,O B-shade\n")
-    good, bad = sorted_out("ner", rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
-    assert (good, bad) == ([], {"2 words but 1 tags": 1, f"the type of tag 'B-shade' is none of {', '.join(TYPE_WORDS)}": 1})
+    good, bad = screened("ner", rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
+    assert (good, bad) == ([], {"2 words but 1 tags": 1, f"the type of tag 'B-shade' is not one of {', '.join(TYPE_WORDS)}": 1})
 
 
 @pytest.mark.parametrize(
-    ("split", "reason"), [("old", "the split is none of train, validation, dev, test"), (None, "split is missing or empty")]
+    ("split", "reason"), [("old", "the split is not one of train, validation, dev, test"), (None, "split is missing or empty")]
 )
 def test_a_split_that_is_none_is_rejected(tmp_path: Path, split: str | None, reason: str) -> None:
     jsonl_of(tmp_path, {"r": "soft", "s": "Nice.", "part": split})
@@ -246,7 +246,7 @@ def test_a_key_that_is_empty_is_rejected(tmp_path: Path, key: str) -> None:
 def test_a_row_that_is_rejected_takes_no_id(tmp_path: Path) -> None:
     csv_of(tmp_path, "q,t,label,n\nmug,Mug,X,1\nmug,Mug,E,1\n")
     found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
-    assert (len(kept(found)), list(reasons(found))) == (1, ["table:mine.csv:2"])
+    assert (len(accepted(found)), list(reasons(found))) == (1, ["table:mine.csv:2"])
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
@@ -256,7 +256,7 @@ def test_a_missing_column_is_named_with_the_file_and_those_there_are(tmp_path: P
         "mine.jsonl": lambda: jsonl_of(tmp_path, {"q": "mug", "text": "Mug"}, {"label": "E"}),
         "mine.parquet": lambda: parquet_of(tmp_path, q=["mug"], text=["Mug"], label=["E"]),
     }[name]()
-    sentence = f"{tmp_path / name} has no column 't', but the columns 'q', 'text', 'label'; correct the name or the file"
+    sentence = f"{tmp_path / name} has no column 't'; its columns are 'q', 'text', 'label'; correct the name or the file"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
 
 
@@ -269,7 +269,7 @@ def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
     ("columns", "sentence"),
     [
         ({"query": "q", "reference": "label"}, "relevance needs a column for title; add title: and the column's name"),
-        ({**RELEVANCE, "colour": "c"}, "'colour' is no field; for relevance name columns for query, title, brand, color, "),
+        ({**RELEVANCE, "colour": "c"}, "'colour' is unknown; for relevance name columns for query, title, brand, color, "),
     ],
 )
 def test_a_column_map_that_does_not_fit_is_refused(tmp_path: Path, columns: dict[str, str], sentence: str) -> None:
@@ -337,14 +337,14 @@ def test_what_a_table_writes_for_no_number_is_missing_and_decimals_are_texts(tmp
     pl.DataFrame({"q": values, "t": [1.5, float("nan")], "label": ["E", "E"]}).write_parquet(tmp_path / "mine.parquet")
     found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
     assert reasons(found) == {"table:mine.parquet:2": "title is missing or empty"}
-    assert kept(found)[0].fields == {"query": "1.50", "title": "1.5"}
+    assert accepted(found)[0].fields == {"query": "1.50", "title": "1.5"}
 
 
 @pytest.mark.parametrize("path", ["more.tsv", "part/more.csv", "more"])
 def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str) -> None:
     csv_of(tmp_path, HEADER + "mug,Mug,E\n")
     files = tuple(SourceFile(path=each, url=each, sha256="a" * 64, bytes=9, licence="own") for each in ("mine.csv", path))
-    told = f"files of data set {tmp_path.name}: {path} is no .csv, .jsonl or .parquet file right in its folder, so that none of"
+    told = f"files of data set {tmp_path.name}: {path} is not a .csv, .jsonl or .parquet file directly in its folder, so"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE, files=files).startswith(told)
 
 
@@ -360,14 +360,14 @@ def test_column_names_of_another_encoding_are_named(tmp_path: Path, encoding: st
     csv_of(tmp_path, "größe,t,label\nmug,Mug,E\n".encode(encoding))
     assert (
         refusal("table", tmp_path, "relevance", columns=RELEVANCE)
-        == f"{tmp_path / 'mine.csv'} is no UTF-8 text; save it as UTF-8"
+        == f"{tmp_path / 'mine.csv'} is not UTF-8 text; save it as UTF-8"
     )
 
 
 def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_name(tmp_path: Path) -> None:
     csv_of(tmp_path, f"\ufeff{HEADER}mug,Mug,E\n")
     jsonl_of(tmp_path, '\ufeff{"q": "mug", "t": "Mug", "label": "E"}'.encode())
-    assert len(kept(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))) == 2
+    assert len(accepted(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))) == 2
 
 
 def test_a_table_that_is_named_and_not_there_yet_is_brought_by_the_download(tmp_path: Path) -> None:
@@ -398,7 +398,7 @@ def test_a_written_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, ro
 @given(st.binary(max_size=200))
 def test_any_bytes_of_a_csv_give_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,E\n" + content)
-    good, _ = sorted_out("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
+    good, _ = screened("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
     assert good[0].source == "table:mine.csv:2"
 
 
@@ -412,7 +412,7 @@ def test_damage_anywhere_in_a_parquet_file_gives_rows_or_is_told(
     start = int(place * len(content))
     path.write_bytes(content[:start] + damage + (content[start + len(damage) :] if damage else b""))
     try:
-        sorted_out("summarization", rows_of("table", path.parent, "summarization", columns=TEXT))
+        screened("summarization", rows_of("table", path.parent, "summarization", columns=TEXT))
     except UserError as error:
         assert str(error).startswith(str(path))
 
@@ -433,5 +433,5 @@ def test_any_values_of_a_row_become_an_example_or_a_reason(task: str, data: st.D
     except ValueError as error:
         assert str(error)
     else:
-        good, bad = sorted_out(task, [row])
+        good, bad = screened(task, [row])
         assert len(good) + bad.total() == 1

@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecomtune.messages.warnings import unlearnable
 
 from ecomtune.core.config import TaskSettings
 from ecomtune.core.records import Example, Reference, Rejected, Row, read_records
 from ecomtune.examples.formatting import format_rows
-from ecomtune.examples.screening import fault
+from ecomtune.examples.screening import rejection_reason
 from ecomtune.messages.errors import UserError
+from ecomtune.messages.warnings import unlearnable
 from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.relevance import LABELS
 from tests.support import slow_reader
 from tests.support.scratch_clone import REPOSITORY
 
@@ -118,11 +119,16 @@ def test_equal_seeds_give_equal_examples_and_other_seeds_another_order() -> None
             "ner",
             {"words": ["mug"]},
             ["I-color"],
-            "tag 'I-color' after 'O' is no valid IOB2 tag: it continues no entity of its type; write B-color",
+            "tag 'I-color' after 'O' is not valid IOB2: it continues no entity of its type; write B-color",
         ),
         ("ner", {"words": ["a\nb"]}, ["O"], "its target doesn't parse back to its reference"),
         ("relevance", {"query": "mug", "title": ""}, "Exact", "field title is missing or empty"),
-        ("relevance", {"query": "mug", "title": "Mug"}, "E", "label 'E' is none of Exact, Substitute, Complement, Irrelevant"),
+        (
+            "relevance",
+            {"query": "mug", "title": "Mug"},
+            "E",
+            f"label 'E' is not one of {', '.join(LABELS)}",
+        ),
         ("summarization", {"reviews": ["Good."]}, [""], "the reference text is empty"),
         ("description", {"title": "Mug", "bullets": ["a"]}, [], "the reference text is empty"),
         ("description", {"title": "Mug", "bullets": []}, ["A mug."], "field bullets is missing or empty"),
@@ -132,7 +138,7 @@ def test_a_row_that_cannot_become_an_example_has_its_reason(
     name: str, fields: dict[str, Any], reference: Reference, reason: str
 ) -> None:
     row = Row(fields=fields, reference=reference, group="g", split=None, source="shop:1")
-    assert fault(load_task(name), row) == reason
+    assert rejection_reason(load_task(name), row) == reason
 
 
 @pytest.mark.parametrize(
@@ -146,7 +152,7 @@ def test_a_row_that_cannot_become_an_example_has_its_reason(
 )
 def test_a_sound_row_has_no_fault(name: str, fields: dict[str, Any], reference: Reference) -> None:
     row = Row(fields=fields, reference=reference, group="g", split=None, source="shop:1")
-    assert fault(load_task(name), row) is None
+    assert rejection_reason(load_task(name), row) is None
 
 
 def test_rejected_rows_are_named_with_their_reason_and_counted() -> None:
@@ -192,8 +198,8 @@ def test_the_report_counts_available_chosen_and_groups() -> None:
 def test_more_rejected_rows_than_max_rejected_stop_with_the_first_of_them() -> None:
     bad = [ner_row(20, "train", words=[]), ner_row(21, "train", words=[])]
     assert refusal([*good_rows(), *bad], max_rejected=0.15) == (
-        "tasks.ner: 2 of 13 rows are rejected, more than max_rejected 0.15 allows, the first (shop:20) as field words is "
-        "missing or empty; mend the data or raise it"
+        "tasks.ner: 2 of 13 rows are rejected, more than max_rejected 0.15 allows, the first (shop:20) because field words is "
+        "missing or empty; correct the data, or raise max_rejected"
     )
 
 
@@ -302,14 +308,14 @@ def test_a_broken_part_stops_the_others_with_its_sentence(tmp_path: Path) -> Non
 
 
 def test_a_killed_process_is_told_in_one_sentence() -> None:
-    sentence = "a process that formats rows was killed, probably for want of memory; make room and run this again"
+    sentence = "a process that formats rows was killed, probably because memory ran out; free some and run this again"
     assert refusal_of_parts(slow_reader.dying, partial(list, good_rows())) == sentence
 
 
 @pytest.fixture
 def reading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A process that formats rows in two others, and the numbers of these, in a group of their own."""
-    command = [sys.executable, "-m", "tests.slow_reader", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.support.slow_reader", str(tmp_path)]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         until = time.monotonic() + 60
         while len(found := list(tmp_path.glob("*.reading"))) < 2 and time.monotonic() < until:
@@ -359,7 +365,9 @@ def test_memory_does_not_hold_the_rows(rows: int) -> None:
 
 def test_a_split_of_another_name_is_rejected() -> None:
     _, rejected, _ = formatted([*good_rows(), ner_row(20, "dev")], max_rejected=0.5)
-    assert [(each.source, each.reason) for each in rejected] == [("shop:20", "split 'dev' is none of train, validation, test")]
+    assert [(each.source, each.reason) for each in rejected] == [
+        ("shop:20", "split 'dev' is not one of train, validation, test")
+    ]
 
 
 def test_a_reason_that_quotes_half_a_character_is_told() -> None:

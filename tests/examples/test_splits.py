@@ -1,4 +1,4 @@
-"""Splits never divide a group, samples nest, and what two splits share is named."""
+"""Splits never divide a group, samples nest, and an input or group that two splits share is named."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ecomtune.core.records import Row
-from ecomtune.examples.splits import SPLITS, Marks, check_leakage, mark, sample
+from ecomtune.examples.splits import SPLITS, RowKeys, check_leakage, sample
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.registry import load_task
+from tests.support.readers import keys_of
 
 GROUPS = st.lists(st.text(max_size=4), max_size=20)
 SEEDS = st.integers(0, 2**32)
@@ -22,23 +22,16 @@ def row(group: str, number: int = 0, split: str | None = None, words: list[str] 
     return Row(fields={"words": words or [f"w{number}"]}, reference=["O"], group=group, split=split, source=f"shop:{number}")
 
 
-def marks_of(rows: list[Row], seed: int, strata: list[int] | None = None) -> Marks:
-    ner = load_task("ner")
-    places = strata or [0] * len(rows)
-    found = [mark(each, place, ner.input_key(each.fields), seed) for each, place in zip(rows, places, strict=True)]
-    return Marks.of([value for marks in found for value in marks])
-
-
-def sampled(rows: list[Row], size: int, seed: int, strata: list[int] | None = None) -> list[Row]:
-    """The first rows of a sample of a data set that is all training rows."""
+def sampled(rows: list[Row], size: int, seed: int, labels: list[int] | None = None) -> list[Row]:
+    """A sample of a data set that consists of training rows alone."""
     training = [each.model_copy(update={"split": "train"}) for each in rows]
-    return [training[number] for number in sample(marks_of(training, seed, strata), "train", size)]
+    return [training[number] for number in sample(keys_of("ner", training, seed, labels), "train", size)]
 
 
 def split_rows(rows: list[Row], seed: int) -> dict[str, list[Row]]:
     """The rows of each split, in file order."""
-    marks = marks_of(rows, seed)
-    return {split: [rows[number] for number in sorted(sample(marks, split, len(rows)))] for split in SPLITS}
+    keys = keys_of("ner", rows, seed)
+    return {split: [rows[number] for number in sorted(sample(keys, split, len(rows)))] for split in SPLITS}
 
 
 def rows_of(groups: list[str]) -> list[Row]:
@@ -47,7 +40,7 @@ def rows_of(groups: list[str]) -> list[Row]:
 
 @settings(deadline=None, max_examples=60)
 @given(groups=GROUPS, seed=SEEDS, sizes=st.tuples(st.integers(0, 25), st.integers(0, 25)))
-def test_a_smaller_sample_is_the_beginning_of_a_larger_one(groups: list[str], seed: int, sizes: tuple[int, int]) -> None:
+def test_a_smaller_sample_is_a_prefix_of_a_larger_one(groups: list[str], seed: int, sizes: tuple[int, int]) -> None:
     rows = rows_of(groups)
     small, large = sorted(sizes)
     assert sampled(rows, small, seed) == sampled(rows, large, seed)[:small]
@@ -120,8 +113,8 @@ def test_drawn_splits_have_about_their_shares_and_change_with_the_seed() -> None
 
 def check(**splits: list[Row]) -> None:
     rows = [each.model_copy(update={"split": split}) for split, found in splits.items() for each in found]
-    marks = marks_of(rows, 7)
-    check_leakage("ner", marks, {split: sample(marks, split, len(rows)) for split in SPLITS}, rows.__getitem__)
+    keys = keys_of("ner", rows, 7)
+    check_leakage("ner", keys, {split: sample(keys, split, len(rows)) for split in SPLITS}, rows.__getitem__)
 
 
 def leak(**splits: list[Row]) -> str:
@@ -147,55 +140,55 @@ def test_a_group_in_two_splits_is_refused_with_both_rows() -> None:
     assert found == "tasks.ner: shop:3 in validation has the same group as shop:2 in train"
 
 
-def test_a_copy_whose_accents_are_written_apart_is_refused() -> None:
+def test_a_copy_with_decomposed_accents_is_refused() -> None:
     found = leak(train=[row("a", 1, words=["caf\u00e9"])], test=[row("b", 2, words=["cafe\u0301"])])
     assert found == "tasks.ner: shop:2 in test has the same input as shop:1 in train"
     found = leak(train=[row("caf\u00e9", 1)], test=[row("cafe\u0301", 2)])
     assert found == "tasks.ner: shop:2 in test has the same group as shop:1 in train"
 
 
-def test_copies_within_a_split_and_likeness_across_are_no_leak() -> None:
+def test_copies_within_a_split_and_similar_inputs_across_splits_are_no_leak() -> None:
     twins = [row("a", 1, words=["red", "mug"]), row("a", 2, words=["Red", "mug"])]
     others = [row("b", 3, words=["red", "mugs"])]
     check(train=twins, test=others)
 
 
-def test_rows_that_are_not_chosen_leak_nothing() -> None:
+def test_rows_outside_the_samples_leak_nothing() -> None:
     rows = [row("a", 1, "train"), row("a", 2, "test")]
-    marks = marks_of(rows, 7)
-    chosen = {split: sample(marks, split, int(split == "train")) for split in SPLITS}
-    check_leakage("ner", marks, chosen, rows.__getitem__)
+    keys = keys_of("ner", rows, 7)
+    chosen = {split: sample(keys, split, int(split == "train")) for split in SPLITS}
+    check_leakage("ner", keys, chosen, rows.__getitem__)
 
 
 @settings(deadline=None, max_examples=60)
-@given(strata=st.lists(st.integers(0, 3), min_size=1, max_size=40), seed=SEEDS)
-def test_each_beginning_of_a_sample_holds_the_labels_in_their_shares(strata: list[int], seed: int) -> None:
-    rows = rows_of([f"q{number // 3}" for number in range(len(strata))])
-    found = [strata[int(each.source.partition(":")[2])] for each in sampled(rows, len(rows), seed, strata)]
-    assert sorted(found) == sorted(strata)
+@given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), seed=SEEDS)
+def test_each_smaller_sample_holds_the_labels_in_their_shares(labels: list[int], seed: int) -> None:
+    rows = rows_of([f"q{number // 3}" for number in range(len(labels))])
+    found = [labels[int(each.source.partition(":")[2])] for each in sampled(rows, len(rows), seed, labels)]
+    assert sorted(found) == sorted(labels)
     for size in range(len(found) + 1):
-        for label in set(strata):
-            assert abs(found[:size].count(label) - size * strata.count(label) / len(strata)) <= 2
+        for label in set(labels):
+            assert abs(found[:size].count(label) - size * labels.count(label) / len(labels)) <= 2
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_rare_label_stands_in_the_middle_of_its_share(seed: int) -> None:
-    """The k-th of a label's n rows stands at (k - 1/2) / n: one among three others is neither the first nor the last."""
-    strata = [0, 1, 1, 1]
-    found = [strata[int(each.source.partition(":")[2])] for each in sampled(rows_of(["a", "b", "c", "d"]), 4, seed, strata)]
+def test_a_rare_label_is_placed_in_the_middle_of_its_share(seed: int) -> None:
+    """The k-th of a label's n rows is placed at (k - 1/2) / n: one among three others is neither the first nor the last."""
+    labels = [0, 1, 1, 1]
+    found = [labels[int(each.source.partition(":")[2])] for each in sampled(rows_of(["a", "b", "c", "d"]), 4, seed, labels)]
     assert found[0] == found[-1] == 1
 
 
-def test_labels_beyond_the_256th_are_strata_of_their_own() -> None:
-    """A data set of product categories has hundreds of labels; two that fell together would be sampled as one."""
+def test_more_than_256_labels_are_told_apart() -> None:
+    """A data set of product categories has hundreds of labels; two with one number would be sampled as one label."""
     labels = [label for label in (0, 256, 65535) for _ in range(10)]
     rows = [row(f"g{number}", number, "train") for number in range(30)]
-    assert marks_of(rows, 7, labels).stratum.tolist() == labels
+    assert keys_of("ner", rows, 7, labels).label.tolist() == labels
 
 
-def test_parts_joined_are_the_whole() -> None:
-    rows, strata = rows_of([f"q{number}" for number in range(9)]), [0, 1, 2, 3, 0, 1, 2, 3, 0]
-    joined = Marks.joined([marks_of(rows[:4], 7, strata[:4]), marks_of([], 7), marks_of(rows[4:], 7, strata[4:])])
-    whole = marks_of(rows, 7, strata)
-    assert whole.stratum.tolist() == strata
-    assert all((getattr(joined, each.name) == getattr(whole, each.name)).all() for each in dataclasses.fields(Marks))
+def test_the_keys_of_parts_concatenated_are_those_of_all_rows() -> None:
+    rows, labels = rows_of([f"q{number}" for number in range(9)]), [0, 1, 2, 3, 0, 1, 2, 3, 0]
+    parts = [keys_of("ner", rows[:4], 7, labels[:4]), keys_of("ner", [], 7), keys_of("ner", rows[4:], 7, labels[4:])]
+    joined, together = RowKeys.concatenate(parts), keys_of("ner", rows, 7, labels)
+    assert together.label.tolist() == labels
+    assert all((getattr(joined, each.name) == getattr(together, each.name)).all() for each in dataclasses.fields(RowKeys))

@@ -15,7 +15,7 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.core.config import Baseline, System
 from ecomtune.core.config.params import Params
 from ecomtune.core.records import Row
-from ecomtune.datasets.registry import load_reader, readers_of
+from ecomtune.datasets.registry import load_reader, part_readers
 from ecomtune.inference.answer_costs import count_weights
 from ecomtune.messages.errors import UserError
 from ecomtune.plan.machine import Peak, measured_peak
@@ -60,7 +60,7 @@ def test_the_typical_rows_of_the_demo_shop_are_as_long_as_its_rows(tmp_path: Pat
     load_reader("demo_shop").generate(tmp_path, shop.seed)
     for name, tokens in load_reader("demo_shop").ROW_TOKENS.items():
         task = load_task(name)
-        rows = [row for read in readers_of(shop, tmp_path, name) for row in islice(read(), 200) if isinstance(row, Row)]
+        rows = [row for read in part_readers(shop, tmp_path, name) for row in islice(read(), 200) if isinstance(row, Row)]
         texts = [f"{task.body(row.fields)}\n{task.target(row.fields, row.reference)}" for row in rows]
         assert sum(map(len, texts)) / len(texts) / tokens == pytest.approx(3.5, rel=0.15)
 

@@ -15,13 +15,13 @@ import pytest
 from ecomtune.core.config import Dataset
 from ecomtune.core.files import sha256_file
 from ecomtune.core.records import Rejected, Row
-from ecomtune.datasets.registry import readers_of
-from ecomtune.examples.screening import fault
-from ecomtune.examples.splits import SPLITS, Marks, check_leakage, mark, sample
+from ecomtune.datasets.registry import part_readers
+from ecomtune.examples.screening import rejection_reason
+from ecomtune.examples.splits import SPLITS, RowKeys, check_leakage, row_keys, sample
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.registry import load_task
 
-#: What may stand where a file should be.
+#: What may be found in place of a file's data.
 SPOILT = {
     "missing": None,
     "empty": b"",
@@ -31,7 +31,7 @@ SPOILT = {
 
 
 def rows_of(reader: str, folder: Path, task: str, **keys: Any) -> list[Row | Rejected]:
-    return [row for read in readers_of(Dataset(reader=reader, **keys), folder, task) for row in read()]
+    return [row for read in part_readers(Dataset(reader=reader, **keys), folder, task) for row in read()]
 
 
 def refusal(reader: str, folder: Path, task: str, **keys: Any) -> str:
@@ -47,12 +47,12 @@ def reasons(rows: Iterable[Row | Rejected]) -> dict[str, str]:
     return {row.source: row.reason for row in rows if isinstance(row, Rejected)}
 
 
-def kept(rows: Iterable[Row | Rejected]) -> list[Row]:
+def accepted(rows: Iterable[Row | Rejected]) -> list[Row]:
     return [row for row in rows if isinstance(row, Row)]
 
 
 def spoil(path: Path, how: str) -> None:
-    """Put what SPOILT names, or the first half of the file, in place of the file."""
+    """Replace the file by what SPOILT names, or by its first half ("cut")."""
     content = path.read_bytes()[: path.stat().st_size // 2] if how == "cut" else SPOILT[how]
     if content is None:
         path.unlink()
@@ -71,12 +71,12 @@ def mirrored(dataset: str, folder: Path) -> Path:
     return folder
 
 
-def sorted_out(task: str, rows: Iterable[Row | Rejected]) -> tuple[list[Row], Counter[str]]:
-    """The rows whose target parses back exactly, and how many others have which fault: no row is in neither."""
+def screened(task: str, rows: Iterable[Row | Rejected]) -> tuple[list[Row], Counter[str]]:
+    """The rows that become examples, and the number of the others by reason: each row is in one of the two."""
     good: list[Row] = []
     bad: Counter[str] = Counter()
     for row in rows:
-        reason = row.reason if isinstance(row, Rejected) else fault(load_task(task), row)
+        reason = row.reason if isinstance(row, Rejected) else rejection_reason(load_task(task), row)
         if reason is None:
             assert isinstance(row, Row)
             good.append(row)
@@ -85,8 +85,14 @@ def sorted_out(task: str, rows: Iterable[Row | Rejected]) -> tuple[list[Row], Co
     return good, bad
 
 
+def keys_of(task: str, rows: Sequence[Row], seed: int, labels: Sequence[int] | None = None) -> RowKeys:
+    """The keys of rows, whose labels have these indices (by default all 0)."""
+    inputs = [load_task(task).input_key(row.fields) for row in rows]
+    found = zip(rows, labels or [0] * len(rows), inputs, strict=True)
+    return RowKeys.from_values([value for row, label, key in found for value in row_keys(row, label, key, seed)])
+
+
 def check_no_leak(task: str, rows: Sequence[Row], seed: int) -> None:
     """Let the project's own check look at all rows."""
-    keys = [load_task(task).input_key(row.fields) for row in rows]
-    marks = Marks.of([value for row, key in zip(rows, keys, strict=True) for value in mark(row, 0, key, seed)])
-    check_leakage(task, marks, {split: sample(marks, split, len(rows)) for split in SPLITS}, rows.__getitem__)
+    keys = keys_of(task, rows, seed)
+    check_leakage(task, keys, {split: sample(keys, split, len(rows)) for split in SPLITS}, rows.__getitem__)

@@ -1,4 +1,4 @@
-"""Readers that a test kills, each with a file that says which process reads: fresh processes import them by name."""
+"""Readers that die, fail or hang, for tests of formatting: spawned processes import them by name."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ecomtune.messages.errors import UserError
 
 
 def dying() -> Iterator[Row]:
-    """Killed while it reads, as by a system that has no memory left."""
+    """Is killed while it reads, as by a system that has run out of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     yield from ()
 
 
 def failing() -> Iterator[Row]:
-    """A broken file."""
+    """Finds a broken file."""
     raise UserError("part.parquet is broken; download it again")
-    yield  # a generator fails when it is read
+    yield  # makes it a generator, which raises only when it is read
 
 
 def waiting(folder: Path) -> Iterator[Row]:
-    """Reads for ever."""
+    """Reads forever; its process id is the name of a file."""
     (folder / f"{os.getpid()}.reading").touch()
     time.sleep(600)
     yield from ()

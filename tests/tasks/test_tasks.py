@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ecomtune.checks.references import modules_with
 from ecomtune.core.records import Reference, Row
 from ecomtune.core.text import normalize
-from ecomtune.examples.screening import fault
+from ecomtune.examples.screening import rejection_reason
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import PromptForm, Task
 from ecomtune.tasks.ner import CONTINUE, OUTSIDE, TYPE_WORDS, tag_words, tags_of
@@ -125,20 +125,20 @@ def test_words_with_white_space_parse_back_or_the_row_is_rejected(sample: tuple[
     task = load_task("ner")
     row = Row(fields={"words": words}, reference=tags, group="g", split=None, source="s")
     parsed = task.parse(task.target(row.fields, tags), row.fields)
-    reason = fault(task, row)
+    reason = rejection_reason(task, row)
     assert (reason is None) == (parsed == tags and any(word.strip() for word in words))
 
 
 @pytest.mark.parametrize("word", ["a\nb", "\u00a0a", "\u2028a", " a", "\x85a", "\n"])
 def test_a_word_that_its_line_would_lose_is_rejected(word: str) -> None:
     row = Row(fields={"words": [word, "mug"]}, reference=["O", "O"], group="g", split=None, source="s")
-    assert fault(load_task("ner"), row) == "its target doesn't parse back to its reference"
+    assert rejection_reason(load_task("ner"), row) == "its target doesn't parse back to its reference"
 
 
 @pytest.mark.parametrize("word", ["a\u00a0b", "a\u2028b", "a b", "a\u00a0", "a\tb"])
 def test_white_space_inside_or_after_a_word_is_kept(word: str) -> None:
     row = Row(fields={"words": [word, "mug"]}, reference=["B-color", "I-color"], group="g", split=None, source="s")
-    assert fault(load_task("ner"), row) is None
+    assert rejection_reason(load_task("ner"), row) is None
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -170,19 +170,19 @@ def test_a_text_target_is_the_first_reference_without_outer_space(text: str) -> 
 @pytest.mark.parametrize(
     ("name", "reference", "reason"),
     [
-        ("relevance", "Good", "label 'Good' is none of Exact, Substitute, Complement, Irrelevant"),
-        ("relevance", ["Exact"], "is none of"),
+        ("relevance", "Good", "label 'Good' is not one of Exact, Substitute, Complement, Irrelevant"),
+        ("relevance", ["Exact"], "is not one of"),
         ("ner", ["O", "O"], "3 words but 2 tags"),
         ("ner", "OOO", "3 words but 3 tags"),
         (
             "ner",
             ["O", "I-color", "O"],
-            "tag 'I-color' after 'O' is no valid IOB2 tag: it continues no entity of its type; write B-color",
+            "tag 'I-color' after 'O' is not valid IOB2: it continues no entity of its type; write B-color",
         ),
-        ("ner", ["B-price", "I-color", "O"], "tag 'I-color' after 'B-price' is no valid IOB2 tag"),
-        ("ner", ["I-color", "O", "O"], "tag 'I-color' after 'O' is no valid IOB2 tag"),
-        ("ner", ["B-brand", "O", "O"], "the type of tag 'B-brand' is none of UoM, color, condition,"),
-        ("ner", ["", "B-", "b-color"], "tag '' is no IOB2 tag: these are O, B-TYPE and I-TYPE"),
+        ("ner", ["B-price", "I-color", "O"], "tag 'I-color' after 'B-price' is not valid IOB2"),
+        ("ner", ["I-color", "O", "O"], "tag 'I-color' after 'O' is not valid IOB2"),
+        ("ner", ["B-brand", "O", "O"], "the type of tag 'B-brand' is not one of UoM, color, condition,"),
+        ("ner", ["", "B-", "b-color"], "tag '' is not an IOB2 tag: these are O, B-TYPE and I-TYPE"),
         ("summarization", [], "the reference text is empty"),
         ("summarization", [" \n", "Fine."], "the reference text is empty"),
         ("description", "", "the reference text is empty"),

@@ -3,19 +3,19 @@
 Source: github.com/abrazinskas/SelSum, folder data: a zip of raw files, one JSON object a product. Licence: non-commercial and
 educational use only; it doesn't allow redistribution, so no file or sentence of it may be published, only metrics. Language:
 English. Columns: website_summaries (verdict: a text, pros and cons: lists of texts), customer_reviews (title, text, rating,
-helpful_votes, verified, author, publication_date), product_meta. Published size: 33,324 summaries of 31,483 products, at
-least 10 reviews each; only five products could be read here, with 36 to 188 reviews.
+helpful_votes, verified, author, publication_date), product_meta. Published size: 33,324 summaries of 31,483 products, at least
+10 reviews each; only five products could be read here, with 36 to 188 reviews.
 
-``part`` of the data set says what is summarized: ``verdict`` (as where nothing is said), ``pros`` or ``cons``. The input is
-the four most helpful reviews (most votes first, then by text, so that no directory order counts): of any rating for verdict,
-above 3 for pros, below 3 for cons. The summary is the target, several of them are references; the items of pros or cons
-stand one a line. The files may lie in the data set's folder, in folders below it, or in zip
-files, which are read in place. A folder called train, val(id) or test gives the split; else there is none.
+``part`` of the data set says what is summarized: ``verdict`` (the default), ``pros`` or ``cons``. The input is the four most
+helpful reviews (most votes first, then by text, so that the order in the file doesn't matter): of any rating for verdict,
+above 3 for pros, below 3 for cons. The first summary is the target, and all of them are references; the items of pros or cons
+are one per line. The files may lie in the data set's folder, in folders below it, or in zip files, which are read in place. A
+folder called train, val(id) or test determines the split; otherwise there is no official split.
 
 Known faults, measured on the five products: a sentence of the pros is cut in two at an exclamation mark; one product has no
-review below 3, hence no cons, another has a single one. No review is empty, stands twice or holds HTML. Handled without
-having been seen: a product in two files is rejected the second time, a review without a text is left out, one without votes
-counts as 0, one without a rating is of neither pros nor cons.
+review below 3, hence no cons, another has a single one. No review is empty, repeated or holds HTML. Handled, although not
+seen: the second file of a product is rejected, a review without a text is left out, missing votes count as 0, and a review
+without a rating is used for neither pros nor cons.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Any, Final, TypeGuard
 from ecomtune.core.config import Dataset
 from ecomtune.core.records import Rejected, Row
 from ecomtune.datasets.reading.cleaning import plain, text_fault
-from ecomtune.datasets.reading.raw_files import Unreadable, beginning, json_object, opened_zip
+from ecomtune.datasets.reading.raw_files import Unreadable, excerpt, json_object, open_zip
 from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("summarization",)
@@ -45,7 +45,7 @@ SPLITS: Final = {
 
 
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
-    """One row a product, files in sorted order. Raises UserError where there is none, or a zip is broken."""
+    """One row per product, files in sorted order. Raises UserError where there is no file, or a zip is broken."""
     part = dataset.part or PARTS[0]
     seen: set[str] = set()
     path = None
@@ -55,7 +55,7 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
         if isinstance(record, Unreadable):
             yield Rejected(source=source, reason=record.reason, text=record.text)
         elif path.stem in seen:
-            yield Rejected(source=source, reason="its product is that of an earlier file", text=beginning(data))
+            yield Rejected(source=source, reason="its product is that of an earlier file", text=excerpt(data))
         else:
             seen.add(path.stem)
             yield as_row(record, part, path, source)
@@ -64,25 +64,25 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
 
 
 def read_files(raw: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
-    """The path below ``raw`` and the bytes of each JSON file, those in a zip file below the path of the zip."""
+    """The path below ``raw`` and the bytes of each JSON file, for members of a zip file below the path of the zip."""
     for path in sorted(raw.rglob("*")):
-        place = PurePosixPath(path.relative_to(raw).as_posix())
+        relative = PurePosixPath(path.relative_to(raw).as_posix())
         if path.suffix == ".json" and path.is_file():
-            yield place, path.read_bytes()
+            yield relative, path.read_bytes()
         elif path.suffix == ".zip":
-            with opened_zip(path) as opened:
+            with open_zip(path) as opened:
                 for member in sorted(opened.namelist()):
                     name = PurePosixPath(member)
-                    if name.suffix == ".json" and not name.name.startswith("._"):  # macOS adds such a file to each one
-                        yield place / name, opened.read(member)
+                    if name.suffix == ".json" and not name.name.startswith("._"):  # macOS adds one for each file
+                        yield relative / name, opened.read(member)
 
 
 def as_row(product: dict[str, Any], part: str, path: PurePosixPath, source: str) -> Row | Rejected:
-    """The row of one product, or why it has none."""
+    """The row of one product, or why it is rejected."""
     summaries, reviews = product.get("website_summaries"), product.get("customer_reviews")
     if not _objects(summaries) or not _objects(reviews):
-        fault = "website_summaries or customer_reviews is no list of objects"
-        return Rejected(source=source, reason=fault, text=beginning(product))
+        fault = "website_summaries or customer_reviews is not a list of objects"
+        return Rejected(source=source, reason=fault, text=excerpt(product))
     chosen = most_helpful(reviews, part)
     reference = [text for summary in summaries if (text := summary_text(summary.get(part)))]
     reason = (
@@ -91,13 +91,13 @@ def as_row(product: dict[str, Any], part: str, path: PurePosixPath, source: str)
         or text_fault({"reviews": chosen, part: reference})
     )
     if reason:
-        return Rejected(source=source, reason=reason, text=beginning(product))
+        return Rejected(source=source, reason=reason, text=excerpt(product))
     split = next((SPLITS[name] for name in reversed(path.parent.parts) if name in SPLITS), None)
     return Row(fields={"reviews": chosen}, reference=reference, group=path.stem, split=split, source=source)
 
 
 def most_helpful(reviews: list[dict[str, Any]], part: str) -> list[str]:
-    """The texts of the most helpful reviews that fit ``part``, the same in whatever order they come."""
+    """The texts of the most helpful reviews that fit ``part``, independent of the reviews' order."""
     ranked = sorted(
         (-_number(review.get("helpful_votes"), 0.0), plain(text))
         for review in reviews
@@ -115,7 +115,7 @@ def _number(value: Any, default: float) -> float:
 
 
 def summary_text(value: Any) -> str:
-    """A verdict in one line, or the items of pros or cons one a line."""
+    """A verdict in one line, or the items of pros or cons one per line."""
     items = value if isinstance(value, list) else [value]
     return "\n".join(text for item in items if isinstance(item, str) and (text := plain(item)))
 

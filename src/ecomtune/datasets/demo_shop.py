@@ -1,19 +1,23 @@
 """The demo shop: a small made-up shop, generated from a seed, so that the whole pipeline runs anywhere.
 
-Source: ``demo_generator`` and the vocabulary in ``demo_words``; nothing is downloaded. Licence: the project's own,
+Source: ``demo.generator`` and the vocabulary in ``demo.vocabulary``; nothing is downloaded. Licence: the project's own,
 Apache-2.0. Language: English. Texts follow templates: results on them show that the pipeline works, not how good a method
 is.
 
-Sizes (train / validation / test): brands 34 / 8 / 12; products 630 / 120 / 180 in 32 categories, three variants to a
+Sizes (train / validation / test): brands 34 / 8 / 12; products 630 / 120 / 180 in 32 categories, three variants per
 family; queries 640 / 90 / 130 (ner), of which 132 / 16 / 24 are judged with 660 / 80 / 120 products (relevance); one
 product of each family has four reviews with a summary, and a description: 210 / 40 / 60 (summarization, description).
+
+Columns (fields of the JSON lines): ``demo.schema``.
 
 Held out: every brand, hence every product, belongs to one split. No two queries are the same bag of words, so none is
 in two splits. Categories, colors and the wording of templates are shared by all splits.
 
-A query names a category and some attributes. Judged queries name only what a title states, and ``demo_searches.label``
-gives the label of each judged product: Exact (same category, all named attributes match), Substitute (same category,
+A query names a category and some attributes. Judged queries name only what a title states, and ``demo.searches.label``
+returns the label of each judged product: Exact (same category, all named attributes match), Substitute (same category,
 exactly one differs), Complement (the one category that goes with the query's), Irrelevant (any other category).
+
+Known faults: none.
 """
 
 from __future__ import annotations
@@ -31,14 +35,14 @@ from ecomtune.messages.errors import UserError
 __all__ = ["TASKS", "generate", "rows"]
 
 TASKS: Final = ("relevance", "ner", "summarization", "description")
-#: Tokens of a typical row's own, fields and target, in the mean of 200 rows (3.5 characters each).
+#: Tokens of a typical row, of its inputs and target without the instruction: the mean of 200 rows (3.5 characters a token).
 ROW_TOKENS: Final = {"relevance": 40, "ner": 31, "summarization": 105, "description": 121}
 
 Item = TypeVar("Item")
 
 
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
-    """Rows of one task from the files in ``raw``, in file order. Raises UserError for what it can't read."""
+    """Rows of one task from the files in ``raw``, in file order. Raises UserError for a file or line that can't be read."""
     if task not in READERS:
         raise UserError(f"the demo shop has no task {task!r}; choose one of {', '.join(TASKS)}")
     return iter(list(READERS[task](raw)))
@@ -83,7 +87,7 @@ def _summarization(raw: Path) -> Iterator[Row]:
         )
 
 
-def _described(raw: Path) -> Iterator[Row]:
+def _description(raw: Path) -> Iterator[Row]:
     for number, product in enumerate(read_records(raw / "products.jsonl", Product), start=1):
         if product.description is None:
             continue
@@ -111,5 +115,5 @@ READERS: Final[Mapping[str, Callable[[Path], Iterable[Row]]]] = {
     "relevance": _relevance,
     "ner": _ner,
     "summarization": _summarization,
-    "description": _described,
+    "description": _description,
 }

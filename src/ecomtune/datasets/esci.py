@@ -8,16 +8,16 @@ could not be read here: 2,621,288 judgements in the large version (1,983,272 tra
 esci_label (E, S, C, I), large_version, split; product_title, product_description, product_bullet_point (one a line),
 product_brand, product_color.
 
-Relevance is task 2: large_version 1, the official split, joined on id and locale. There is no official validation split:
-a tenth of the train queries, drawn by a fixed hash of the query, is given as validation. A group is a query with its near
-copies in every locale, since the task's input doesn't tell the locale. A train judgement whose query, or a near copy, is in
-the official test is rejected: nothing of test may stand in train.
+Relevance is task 2: large_version 1, the official split, joined on id and locale. There is no official validation split: a
+tenth of the train queries, drawn by a fixed hash of the query, is the validation split. A group is a query with its near
+copies in every locale, since the task's input doesn't include the locale. A train judgement whose query, or a near copy, is in
+the official test is rejected: nothing of test may be in train.
 
-Description: one row a product of the chosen locales, by the study's filters (``products.described``), which reject most
-products, so max_rejected must allow it (esci_small: 0.58, half of all for want of a description). No official split.
+Description: one row a product of the chosen locales, by the study's filters (``products.description_row``), which reject most
+products, so max_rejected must allow it (esci_small: 0.58; half of all have no description). No official split.
 
-Known faults, by the small part: descriptions hold HTML and entities, which are taken out or resolved; titles and descriptions
-recur; brand and color are often missing; one product stands under two ids, with different labels.
+Known faults, by the small part: descriptions hold HTML and entities, which are removed or resolved; titles and descriptions
+recur; brand and color are often missing; one product has two ids, with different labels.
 """
 
 from __future__ import annotations
@@ -33,30 +33,35 @@ import polars as pl
 from ecomtune.core.config import Dataset
 from ecomtune.core.records import Rejected, Row
 from ecomtune.datasets.reading.parquet import batches, rows_in, scan, tuples
-from ecomtune.datasets.reading.products import described, judged, query_group, without_repeated_titles
-from ecomtune.datasets.reading.raw_files import beginning
+from ecomtune.datasets.reading.products import (
+    RawJudgement,
+    RawProduct,
+    description_row,
+    judgement_row,
+    query_group,
+    reject_repeated_titles,
+)
+from ecomtune.datasets.reading.raw_files import excerpt
 from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("relevance", "description")
 OPTIONS: Final = ("locales",)
-#: Tokens of a typical row's own, fields and target, as in its small part (esci_small).
+#: Tokens of a typical row, of its inputs and target without the instruction, as in its small part (esci_small).
 ROW_TOKENS: Final = {"relevance": 50, "description": 570}
 EXAMPLES: Final = "shopping_queries_dataset_examples.parquet"
 PRODUCTS: Final = "shopping_queries_dataset_products.parquet"
 VALIDATION_SHARE: Final = 0.1
 KEY: Final = ("product_id", "product_locale")
-
-
 #: The first row of a part, and its number of rows.
 Part = tuple[int, int]
 ALL: Final[Part] = (0, 2**62)
-#: Into how many parts judgements are divided, and the fewest that make one: each part is joined anew with all products.
+#: The most parts that judgements are divided into, and the fewest rows of a part: each part is joined with all products.
 PARTS: Final = 4
 PART_ROWS: Final = 25_000
 
 
 def parts(raw: Path, task: str, dataset: Dataset) -> list[Part]:
-    """The parts of the judgements; the products' rows, told from each other by their titles, are one."""
+    """The parts of the judgements; descriptions are one part, since repeated titles are found among all of them."""
     if task != "relevance":
         return [ALL]
     number = rows_in(raw / EXAMPLES, "query")
@@ -76,54 +81,48 @@ def _judgements(raw: Path, locales: tuple[str, ...], part: Part) -> Iterator[Row
     examples = _in_locales(scan(path, columns).with_row_index("row", offset=1), path, locales)
     examples = examples.filter(pl.col("large_version") == 1)
     shown = ("product_title", "product_brand", "product_color")
-    products = scan(raw / PRODUCTS, dict.fromkeys((*KEY, *shown), pl.String)).with_columns(known=pl.lit(True))
+    products = scan(raw / PRODUCTS, dict.fromkeys((*KEY, *shown), pl.String)).with_columns(has_product=pl.lit(True))
     test_groups = {query_group(query or "") for (query,) in _test_queries(examples, path)}
     repeated = _repeated(examples, path)
     first, number = part
     chosen = examples.filter(pl.col("row").is_between(first + 1, first + number))
     joined = chosen.join(products, on=KEY, how="left", maintain_order="left")
-    before = 0
-    for row, *values in tuples(joined.select("row", "query", *shown, "esci_label", "split", "known"), path):
-        if row == before:  # the products file names this product twice: the first counts
+    previous = 0
+    selected = joined.select("row", "has_product", "split", "query", *shown, "esci_label")
+    for row, has_product, split, *values in tuples(selected, path):
+        if row == previous:  # the products file lists this product twice: the first one counts
             continue
-        before = row
+        previous = row
         source = f"esci:{EXAMPLES}:{row}"
+        judgement = RawJudgement(*values)
         if row in repeated:
-            text = beginning({"query": values[0], "title": values[1]})
+            text = excerpt({"query": judgement.query, "title": judgement.title})
             yield Rejected(source=source, reason="its example_id is that of an earlier row", text=text)
+        elif not has_product:
+            text = excerpt({"query": judgement.query, "title": judgement.title, "split": split})
+            yield Rejected(source=source, reason="its product is not among the products", text=text)
         else:
-            yield judgement(source, test_groups, *values)
+            yield as_row(source, judgement, split, test_groups)
 
 
-def judgement(
-    source: str,
-    test_groups: set[str],
-    query: str | None,
-    title: str | None,
-    brand: str | None,
-    color: str | None,
-    label: str | None,
-    split: str | None,
-    known: bool | None,
-) -> Row | Rejected:
-    """The row of one joined record; ``test_groups`` are the queries that no train row may have."""
+def as_row(source: str, judgement: RawJudgement, split: str | None, test_groups: set[str]) -> Row | Rejected:
+    """The row of one judgement of the official ``split``; ``test_groups`` are the queries that no train row may have."""
     reason = None
-    if not known:
-        reason = "its product is not among the products"
-    elif split == "train":
-        group = query_group(query or "")
+    if split == "train":
+        group = query_group(judgement.query or "")
         reason = "its query, or a near copy, is in the official test split" if group in test_groups else None
         split = train_or_validation(group)
     elif split != "test":
         reason = "the split is neither train nor test"
     if reason:
-        return Rejected(source=source, reason=reason, text=beginning({"query": query, "title": title, "split": split}))
-    return judged(source, query, title, brand, color, label, split)
+        text = excerpt({"query": judgement.query, "title": judgement.title, "split": split})
+        return Rejected(source=source, reason=reason, text=text)
+    return judgement_row(source, judgement, split)
 
 
 @lru_cache(maxsize=65_536)
 def train_or_validation(group: str) -> str:
-    """Which of the two a train query is for; the same in every run and for every seed."""
+    """The split, of these two, of an official train query; the same in every run and for every seed."""
     share = int.from_bytes(hashlib.sha256(f"esci/validation/{group}".encode()).digest()) / 2**256
     return "validation" if share < VALIDATION_SHARE else "train"
 
@@ -133,18 +132,20 @@ def _descriptions(raw: Path, locales: tuple[str, ...]) -> Iterator[Row | Rejecte
     names = ("product_title", "product_description", "product_bullet_point", "product_brand", "product_color")
     products = scan(path, dict.fromkeys((*names, "product_locale"), pl.String)).with_row_index("row", offset=1)
     chosen = _in_locales(products, path, locales).select("row", *names)
-    return without_repeated_titles(described(f"esci:{PRODUCTS}:{row}", *values) for row, *values in tuples(chosen, path))
+    return reject_repeated_titles(
+        description_row(f"esci:{PRODUCTS}:{row}", RawProduct(*texts)) for row, *texts in tuples(chosen, path)
+    )
 
 
 def _in_locales(frame: pl.LazyFrame, path: Path, locales: tuple[str, ...]) -> pl.LazyFrame:
-    """The rows of the locales, all of them where none is named. Raises UserError for a locale that has no rows."""
+    """The rows of the locales, or all rows where none is named. Raises UserError for a locale without rows."""
     if not locales:
         return frame
-    there = {locale for (locale,) in tuples(frame.select(pl.col("product_locale").drop_nulls().unique()), path)}
+    present = {locale for (locale,) in tuples(frame.select(pl.col("product_locale").drop_nulls().unique()), path)}
     for locale in locales:
-        if locale not in there:
-            known = ", ".join(sorted(there)) or "none"
-            raise UserError(f"{path} has no rows of locale {locale!r}, but of {known}; correct locales of its data set")
+        if locale not in present:
+            known = ", ".join(sorted(present)) or "none"
+            raise UserError(f"{path} has no rows of locale {locale!r}, only of {known}; correct locales of its data set")
     return frame.filter(pl.col("product_locale").is_in(locales))
 
 
@@ -153,7 +154,7 @@ def _test_queries(examples: pl.LazyFrame, path: Path) -> Iterable[tuple[str | No
 
 
 def _repeated(examples: pl.LazyFrame, path: Path) -> set[int]:
-    """The rows whose example_id an earlier row has."""
-    read = list(batches(examples.select("row", "example_id"), path))
-    identities = pl.concat(read) if read else pl.DataFrame({"row": [], "example_id": []})
+    """The numbers of the rows that repeat the example_id of an earlier row."""
+    frames = list(batches(examples.select("row", "example_id"), path))
+    identities = pl.concat(frames) if frames else pl.DataFrame({"row": [], "example_id": []})
     return set(identities.filter(~pl.col("example_id").is_first_distinct())["row"].to_list())

@@ -1,26 +1,27 @@
-"""A table of the user's own: CSV, JSON lines or parquet files for any task, with a map from fields to columns.
+"""The user's own table: CSV, JSON lines or parquet files for any task, with a map from inputs to columns.
 
-Source and licence: the user's. Files: every .csv (comma-separated, a line of column names first), .jsonl and .parquet of the
-data set, in sorted order, all with the same columns, as UTF-8. Rows are named by file and line, the line of column names being
-line 1, in parquet by the number of the row. Size: a CSV of some hundred rows is enough; CSV, JSON lines
-and parquet are read row by row, parquet in batches.
+Source: the user's files. Licence: the user's. Files: every .csv (comma-separated, with a header line), .jsonl and .parquet of
+the data set, in sorted order, all with the same columns, as UTF-8. Rows are named by file and line, where the header is line
+1, and in parquet by the number of the row. Size: a CSV of some hundred rows is enough; CSV and JSON lines are read row by row,
+parquet in batches.
 
-Columns: ``columns`` of the data set names, for each field, the column that holds it.
+Columns: ``columns`` of the data set names the column of each input and of the reference.
 
-| task | needed | may be given |
+| task | required | optional |
 |---|---|---|
 | relevance | query, title, reference (E, S, C, I or the word in any case) | brand, color |
-| ner | words, reference (one IOB2 tag a word, B-x, I-x or O; x one of QueryNER's 17 types) | |
-| summarization | reviews, reference (a text, or a list of them, the first one the target) | |
+| ner | words, reference (one IOB2 tag per word, B-x, I-x or O; x one of QueryNER's 17 types) | |
+| summarization | reviews, reference (a text, or a list of texts, of which the first is the target) | |
 | description | title, bullets, reference (as in summarization) | brand, color |
 
-All tasks may also have ``group`` (what a split never divides; else the query, words, reviews or title, case and punctuation
-aside), ``split`` (train, validation or dev, test; else the project draws one by group), ``id`` (no two rows may share one) and
-``answer_NAME``: what a system in use, or an annotator, answered, in the form of the reference; a system NAME of kind recorded
-is then compared with all others.
-Words and tags are lists, or a text apart by white space; bullets and reviews are lists, or a text with one item a line.
+All tasks may also have ``group`` (what a split never divides; by default the query, words, reviews or title, case and
+punctuation aside), ``split`` (train, validation or dev, test; by default the project draws one by group), ``id`` (unique in
+the data set) and ``answer_NAME``: what a system in use, or an annotator, answered, in the form of the reference; a system NAME
+of kind recorded is then compared with all others. Words and tags are lists, or a text separated by white space; bullets and
+reviews are lists, or a text with one item per line.
 
-Known faults: rows whose quotes, encoding, label, split or id is wrong, with HTML or over-long texts, are rejected by name.
+Known faults: rows with a wrong label, split or id, broken quotes or encoding, HTML or over-long texts are rejected, each with
+its reason.
 """
 
 from __future__ import annotations
@@ -38,14 +39,14 @@ from ecomtune.core.task_inputs import TASK_INPUTS, TaskInputs
 from ecomtune.core.text import normalize
 from ecomtune.datasets.reading.cleaning import text_fault
 from ecomtune.datasets.reading.products import LABELS
-from ecomtune.datasets.reading.raw_files import Unreadable, beginning
+from ecomtune.datasets.reading.raw_files import Unreadable, excerpt
 from ecomtune.datasets.reading.table_files import READERS, read_table
 from ecomtune.messages.errors import UserError
 
 TASKS: Final = tuple(TASK_INPUTS)
 OPTIONS: Final = ("columns",)
 ANSWER: Final = "answer_"
-#: Columns that any table may have beside its inputs and its reference.
+#: Columns that any table may have in addition to its inputs and its reference.
 EXTRA: Final = ("group", "split", "id")
 SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
 
@@ -56,8 +57,8 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
     unread = [file.path for file in dataset.files if "/" in file.path or Path(file.path).suffix.lower() not in READERS]
     if unread:
         raise UserError(
-            f"files of data set {raw.name}: {unread[0]} is no .csv, .jsonl or .parquet file right in its folder, so that none "
-            "of its rows would be read; correct its path, or remove it"
+            f"files of data set {raw.name}: {unread[0]} is not a .csv, .jsonl or .parquet file directly in its folder, so its "
+            "rows would not be read; correct its path, or remove it"
         )
     paths = sorted(path for path in raw.iterdir() if path.suffix.lower() in READERS) if raw.is_dir() else []
     if not paths:
@@ -73,14 +74,14 @@ def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
             try:
                 row = as_row(task, values, source)
                 if "id" in columns:
-                    _check_new(_text("id", values["id"]), seen)
+                    _check_unique(_text("id", values["id"]), seen)
                 yield row
             except ValueError as error:
-                yield Rejected(source=source, reason=str(error), text=beginning(values))
+                yield Rejected(source=source, reason=str(error), text=excerpt(values))
 
 
 def _no_table(raw: Path, dataset: Dataset) -> UserError:
-    """The error of a folder without a table: that it hasn't been filled yet, or that none is named which belongs there."""
+    """The error for a folder without a table: the download hasn't run yet, or the data set names no table."""
     tables = [file.url for file in dataset.files if Path(file.path).suffix.lower() in READERS]
     if tables and not raw.is_dir():
         return UserError(f"{raw} is missing; run dvc repro download@{raw.name}, which puts a copy of {tables[0]} there")
@@ -93,15 +94,15 @@ def answerers(dataset: Dataset) -> list[str]:
 
 
 def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
-    """The columns that the task reads. Raises UserError where one is missing from the map, or a name is no field."""
+    """The columns that the task reads. Raises UserError where one is missing from the map, or a name is unknown."""
     answers = [name for name in columns if name.startswith(ANSWER)]
     inputs = TASK_INPUTS[task]
     own = (*inputs.names, "reference", *EXTRA, *answers)
-    fields = {name for each in TASK_INPUTS.values() for name in each.names} | set(own)
+    known = {name for each in TASK_INPUTS.values() for name in each.names} | set(own)
     for name in columns:
-        if name not in fields or name == ANSWER:
+        if name not in known or name == ANSWER:
             raise UserError(
-                f"columns of reader table: {name!r} is no field; for {task} name columns for {', '.join(own)} or {ANSWER}NAME"
+                f"columns of reader table: {name!r} is unknown; for {task} name columns for {', '.join(own)} or {ANSWER}NAME"
             )
     for name in own:
         if name not in columns and name not in (*inputs.optional, *EXTRA):
@@ -110,7 +111,7 @@ def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
 
 
 def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
-    """The row of one record's values by field. Raises ValueError saying why there is none."""
+    """The row of one record, of its values by name. Raises ValueError with the reason where it can't be used."""
     inputs = TASK_INPUTS[task]
     fields = as_fields(inputs, values)
     reference = _reference(task, values["reference"])
@@ -121,12 +122,12 @@ def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
         for name, value in values.items()
         if name.startswith(ANSWER) and value not in (None, "")
     }
-    group = _text("group", values["group"]) if "group" in values else _own_group(fields[inputs.names[0]])
+    group = _text("group", values["group"]) if "group" in values else _default_group(fields[inputs.names[0]])
     return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source, answers=answers)
 
 
 def as_fields(inputs: TaskInputs, values: Mapping[str, Any]) -> dict[str, str | list[str]]:
-    """The inputs of a row by name, with even white space; optional ones that are empty are left out.
+    """The inputs of a row by name, with single spaces; empty optional inputs are left out.
 
     Raises ValueError where a value is not a text.
     """
@@ -153,7 +154,7 @@ def _reference(task: str, value: Any) -> str | list[str]:
     if task == "relevance":
         label = _text("reference", value).strip().capitalize()
         if label not in LABELS and label not in LABELS.values():
-            raise ValueError(f"the label is none of {', '.join(LABELS)} or {', '.join(LABELS.values())}")
+            raise ValueError(f"the label is not one of {', '.join(LABELS)} or {', '.join(LABELS.values())}")
         return LABELS.get(label, label)
     if task == "ner":
         return _words("reference", value)
@@ -162,14 +163,14 @@ def _reference(task: str, value: Any) -> str | list[str]:
 
 
 def _answer(task: str, value: Any) -> str | list[str]:
-    """What another system answered; one that says nothing in the task's terms stays as it is, and counts as wrong."""
+    """What another system answered; an answer without a meaning in the task is kept unchanged, and counts as wrong."""
     try:
         return _reference(task, value)
     except ValueError:
         return str(value)
 
 
-def _own_group(value: str | list[str]) -> str:
+def _default_group(value: str | list[str]) -> str:
     text = value if isinstance(value, str) else " ".join(value)
     return normalize(text) or text
 
@@ -179,22 +180,22 @@ def _split(values: Mapping[str, Any]) -> str | None:
         return None
     split = SPLITS.get(_text("split", values["split"]).strip().lower())
     if split is None:
-        raise ValueError(f"the split is none of {', '.join(SPLITS)}")
+        raise ValueError(f"the split is not one of {', '.join(SPLITS)}")
     return split
 
 
-def _check_new(identity: str, seen: set[str]) -> None:
+def _check_unique(identity: str, seen: set[str]) -> None:
     if identity in seen:
         raise ValueError("its id is that of an earlier row")
     seen.add(identity)
 
 
 def _text(name: str, value: Any) -> str:
-    """A value as text; a whole or decimal number is written out. Raises ValueError for what is none, or an empty key."""
+    """A value as text, also of a number. Raises ValueError for any other type, and for an empty id or group."""
     if value is None or (name in ("id", "group") and not str(value).strip()):
         raise ValueError(f"{name} is missing or empty")
     if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
-        raise ValueError(f"{name} is no text")
-    if not isinstance(value, str) and not isfinite(value):  # how tables write that there is no number
+        raise ValueError(f"{name} is not text")
+    if not isinstance(value, str) and not isfinite(value):  # NaN and infinity, which tables write for a missing number
         raise ValueError(f"{name} is missing or empty")
     return str(value)

@@ -1,4 +1,4 @@
-"""Rows sorted out: what can't become an example is rejected by name, the rest waits on disk, not in memory."""
+"""Screening rows: what can't become an example is rejected with its reason, the other rows wait on disk, not in memory."""
 
 from __future__ import annotations
 
@@ -7,43 +7,73 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
+import numpy as np
+
 from ecomtune.core.records import Rejected, Row, dump_line
 from ecomtune.core.text import replace_surrogates
-from ecomtune.datasets.reading.raw_files import beginning
-from ecomtune.examples.splits import SPLITS, Marks, mark
+from ecomtune.datasets.reading.raw_files import excerpt
+from ecomtune.examples.splits import SPLITS, Numbers, RowKeys, row_keys
 from ecomtune.tasks.base import Task, text_of
+
+#: A file, and where a row's line begins and ends in it, in bytes.
+Span = tuple[Path, int, int]
 
 
 @dataclass(frozen=True)
-class Part:
-    """What came of one part of a data set, in its order.
+class ScreenedPart:
+    """One part of a data set after screening, its rows in their order.
 
-    ``kept`` and ``rejected`` are files of rows, a JSON line each; ``ends`` [N] says where each kept row's line ends.
-    ``reasons`` counts rejected rows by their reason, ``first`` is the first of them.
+    ``accepted`` and ``rejected`` are files of rows, one JSON line each; ``line_ends`` [N] says where each accepted row's line
+    ends. ``reasons`` counts the rejected rows by reason.
     """
 
-    kept: Path
+    accepted: Path
     rejected: Path
-    ends: Sequence[int]
-    marks: Marks
+    line_ends: Sequence[int]
+    keys: RowKeys
     reasons: Counter[str]
-    first: Rejected | None
+    first_rejected: Rejected | None
+
+    def span(self, number: int) -> Span:
+        """Where the line of an accepted row is."""
+        return self.accepted, (self.line_ends[number - 1] if number else 0), self.line_ends[number]
+
+
+class ScreenedRows:
+    """The accepted rows of all parts, numbered from 0 across the parts, and the counts of the rejected ones."""
+
+    def __init__(self, parts: Sequence[ScreenedPart]) -> None:
+        self.parts = parts
+        self._first_numbers = np.cumsum([0, *(len(part.line_ends) for part in parts)])
+        self.accepted = int(self._first_numbers[-1])
+        self.reasons = sum((part.reasons for part in parts), Counter[str]())
+        self.first_rejected = next((part.first_rejected for part in parts if part.first_rejected), None)
+
+    @cached_property
+    def keys(self) -> RowKeys:
+        """The keys of all rows."""
+        return RowKeys.concatenate([part.keys for part in self.parts])
+
+    def spans(self, numbers: Numbers) -> list[Span]:
+        """Where the lines of the rows with these numbers are."""
+        places = np.searchsorted(self._first_numbers, numbers, side="right") - 1
+        return [
+            self.parts[place].span(number - int(self._first_numbers[place]))
+            for place, number in zip(places.tolist(), numbers.tolist(), strict=True)
+        ]
 
     def row(self, number: int) -> Row:
-        """The kept row of a number."""
-        (found,) = read_lines([(self.kept, *self.span(number))])
-        return Row.model_validate_json(found)
-
-    def span(self, number: int) -> tuple[int, int]:
-        """Where the line of a kept row begins and ends, in bytes."""
-        return (self.ends[number - 1] if number else 0), self.ends[number]
+        """The row with this number, read from its file."""
+        (line,) = read_spans(self.spans(np.array([number])))
+        return Row.model_validate_json(line)
 
 
-def read_lines(spans: Iterable[tuple[Path, int, int]]) -> Iterator[bytes]:
-    """The bytes of each file between two places."""
+def read_spans(spans: Iterable[Span]) -> Iterator[bytes]:
+    """The bytes of each span."""
     with ExitStack() as stack:
         files: dict[Path, mmap] = {}
         for path, start, end in spans:
@@ -53,42 +83,40 @@ def read_lines(spans: Iterable[tuple[Path, int, int]]) -> Iterator[bytes]:
             yield files[path][start:end]
 
 
-def sort_out(rows: Callable[[], Iterable[Row | Rejected]], task: Task, seed: int, folder: Path, number: int) -> Part:
-    """Sort out one part of a data set's rows, into files of ``folder`` named by the part's ``number``."""
-    kept, rejected = folder / f"{number}.kept", folder / f"{number}.rejected"
-    ends, marks, reasons = array("q"), array("Q"), Counter[str]()
+def screen_part(rows: Callable[[], Iterable[Row | Rejected]], task: Task, seed: int, folder: Path, number: int) -> ScreenedPart:
+    """Screen one part of a data set's rows, into files of ``folder`` named by the part's ``number``."""
+    accepted, rejected = folder / f"{number}.accepted", folder / f"{number}.rejected"
+    line_ends, keys, reasons = array("q"), array("Q"), Counter[str]()
     first, end = None, 0
-    with kept.open("wb") as keeping, rejected.open("wb") as rejecting:
+    with accepted.open("wb") as accepted_file, rejected.open("wb") as rejected_file:
         for row in rows():
-            found = row.reason if isinstance(row, Rejected) else _line_or_fault(task, row)
-            if isinstance(row, Row) and isinstance(found, bytes):
-                end += keeping.write(found)
-                ends.append(end)
-                marks.extend(mark(row, task.stratum(row.reference), task.input_key(row.fields), seed))
+            result = row.reason if isinstance(row, Rejected) else _line_or_reason(task, row)
+            if isinstance(row, Row) and isinstance(result, bytes):
+                end += accepted_file.write(result)
+                line_ends.append(end)
+                keys.extend(row_keys(row, task.label_index(row.reference), task.input_key(row.fields), seed))
             else:
-                text = row.text if isinstance(row, Rejected) else beginning({**row.fields, "reference": row.reference})
-                refused = Rejected(
-                    source=replace_surrogates(row.source),
-                    reason=replace_surrogates(str(found)),
-                    text=replace_surrogates(beginning(text)),
-                )
-                rejecting.write(f"{dump_line(refused)}\n".encode())
-                reasons[refused.reason] += 1
-                first = first or refused
-    return Part(kept, rejected, ends, Marks.of(marks), reasons, first)
+                text = row.text if isinstance(row, Rejected) else excerpt({**row.fields, "reference": row.reference})
+                source, reason, text = map(replace_surrogates, (row.source, str(result), excerpt(text)))
+                found = Rejected(source=source, reason=reason, text=text)
+                rejected_file.write(f"{dump_line(found)}\n".encode())
+                reasons[found.reason] += 1
+                first = first or found
+    return ScreenedPart(accepted, rejected, line_ends, RowKeys.from_values(keys), reasons, first)
 
 
-def _line_or_fault(task: Task, row: Row) -> bytes | str:
+def _line_or_reason(task: Task, row: Row) -> bytes | str:
+    """The row as a line of JSON, or the reason why it is rejected."""
     try:
-        return fault(task, row) or f"{dump_line(row)}\n".encode()
+        return rejection_reason(task, row) or f"{dump_line(row)}\n".encode()
     except ValueError:
         return "a text holds half a character (a lone surrogate)"
 
 
-def fault(task: Task, row: Row) -> str | None:
-    """Why a row can't become an example, or None. A target that doesn't parse back to its reference is a fault too."""
+def rejection_reason(task: Task, row: Row) -> str | None:
+    """Why a row can't become an example, or None: also where its target doesn't parse back to its reference."""
     if row.split not in (None, *SPLITS):
-        return f"split {row.split!r} is none of {', '.join(SPLITS)}"
+        return f"split {row.split!r} is not one of {', '.join(SPLITS)}"
     for name in task.required_fields:
         if not text_of(row.fields, name).strip():
             return f"field {name} is missing or empty"

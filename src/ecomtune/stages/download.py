@@ -1,11 +1,11 @@
-"""download@D: a data set's raw files, pinned by sha256 or made by its generator, into data/raw/D."""
+"""download@D: a data set's raw files, pinned by sha256 or generated, into data/raw/D."""
 
 from __future__ import annotations
 
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import output_folder
 from ecomtune.core.paths import RAW
-from ecomtune.datasets.fetch import fetch, forget
+from ecomtune.datasets.fetch import discard_download, fetch
 from ecomtune.datasets.registry import check_keys, load_reader
 from ecomtune.stages.runner import pick, run
 
@@ -21,7 +21,7 @@ def main(params: Params, name: str) -> None:
         if hasattr(reader, "generate"):
             reader.generate(folder, dataset.seed)
     for source in dataset.files:
-        forget(source)
+        discard_download(source)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What every task says of itself: its prompt, its target, its parser of answers, its metric."""
+"""What every task defines: its prompt, its target, its parser of answers, its metric."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ PromptForm = Literal["compact", "long"]
 
 
 class Task(ABC):
-    """A language task over rows of named fields.
+    """A language task over rows of named inputs.
 
-    ``version`` is raised whenever prompts, parsing or the metric change the numbers; ``metric`` names a module of
+    ``version`` is raised whenever a change of prompts, parsing or the metric changes scores; ``metric`` names a module of
     ``ecomtune.metrics`` and ``main_metric`` the value by which systems are compared (higher is better in all four).
-    ``decoder`` is the kind of answer: one of the closed set ``labels``, one tag a word, or free text.
+    ``decoder`` is the kind of answer: one of the closed set ``labels``, one tag per word, or free text.
     """
 
     name: ClassVar[str]
@@ -32,52 +32,52 @@ class Task(ABC):
 
     @abstractmethod
     def body(self, fields: Fields) -> str:
-        """The part of a prompt that changes from row to row; it ends with the cue that the answer follows."""
+        """The part of a prompt that differs from row to row; it ends with the cue that the answer follows."""
 
     @abstractmethod
     def target(self, fields: Fields, reference: Reference) -> str:
-        """The answer a perfect model gives. Raises ValueError where the reference doesn't fit the fields."""
+        """The right answer as text. Raises ValueError where the reference doesn't fit the inputs."""
 
     @abstractmethod
     def parse(self, answer: str, fields: Fields) -> Reference | None:
         """The task-typed meaning of an answer, or None where it is malformed; never raises."""
 
     def prompt(self, fields: Fields, form: PromptForm, demonstrations: Sequence[tuple[Fields, str]] = ()) -> str:
-        """Instruction, solved demonstrations (fields and target), and the row itself, apart by blank lines."""
-        solved = [f"{self.body(shown)} {target}" for shown, target in demonstrations]
-        return "\n\n".join([self.instructions[form], *solved, self.body(fields)])
+        """Instruction, demonstrations (inputs and target) and the row itself, separated by blank lines."""
+        shots = [f"{self.body(shown)} {target}" for shown, target in demonstrations]
+        return "\n\n".join([self.instructions[form], *shots, self.body(fields)])
 
     def answer_choices(self, previous: str | None) -> Sequence[str]:
-        """Where ``decoder`` is tags: the answer words that may follow ``previous`` (None at the start)."""
+        """The answer words that may follow ``previous`` (None at the start), where ``decoder`` is tags."""
         return ()
 
-    def stratum(self, reference: Reference) -> int:
-        """The place of a label among the task's, by which samples are stratified; 0 where the task has no labels."""
+    def label_index(self, reference: Reference) -> int:
+        """The index of a label among the task's labels, by which samples are stratified; 0 where the task has no labels."""
         return self.labels.index(reference) if isinstance(reference, str) and reference in self.labels else 0
 
     def input_key(self, fields: Fields) -> str:
-        """The row's input after lower-casing and without punctuation and white space: equal keys are near copies.
+        """The row's required inputs, lower-cased and without punctuation: near copies have equal keys.
 
-        Fields stay apart; one of punctuation alone is its own key.
+        Each input has a line of its own; one that is punctuation alone is kept unchanged.
         """
         texts = [text_of(fields, name) for name in self.required_fields]
         return "\n".join(normalize(text) or text for text in texts)
 
 
 def text_of(fields: Fields, name: str) -> str:
-    """A field as one text; the parts of a list are joined by spaces."""
+    """An input as one text; the items of a list are joined by spaces."""
     value = fields.get(name, "")
     return value if isinstance(value, str) else " ".join(value)
 
 
 def texts_of(fields: Fields, name: str) -> list[str]:
-    """A field as a list of texts."""
+    """An input as a list of texts."""
     value = fields.get(name, [])
     return [value] if isinstance(value, str) else list(value)
 
 
 def first_text(reference: Reference) -> str:
-    """The text that training aims at. Raises ValueError where there is none."""
+    """The reference text that is the target. Raises ValueError where there is none."""
     texts = [reference] if isinstance(reference, str) else reference
     if not texts or not texts[0].strip():
         raise ValueError("the reference text is empty")

@@ -1,6 +1,6 @@
 """Product description generation: a selling text from a product's title, brand, color and bullet points.
 
-Scored by ROUGE; the fields are the study's, the wording of the prompt is ours.
+Scored by ROUGE; the inputs are the study's, the wording of the prompt is ours.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ecomtune.tasks.base import Fields, Task, as_texts, first_text, text_of, tex
 
 
 class Description(Task):
-    """Fields: ``title``, ``bullets`` and, where known, ``brand`` and ``color``. Reference: one or more descriptions."""
+    """Inputs: ``title``, ``bullets`` and, where known, ``brand`` and ``color``. Reference: one or more descriptions."""
 
     name = "description"
     version = 1

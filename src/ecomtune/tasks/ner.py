@@ -1,8 +1,8 @@
 """Query NER: the entity type of each word of a search query.
 
-Types and IOB2 tags are QueryNER's (arXiv 2405.09507, table of types). The answer form is ours: one line a word, the word
-and one short type word; ``+`` continues the entity before it, ``none`` stands for O. Every type word starts with another
-token, so a constrained decoder chooses a tag in one step.
+Types and IOB2 tags are QueryNER's (arXiv 2405.09507, table of types). The answer form is ours: one line per word, the word
+and a short word for its type; ``+`` continues the entity before it, ``none`` means O. Each type word starts with a different
+token, so that constrained decoding chooses a tag in one step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ecomtune.core.records import Reference
 from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.tasks.base import Fields, Task, texts_of
 
-#: The word that stands for each QueryNER type in prompts and answers.
+#: The word for each QueryNER type in prompts and answers.
 TYPE_WORDS: Final[Mapping[str, str]] = {
     "UoM": "unit",
     "color": "color",
@@ -40,7 +40,7 @@ _TYPES: Final = {word: name for name, word in TYPE_WORDS.items()}
 
 
 def tag_words(tags: Sequence[str]) -> list[str]:
-    """Answer words of IOB2 tags. Raises ValueError for an unknown tag or an I- that continues nothing."""
+    """Answer words of IOB2 tags. Raises ValueError for an unknown tag or an I- that continues no entity."""
     words = []
     previous = "O"
     for tag in tags:
@@ -52,21 +52,21 @@ def tag_words(tags: Sequence[str]) -> list[str]:
         elif tag.startswith("I-") and previous[2:] == kind and kind in TYPE_WORDS:
             words.append(CONTINUE)
         else:
-            raise ValueError(_fault(tag, previous))
+            raise ValueError(_tag_error(tag, previous))
         previous = tag
     return words
 
 
-def _fault(tag: str, previous: str) -> str:
+def _tag_error(tag: str, previous: str) -> str:
     if tag[:2] in ("B-", "I-") and tag[2:] not in TYPE_WORDS:
-        return f"the type of tag {tag!r} is none of {', '.join(TYPE_WORDS)}"
+        return f"the type of tag {tag!r} is not one of {', '.join(TYPE_WORDS)}"
     if tag[:2] == "I-":
-        return f"tag {tag!r} after {previous!r} is no valid IOB2 tag: it continues no entity of its type; write B-{tag[2:]}"
-    return f"tag {tag!r} is no IOB2 tag: these are O, B-TYPE and I-TYPE"
+        return f"tag {tag!r} after {previous!r} is not valid IOB2: it continues no entity of its type; write B-{tag[2:]}"
+    return f"tag {tag!r} is not an IOB2 tag: these are O, B-TYPE and I-TYPE"
 
 
 def tags_of(words: Sequence[str]) -> list[str] | None:
-    """IOB2 tags of answer words, or None where a word is unknown or ``+`` continues nothing."""
+    """IOB2 tags of answer words, or None where a word is unknown or ``+`` continues no entity."""
     tags: list[str] = []
     for word in words:
         if word == OUTSIDE:
@@ -81,7 +81,7 @@ def tags_of(words: Sequence[str]) -> list[str] | None:
 
 
 class Ner(Task):
-    """Fields: ``words`` (the query, split at white space). Reference: one IOB2 tag a word."""
+    """Inputs: ``words`` (the query, split at white space). Reference: one IOB2 tag per word."""
 
     name = "ner"
     version = 1
@@ -129,8 +129,8 @@ class Ner(Task):
             return None
         tags = []
         for line, word in zip(lines, words, strict=True):
-            before, space, tag = line.strip().rpartition(" ")
-            if not space or before != word:
+            first, space, tag = line.strip().rpartition(" ")
+            if not space or first != word:
                 return None
             tags.append(tag)
         return tags_of(tags)

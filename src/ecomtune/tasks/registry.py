@@ -1,6 +1,6 @@
-"""The tasks of the study: one module each, found by its name.
+"""The tasks: one module each, found by its name.
 
-A task module defines a subclass of :class:`Task` and names its instance ``TASK``; nothing else registers it.
+A task module defines a subclass of :class:`Task` and names its instance ``TASK``; nothing else has to be registered.
 """
 
 from __future__ import annotations

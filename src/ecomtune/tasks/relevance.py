@@ -16,13 +16,13 @@ LABELS: Final = ("Exact", "Substitute", "Complement", "Irrelevant")
 
 
 def missing_words(fields: Fields) -> str:
-    """The query's words that the product's text lacks: small models compare two texts badly unless they are told."""
+    """The query's words that the product's text lacks, which small models don't find reliably by comparing the two texts."""
     product = {word for name in ("title", "brand", "color") for word in normalize(text_of(fields, name)).split()}
     return " ".join(word for word in normalize(text_of(fields, "query")).split() if word not in product) or "none"
 
 
 class Relevance(Task):
-    """Fields: ``query``, ``title`` and, where known, ``brand`` and ``color``. Reference: one of LABELS."""
+    """Inputs: ``query``, ``title`` and, where known, ``brand`` and ``color``. Reference: one of LABELS."""
 
     name = "relevance"
     version = 1
@@ -50,15 +50,15 @@ class Relevance(Task):
 
     def body(self, fields: Fields) -> str:
         title = text_of(fields, "title")
-        said = f" {normalize(title)} "
+        words = f" {normalize(title)} "
         others = [text_of(fields, name) for name in ("brand", "color")]
-        unsaid = [text for text in others if normalize(text) and f" {normalize(text)} " not in said]
-        product = ", ".join([title, *unsaid])
+        added = [text for text in others if normalize(text) and f" {normalize(text)} " not in words]
+        product = ", ".join([title, *added])
         return f"Query: {text_of(fields, 'query')}\nProduct: {product}\nMissing: {missing_words(fields)}\nFit:"
 
     def target(self, fields: Fields, reference: Reference) -> str:
         if reference not in LABELS:
-            raise ValueError(f"label {reference!r} is none of {', '.join(LABELS)}")
+            raise ValueError(f"label {reference!r} is not one of {', '.join(LABELS)}")
         return str(reference)
 
     def parse(self, answer: str, fields: Fields) -> str | None:

@@ -11,7 +11,7 @@ from ecomtune.tasks.base import Fields, Task, as_texts, first_text, texts_of
 
 
 class Summarization(Task):
-    """Fields: ``reviews`` (texts). Reference: one or more summaries, the first of which is the target."""
+    """Inputs: ``reviews`` (texts). Reference: one or more summaries, the first of which is the target."""
 
     name = "summarization"
     version = 1

@@ -8,12 +8,12 @@ from typing import Final, TypeVar
 
 Item = TypeVar("Item")
 
-#: Draws in a row before a wish counts as one that the vocabulary can't fulfil; the demo shop needs about 50 at most.
+#: Draws after which the vocabulary counts as too small for what is wanted; the demo shop needs about 50 at most.
 ATTEMPTS: Final = 2_000
 
 
 def pick(rng: random.Random, options: Sequence[Item]) -> Item:
-    """One of ``options``, by random() alone: nothing else keeps its sequence in every version of Python."""
+    """One of ``options``, by random() alone, the only method whose sequence is the same in every version of Python."""
     return options[int(rng.random() * len(options))]
 
 
@@ -22,12 +22,13 @@ def shuffled(rng: random.Random, items: Iterable[Item]) -> list[Item]:
     return sorted(items, key=lambda _: rng.random())
 
 
-def first_fit(draw: Callable[[], Item | None], wish: str) -> Item:
-    """The first draw that isn't None. Raises RuntimeError naming the wish where ``ATTEMPTS`` draws give none."""
+def first_fit(draw: Callable[[], Item | None], wanted: str) -> Item:
+    """The first draw that isn't None. Raises RuntimeError naming what is ``wanted`` where ``ATTEMPTS`` draws are all None."""
     for _ in range(ATTEMPTS):
         drawn = draw()
         if drawn is not None:
             return drawn
     raise RuntimeError(
-        f"the demo shop finds no {wish} in {ATTEMPTS} draws; give demo_words more variety, or ask for less in demo_records"
+        f"the demo shop finds no {wanted} in {ATTEMPTS} draws; add variety to demo/vocabulary.py, "
+        "or ask for less in demo/schema.py"
     )

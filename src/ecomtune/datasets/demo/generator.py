@@ -1,4 +1,4 @@
-"""How the demo shop is made: its catalogue, then what is searched for in it, then what shoppers say of it."""
+"""Generates the demo shop: its catalogue, then the searches in it, then the reviews of its products."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from ecomtune.core.records import write_records
 from ecomtune.core.text import normalize
-from ecomtune.datasets.demo import vocabulary as words
+from ecomtune.datasets.demo import vocabulary
 from ecomtune.datasets.demo.draws import first_fit, pick, shuffled
 from ecomtune.datasets.demo.schema import SIZES, Product, Reviews, Split
 from ecomtune.datasets.demo.searches import searches
 
 
 def generate(target: Path, seed: int) -> None:
-    """Write the shop's four files into ``target``: equal seeds give equal bytes, on any machine and Python."""
+    """Write the shop's four files into ``target``: equal seeds give equal bytes, on any machine and version of Python."""
     rng = random.Random(f"demo shop {seed}")
     products = _catalogue(rng)
     queries, judgements = searches(rng, products)
@@ -30,7 +30,7 @@ def generate(target: Path, seed: int) -> None:
 
 def _catalogue(rng: random.Random) -> list[Product]:
     """All products, numbered in shuffled order."""
-    brands = shuffled(rng, words.BRANDS)
+    brands = shuffled(rng, vocabulary.BRANDS)
     products: list[Product] = []
     for split, size in SIZES.items():
         own, brands = brands[: size.brands], brands[size.brands :]
@@ -43,7 +43,7 @@ def _catalogue(rng: random.Random) -> list[Product]:
 
 def _families(rng: random.Random, brands: Sequence[str], count: int) -> Iterator[tuple[str, str]]:
     """``count`` different pairs of a category and a brand, over all categories in turn."""
-    turns = [(category, shuffled(rng, brands)) for category in shuffled(rng, words.CATEGORIES)]
+    turns = [(category, shuffled(rng, brands)) for category in shuffled(rng, vocabulary.CATEGORIES)]
     for number in range(count):
         category, order = turns[number % len(turns)]
         yield category, order[number // len(turns)]
@@ -52,42 +52,42 @@ def _families(rng: random.Random, brands: Sequence[str], count: int) -> Iterator
 def _family(rng: random.Random, split: Split, category: str, brand: str) -> list[Product]:
     """A product and two variants, one in another color, one that differs in something else."""
     options = _options(category)
-    lead = {"category": category, "brand": brand} | {name: pick(rng, values) for name, values in options.items()}
+    first = {"category": category, "brand": brand} | {name: pick(rng, values) for name, values in options.items()}
     changes = ("color", pick(rng, ("size", "material", "feature")))
-    variants = [lead | {name: pick(rng, [v for v in options[name] if v != lead[name]])} for name in changes]
-    return [_product(rng, split, values, is_lead=values is lead) for values in (lead, *variants)]
+    variants = [first | {name: pick(rng, [v for v in options[name] if v != first[name]])} for name in changes]
+    return [_product(rng, split, values, has_description=values is first) for values in (first, *variants)]
 
 
 def _options(category: str) -> dict[str, list[str]]:
-    """What each attribute of a category's products may be."""
-    spec = words.CATEGORIES[category]
+    """The values that each attribute of a category's products may have."""
+    spec = vocabulary.CATEGORIES[category]
     texts = {
         "department": spec.departments,
         "feature": spec.features,
         "material": spec.materials,
         "size": spec.sizes,
-        "color": words.SHELF_COLORS[spec.shelf],
-        "occasion": words.SHELF_OCCASIONS[spec.shelf],
+        "color": vocabulary.SHELF_COLORS[spec.shelf],
+        "occasion": vocabulary.SHELF_OCCASIONS[spec.shelf],
     }
     packs = ["", *filter(None, spec.packs.split(", "))]
     return {name: text.split(", ") for name, text in texts.items()} | {"pack": packs}
 
 
-def _product(rng: random.Random, split: Split, values: dict[str, str], *, is_lead: bool) -> Product:
-    low, high = words.CATEGORIES[values["category"]].prices
+def _product(rng: random.Random, split: Split, values: dict[str, str], *, has_description: bool) -> Product:
+    low, high = vocabulary.CATEGORIES[values["category"]].prices
     return Product(
         id="",
         title=_title(rng, values),
         price=int(low + rng.random() * (high - low)) + 0.99,
         bullets=_bullets(rng, values),
-        description=_description(rng, values) if is_lead else None,
+        description=_description(rng, values) if has_description else None,
         split=split,
         **values,
     )
 
 
 def _title(rng: random.Random, values: Mapping[str, str]) -> str:
-    segments = (_title_segment(segment, values) for segment in pick(rng, words.TITLES))
+    segments = (_title_segment(segment, values) for segment in pick(rng, vocabulary.TITLES))
     return ", ".join(segment for segment in segments if segment)
 
 
@@ -103,23 +103,23 @@ def _capitalized(value: str) -> str:
 
 
 def _texts(values: Mapping[str, str]) -> dict[str, str]:
-    """What the templates of bullets and descriptions may mention."""
+    """The values that the templates of bullets and descriptions may mention."""
     return {
         **values,
-        "quality": words.MATERIALS[values["material"]],
-        "benefit": words.FEATURES[values["feature"]],
+        "quality": vocabulary.MATERIALS[values["material"]],
+        "benefit": vocabulary.FEATURES[values["feature"]],
         "amount": ", ".join(filter(None, (values["size"], values["pack"]))),
     }
 
 
 def _bullets(rng: random.Random, values: Mapping[str, str]) -> list[str]:
     """Three or four bullets in any order; only the last kind, which repeats the title, may be left out."""
-    kinds = words.BULLETS if rng.random() < 0.7 else words.BULLETS[:-1]
+    kinds = vocabulary.BULLETS if rng.random() < 0.7 else vocabulary.BULLETS[:-1]
     return [_sentence(pick(rng, kind).format(**_texts(values))) for kind in shuffled(rng, kinds)]
 
 
 def _description(rng: random.Random, values: Mapping[str, str]) -> str:
-    return " ".join(pick(rng, wordings).format(**_texts(values)) for wordings in words.DESCRIPTIONS)
+    return " ".join(pick(rng, wordings).format(**_texts(values)) for wordings in vocabulary.DESCRIPTIONS)
 
 
 def _sentence(text: str) -> str:
@@ -127,7 +127,7 @@ def _sentence(text: str) -> str:
 
 
 def _all_reviews(rng: random.Random, products: Sequence[Product]) -> Iterator[Reviews]:
-    """Reviews of each product that has a description, no two with the same wording."""
+    """Reviews of each product that has a description, all worded differently."""
     seen: set[str] = set()
 
     def draw(product: Product) -> Reviews | None:
@@ -147,30 +147,33 @@ def _wording(reviews: Reviews) -> str:
 
 def _reviews(rng: random.Random, product: Product) -> Reviews:
     """Four reviews about up to three parts of a product, and their summary."""
-    kind = pick(rng, list(words.OPINIONS))
-    aspects = words.ASPECTS[words.CATEGORIES[product.category].shelf]
+    kind = pick(rng, list(vocabulary.OPINIONS))
+    aspects = vocabulary.ASPECTS[vocabulary.CATEGORIES[product.category].shelf]
     parts = dict(zip(("LIKED", "ALSO", "FAULT"), shuffled(rng, aspects), strict=False))
-    reviews = [_review(rng, product, [(parts[role], praised) for role, praised in said]) for said in _speakers(rng, kind)]
+    reviews = [
+        _review(rng, product, [(parts[role], praised) for role, praised in opinions])
+        for opinions in _opinions_by_reviewer(rng, kind)
+    ]
     return Reviews(product_id=product.id, reviews=reviews, summary=_summary(rng, kind, parts, reviews), split=product.split)
 
 
-def _speakers(rng: random.Random, kind: str) -> list[list[tuple[str, bool]]]:
-    """Who says what: each of four reviewers has one or two opinions, never two about the same part."""
+def _opinions_by_reviewer(rng: random.Random, kind: str) -> list[list[tuple[str, bool]]]:
+    """The opinions of four reviewers (part, praised): one or two each, never two about the same part."""
 
     def draw() -> list[list[tuple[str, bool]]] | None:
-        said: list[list[tuple[str, bool]]] = [[], [], [], []]
-        for role, praised, count in words.OPINIONS[kind]:
-            for reviewer in shuffled(rng, said)[:count]:
+        reviewers: list[list[tuple[str, bool]]] = [[], [], [], []]
+        for role, praised, count in vocabulary.OPINIONS[kind]:
+            for reviewer in shuffled(rng, reviewers)[:count]:
                 reviewer.append((role, praised))
-        fits = all(0 < len(opinions) <= 2 and len({role for role, _ in opinions}) == len(opinions) for opinions in said)
-        return said if fits else None
+        fits = all(0 < len(opinions) <= 2 and len({role for role, _ in opinions}) == len(opinions) for opinions in reviewers)
+        return reviewers if fits else None
 
     return [shuffled(rng, opinions) for opinions in first_fit(draw, f"four reviewers for {kind!r}")]
 
 
 def _review(rng: random.Random, product: Product, opinions: Sequence[tuple[str, bool]]) -> str:
-    """One or two sentences."""
-    opening = pick(rng, words.REVIEW_OPENINGS).format(**product.model_dump())
+    """A review of one or two sentences."""
+    opening = pick(rng, vocabulary.REVIEW_OPENINGS).format(**product.model_dump())
     claims = [_claim(rng, product, part, praised) for part, praised in opinions]
     full_sentence = opening.endswith(". ")
     if not full_sentence and rng.random() < 0.5:
@@ -181,15 +184,15 @@ def _review(rng: random.Random, product: Product, opinions: Sequence[tuple[str, 
 
 
 def _claim(rng: random.Random, product: Product, part: str, praised: bool) -> str:
-    aspect = words.ASPECTS[words.CATEGORIES[product.category].shelf][part]
+    aspect = vocabulary.ASPECTS[vocabulary.CATEGORIES[product.category].shelf][part]
     return f"the {part} {pick(rng, aspect.praise if praised else aspect.fault)}"
 
 
 def _summary(rng: random.Random, kind: str, parts: Mapping[str, str], reviews: Sequence[str]) -> str:
-    """The summary of a kind; of two parts that are praised alike, the one mentioned first comes first."""
+    """A summary of this kind; of two parts that are praised equally, the one mentioned first comes first."""
     text = " ".join(reviews).lower()
     names = dict(parts)
     if kind in ("one faults", "no fault"):
-        alike = (parts["LIKED"], parts["ALSO"])
-        names["LIKED"], names["ALSO"] = sorted(alike, key=lambda part: text.find(f"the {part} "))
-    return re.sub(r"[A-Z]{4,}", lambda match: names[match[0]], pick(rng, words.SUMMARIES[kind]))
+        praised = (parts["LIKED"], parts["ALSO"])
+        names["LIKED"], names["ALSO"] = sorted(praised, key=lambda part: text.find(f"the {part} "))
+    return re.sub(r"[A-Z]{4,}", lambda match: names[match[0]], pick(rng, vocabulary.SUMMARIES[kind]))

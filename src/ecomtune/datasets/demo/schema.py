@@ -1,4 +1,4 @@
-"""What the demo shop consists of: its four kinds of records, and how many of them a split holds."""
+"""The four kinds of records of the demo shop, and the size of each split."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Product(Record):
 
 
 class Query(Record):
-    """A search: its words, their IOB2 tags, and the attributes that it names."""
+    """A search: its words, their IOB2 tags, and the product attributes that it names."""
 
     id: str
     words: list[str]
@@ -41,7 +41,7 @@ class Query(Record):
 
 
 class Judgement(Record):
-    """How well a product answers a query."""
+    """How well a product fits a query."""
 
     query_id: str
     product_id: str
@@ -50,7 +50,7 @@ class Judgement(Record):
 
 
 class Reviews(Record):
-    """What four shoppers say about a product, and the gist of it."""
+    """Four shoppers' reviews of a product, and their summary."""
 
     product_id: str
     reviews: list[str]
@@ -59,7 +59,7 @@ class Reviews(Record):
 
 
 class Size(NamedTuple):
-    """How much a split holds; ``judged`` counts queries and is a multiple of the judging plans."""
+    """The numbers of a split; ``judged`` counts queries and is a multiple of the number of judging plans."""
 
     brands: int
     families: int

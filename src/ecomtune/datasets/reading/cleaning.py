@@ -1,4 +1,4 @@
-"""Texts of raw files: markup taken out, and what makes a text unfit."""
+"""Cleaning the texts of raw files: markup is removed, and a text that can't be used is recognized."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,30});", re.
 
 
 def plain(text: str) -> str:
-    """``text`` in one line, without HTML and with its entities resolved; an over-long one is given back as it is."""
+    """``text`` in one line, without HTML and with its entities resolved; a text over MAX_CHARACTERS is returned unchanged."""
     if len(text) > MAX_CHARACTERS:
         return text
     if "<" in text or "&" in text:
@@ -33,22 +33,22 @@ def plain(text: str) -> str:
 
 
 def _without_tags(text: str) -> str:
-    """``text`` without tags, where words that a block or a line break keeps apart stay apart."""
+    """``text`` without tags, where words on either side of a block or a line break stay separate."""
     return TAG.sub(lambda tag: "" if tag["inline"] else " ", text)
 
 
 def _resolved(entity: re.Match[str]) -> str:
-    """The signs of an entity, or the entity itself where HTML knows none of that name."""
+    """The characters of an entity, or the entity itself where HTML has none of that name."""
     return html.unescape(entity[0]) if entity[0].startswith("&#") else html5.get(entity[0][1:], entity[0])
 
 
 def plain_lines(text: str) -> list[str]:
-    """The lines of ``text`` that hold something, each made plain."""
+    """The non-empty lines of ``text``, each cleaned by :func:`plain`."""
     return [line for part in re.split(r"\r\n|\r|\n", text) if (line := plain(part))]
 
 
 def broken_encoding(text: str) -> bool:
-    """Whether ``text`` can't be written as UTF-8: it holds half a character, as broken bytes leave it."""
+    """Whether ``text`` can't be written as UTF-8, because it holds a lone surrogate, as decoding broken bytes leaves it."""
     if text.isascii():
         return False
     try:
@@ -59,7 +59,7 @@ def broken_encoding(text: str) -> bool:
 
 
 def text_fault(texts: Mapping[str, str | list[str]]) -> str | None:
-    """Why one of the named texts can't be used, or None."""
+    """The reason why one of the named texts can't be used, or None."""
     for name, value in texts.items():
         for text in (value,) if isinstance(value, str) else value:
             if len(text) > MAX_CHARACTERS:

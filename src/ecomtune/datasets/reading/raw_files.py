@@ -1,4 +1,4 @@
-"""Opening raw files: a fault of the whole file is told in one sentence, one of a single record is given as its reason."""
+"""Opening raw files: a fault of the whole file stops with one sentence, a fault of one record becomes its reason."""
 
 from __future__ import annotations
 
@@ -16,84 +16,86 @@ from ecomtune.core.archives import check_unpacked_size
 from ecomtune.core.files import parse_json
 from ecomtune.messages.errors import UserError
 
-MEND = "correct its url and sha256 under datasets in params.yaml and run dvc repro again"
-#: How a file begins that is something else than it should be.
-STRANGERS = {
+#: What to change where a file is not the one that was meant.
+PIN_ADVICE = "correct its url and sha256 under datasets in params.yaml and run dvc repro again"
+#: How a file begins that a server sends in place of the data.
+PLACEHOLDERS = {
     b"<!doctype html": "an HTML page",
     b"<html": "an HTML page",
     b"version https://git-lfs": "a Git LFS pointer, which only names the data",
 }
-#: So many characters of a record are told where it can't be used.
-BEGINNING = 200
+#: The most characters that are quoted of a record that can't be used.
+EXCERPT_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A single record that can't be read: why, and how it begins."""
+    """A single record that can't be read: the reason, and an excerpt of it."""
 
     reason: str
     text: str
 
 
-def beginning(record: str | bytes | Mapping[str, Any]) -> str:
-    """The first characters of a record: as it stands in its file, or of its values by name as JSON."""
+def excerpt(record: str | bytes | Mapping[str, Any]) -> str:
+    """The first characters of a record: of its text in the file, or of its values by name as JSON."""
     if isinstance(record, bytes):
-        record = record[: 4 * BEGINNING].decode("utf-8-sig", errors="replace")  # a character has 4 bytes at most
+        record = record[: 4 * EXCERPT_CHARACTERS].decode("utf-8-sig", errors="replace")  # a character has 4 bytes at most
     if not isinstance(record, str):
-        cut = {name: value[:BEGINNING] if isinstance(value, str | list) else value for name, value in record.items()}
+        cut = {name: value[:EXCERPT_CHARACTERS] if isinstance(value, str | list) else value for name, value in record.items()}
         record = json.dumps(cut, ensure_ascii=False, default=str)
-    return record[:BEGINNING]
+    return record[:EXCERPT_CHARACTERS]
 
 
 def check_file(path: Path) -> None:
     """Raises UserError where the file is missing, empty, or a page or pointer in place of the data."""
     try:
-        start = _beginning(path)
+        start = _first_bytes(path)
     except FileNotFoundError as error:
-        raise missing(path) from error
+        raise missing_file(path) from error
     except OSError as error:
-        raise UserError(f"{path} can't be opened ({error.strerror}); name it under files of its data set, or {MEND}") from error
+        advice = f"name it under files of its data set, or {PIN_ADVICE}"
+        raise UserError(f"{path} can't be opened ({error.strerror}); {advice}") from error
     if not start:
-        raise UserError(f"{path} is empty; {MEND}")
-    if what := stranger(path):
-        raise UserError(f"{path} is {what}, not data; {MEND}")
+        raise UserError(f"{path} is empty; {PIN_ADVICE}")
+    if what := placeholder(path):
+        raise UserError(f"{path} is {what}, not data; {PIN_ADVICE}")
 
 
-def missing(path: Path) -> UserError:
-    """The error of a file that isn't there; its folder has the data set's name."""
+def missing_file(path: Path) -> UserError:
+    """The error for a file that is missing; its folder has the data set's name."""
     download = f"dvc repro download@{path.parent.name}"
-    return UserError(f"{path} is missing; run {download}, and where that doesn't bring it, name it under files of its data set")
+    return UserError(f"{path} is missing; run {download}, and if it is still missing, name it under files of its data set")
 
 
-def stranger(path: Path) -> str | None:
-    """What a file is that is no data, by how it begins: a page or a pointer; None for any other."""
-    start = _beginning(path)
-    return next((what for beginning, what in STRANGERS.items() if start.startswith(beginning)), None)
+def placeholder(path: Path) -> str | None:
+    """What a file is that a server sent in place of the data, a page or a pointer; None for any other file."""
+    start = _first_bytes(path)
+    return next((what for opening, what in PLACEHOLDERS.items() if start.startswith(opening)), None)
 
 
-def _beginning(path: Path) -> bytes:
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
 
 
-def check_columns(path: Path, wanted: Collection[str], there: Collection[str]) -> None:
-    """Raises UserError naming the first wanted column that the file lacks or has twice, and those that it has."""
-    columns = list(there)
+def check_columns(path: Path, wanted: Collection[str], present: Collection[str]) -> None:
+    """Raises UserError naming the first wanted column that the file lacks or has twice, and the columns that it has."""
+    columns = list(present)
     for name in wanted:
         if columns.count(name) != 1:
             fault = "no column" if name not in columns else "more than one column"
             shown = ", ".join(map(repr, columns))[:500] or "none"
-            raise UserError(f"{path} has {fault} {name!r}, but the columns {shown}; correct the name or the file")
+            raise UserError(f"{path} has {fault} {name!r}; its columns are {shown}; correct the name or the file")
 
 
-def unreadable(path: Path, error: BaseException) -> UserError:
-    """The error of a file that is broken or cut off."""
+def broken_file(path: Path, error: BaseException) -> UserError:
+    """The error for a file that is broken or cut off."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return UserError(f"{path} is broken or cut off ({reason}); {MEND}")
+    return UserError(f"{path} is broken or cut off ({reason}); {PIN_ADVICE}")
 
 
 @contextmanager
-def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     """The zip file, whose members are read in place. Raises UserError where it or a member is broken."""
     check_file(path)
     try:
@@ -101,15 +103,15 @@ def opened_zip(path: Path) -> Iterator[zipfile.ZipFile]:
             check_unpacked_size(path, opened)
             yield opened
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, error) from error
+        raise broken_file(path, error) from error
 
 
 def json_object(data: bytes) -> dict[str, Any] | Unreadable:
-    """The JSON object written in ``data``, or why there is none."""
+    """The JSON object in ``data``, or the reason why there is none."""
     try:
         value = parse_json(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return Unreadable("broken UTF-8", beginning(data))
+        return Unreadable("broken UTF-8", excerpt(data))
     except ValueError:
-        return Unreadable("no valid JSON", beginning(data))
-    return value if isinstance(value, dict) else Unreadable("no JSON object", beginning(data))
+        return Unreadable("invalid JSON", excerpt(data))
+    return value if isinstance(value, dict) else Unreadable("not a JSON object", excerpt(data))
