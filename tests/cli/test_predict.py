@@ -20,6 +20,7 @@ from ecomtune.cli.app import app
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.inference.answer_costs import count_tokens
 from ecomtune.messages.errors import UserError
+from ecomtune.models.tokenization import encode_prompt
 from ecomtune.stages.predict import main as stage
 from ecomtune.tasks.base import Fields
 from ecomtune.tasks.registry import load_task
@@ -112,9 +113,9 @@ def test_the_stage_notes_the_mean_tokens_of_its_prompts_and_answers(project: Pat
     shown = [(each.fields, each.target) for each in examples[:shots]]
     prompts = [asked.prompt(each.fields, "compact", shown) for each in examples]
     answers = [each.answer for each in read_task(Path(f"data/predictions/{system}/ner.jsonl"), Prediction, "ner")]
-    counted = count_tokens(tokenizer, prompts, answers)
+    counted = count_tokens(tokenizer, [encode_prompt(tokenizer, prompt) for prompt in prompts], answers)
     costs = json.loads(Path(f"data/predictions/{system}/costs.json").read_text())["ner"]
-    assert counted is not None and counted[0] != counted[1]
+    assert counted[0] != counted[1]
     assert [costs["input_tokens"], costs["output_tokens"]] == [round(tokens / len(examples), 1) for tokens in counted]
 
 
@@ -193,7 +194,7 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
             {"task": "relevance"},
             "the input: field title is missing or empty; relevance needs query and title, its fields are query, title, brand",
         ),
-        (["--field", "query=x", "--field", "query=y"], {"task": "relevance"}, "the input: query is no text; relevance needs"),
+        (["--field", "query=x", "--field", "query=y"], {"task": "relevance"}, "the input: query is not text; relevance needs"),
         (["  "], {}, "text 1: field words is missing or empty; ner needs words"),
         ([], {"given": "\n \n"}, "there is nothing to answer: the input is empty; give a text, --field NAME=VALUE or --file"),
         ([], {"given": 'mug\n{"words": \n'}, "standard input line 2 is no JSON object (Expecting value"),

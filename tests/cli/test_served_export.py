@@ -18,7 +18,9 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.cli.adapter_export import plain_chat
 from ecomtune.cli.app import app
 from ecomtune.core.records import Example, read_records, read_task
-from ecomtune.inference.decoding.local_answers import Weights, answer_task
+from ecomtune.inference.decoding.local_answers import answer_task
+from ecomtune.inference.decoding.local_model import LocalModel
+from ecomtune.inference.decoding.prompts import PromptedTask
 from ecomtune.models.tokenization import encode_prompt
 from ecomtune.stages import download, format, pretrained, train
 from ecomtune.tasks.registry import load_task
@@ -56,12 +58,12 @@ def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Pa
     task, settings = load_task("relevance"), load_params().tasks["relevance"]
     rows = read_task(Path("data/examples/relevance/test.jsonl"), Example, "relevance")[:3]
     prompts = [row.prompt for row in rows]
-    tuned = answer_task(task, settings, rows, prompts, Weights.of_adapter(ADAPTER))
-    plain = answer_task(task, settings, rows, prompts, Weights(Path("models/pretrained/pico")))
+    models = (LocalModel.of_adapter(ADAPTER), LocalModel(Path("models/pretrained/pico")))
+    tuned, plain = (answers(PromptedTask(task, settings, model), rows) for model in models)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with transformers_serve(study / "served", study / "log") as base:
-        answers = [ask(base, study / "served", prompt, settings.max_new_tokens) for prompt in prompts]
-    assert answers == tuned != plain
+        served = [ask(base, study / "served", prompt, settings.max_new_tokens) for prompt in prompts]
+    assert served == tuned != plain
 
 
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
@@ -75,10 +77,13 @@ def test_the_code_of_a_card_loads_and_asks_what_lies_beside_it(study: Path, merg
     assert (study / "models/pretrained/pico/chat_template.jinja").is_file() == chat
     code = code.replace('"PROMPT"', json.dumps(row.prompt)).replace("REPOSITORY", str(study))
     done = subprocess.run([sys.executable, "-c", code], cwd="made", capture_output=True, text=True, check=True)
-    weights = Weights.of_adapter(ADAPTER)
-    assert [done.stdout.strip()] == answer_task(
-        load_task("relevance"), load_params().tasks["relevance"], [row], [row.prompt], weights
-    )
+    asked = PromptedTask(load_task("relevance"), load_params().tasks["relevance"], LocalModel.of_adapter(ADAPTER))
+    assert [done.stdout.strip()] == answers(asked, [row])
+
+
+def answers(asked: PromptedTask, rows: list[Example]) -> list[str]:
+    """The answers as the stage predict decodes them."""
+    return answer_task(asked, rows, asked.prompts(rows))
 
 
 def ask(base: str, model: Path, prompt: str, tokens: int) -> str:

@@ -1,4 +1,4 @@
-"""Reading many rows behind one shared prefix gives the answers of plain forward passes, one row and one complete text at a time."""
+"""Reading many rows behind one shared prefix gives the answers of plain forward passes over complete texts, row by row."""
 
 from __future__ import annotations
 

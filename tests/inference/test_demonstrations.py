@@ -1,4 +1,4 @@
-"""Demonstrations come from training examples, each of a group of its own, and stand in the order that serves the question."""
+"""Demonstrations are training examples, each of a different group, in the order that serves the question."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from ecomtune.core.config import System, TaskSettings
 from ecomtune.core.records import Example
-from ecomtune.inference.decoding import demonstrations as choosing
-from ecomtune.inference.decoding.demonstrations import Shown, choose_demonstrations, demonstrations_for
-from ecomtune.inference.decoding.local_answers import Weights, answer_task, fitted
+from ecomtune.inference.decoding.demonstrations import choose_demonstrations, demonstrations_for, words_of
+from ecomtune.inference.decoding.local_answers import answer_task
+from ecomtune.inference.decoding.local_model import LocalModel
+from ecomtune.inference.decoding.prompts import Prompt, PromptedTask
 from ecomtune.messages.errors import UserError
 from ecomtune.models.embeddings import embed
 from ecomtune.models.tokenization import encode_prompt
@@ -48,7 +49,7 @@ def test_rows_of_different_targets_and_groups_are_shown_in_their_order() -> None
 
 
 def test_more_shots_than_groups_are_refused() -> None:
-    with pytest.raises(UserError, match=r"3 shots need as many groups of training examples, there are 2; lower"):
+    with pytest.raises(UserError, match=r"3 shots need as many groups of training examples, but there are 2; lower"):
         choose_demonstrations(examples(("a", "1"), ("a", "2"), ("b", "3")), 3)
 
 
@@ -56,17 +57,17 @@ PAIRS = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("xyz")), m
 
 
 @given(pairs=PAIRS, data=st.data())
-def test_as_many_as_asked_each_of_its_own_group(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
+def test_as_many_as_asked_each_of_another_group(pairs: list[tuple[str, str]], data: st.DataObject) -> None:
     rows = examples(*pairs)
     shots = data.draw(st.integers(0, len({group for group, _ in pairs})))
     chosen = choose_demonstrations(rows, shots)
     assert len(chosen) == shots == len({row.group for row in chosen})
 
 
-# Demonstrations of each row's own.
+# Demonstrations for each row.
 
-#: Ways that need no model.
-WAYS = ["fixed", "random", "bm25"]
+#: How demonstrations are chosen without a model.
+CHOICES = ["fixed", "random", "bm25"]
 
 
 def shop(*queries: str, split: str = "train", groups: str = "") -> list[Example]:
@@ -79,15 +80,15 @@ def shop(*queries: str, split: str = "train", groups: str = "") -> list[Example]
     ]
 
 
-def system(way: str, shots: int, **changes: Any) -> System:
-    given = {"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["relevance"], "demonstrations": way, "shots": shots}
+def system(how: str, shots: int, **changes: Any) -> System:
+    given = {"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["relevance"], "demonstrations": how, "shots": shots}
     return System.model_validate({**given, **changes})
 
 
 def shown_ids(
-    rows: list[Example], train: list[Example], way: str, shots: int, seed: int = 7, **changes: Any
+    rows: list[Example], train: list[Example], how: str, shots: int, seed: int = 7, **changes: Any
 ) -> list[list[str]]:
-    chosen = demonstrations_for(rows, train, RELEVANCE, system(way, shots, **changes), seed)
+    chosen = demonstrations_for(rows, train, RELEVANCE, system(how, shots, **changes), seed)
     return [[each.id for each in row] for row in chosen]
 
 
@@ -99,18 +100,18 @@ def test_fixed_demonstrations_are_the_same_for_all_rows() -> None:
     assert shown_ids(ROWS, TRAIN, "fixed", 3) == [["train-00", "train-01", "train-02"]] * 2
 
 
-def test_bm25_shows_the_inputs_with_the_most_words_in_common_the_most_similar_last() -> None:
+def test_bm25_shows_the_inputs_with_the_most_shared_words_the_most_similar_last() -> None:
     assert shown_ids(ROWS, TRAIN, "bm25", 2)[0][-1] == "train-02"
     assert shown_ids(ROWS, TRAIN, "bm25", 1) == [["train-02"], ["train-00"]]
     three = shown_ids(ROWS, TRAIN, "bm25", 3)[0]
     assert three[-1] == "train-02" and set(three) < {"train-00", "train-01", "train-02", "train-05"}
 
 
-def test_words_are_in_common_whatever_their_case() -> None:
+def test_words_match_whatever_their_case() -> None:
     assert shown_ids(shop("Red MUG", split="test"), shop("wool hat", "RED mug", "Hat"), "bm25", 1) == [["train-01"]]
 
 
-def test_equally_similar_inputs_go_by_their_ids_whatever_their_order() -> None:
+def test_equally_similar_inputs_are_ordered_by_id() -> None:
     alike = shop("red mug", "red mug", "red mug", "hat")
     for order in (alike, alike[::-1], [alike[place] for place in (2, 3, 0, 1)]):
         assert shown_ids(ROWS[:1], order, "bm25", 2) == [["train-01", "train-00"]]
@@ -118,18 +119,22 @@ def test_equally_similar_inputs_go_by_their_ids_whatever_their_order() -> None:
     assert shown_ids(ROWS[:1], many, "bm25", 3) == [["train-04", "train-02", "train-00"]]
 
 
-@pytest.mark.parametrize("way", WAYS[1:])
-def test_no_demonstration_is_of_the_rows_own_group_and_none_of_anothers(way: str) -> None:
+@pytest.mark.parametrize("how", CHOICES[1:])
+def test_no_demonstration_is_of_the_rows_own_group_nor_of_anothers(how: str) -> None:
     train = shop(*["red mug"] * 6, groups="aabbcc")
     row = shop("red mug", split="test", groups="b")
     for seed in range(20):
-        (ids,) = shown_ids(row, train, way, 2, seed)
+        (ids,) = shown_ids(row, train, how, 2, seed)
         groups = {each.group for each in train if each.id in ids}
         assert groups == {"a", "c"} and len(ids) == 2
-    with pytest.raises(UserError, match=r"^3 shots need as many groups of training examples, there are 2; lower the system's"):
-        shown_ids(row, train, way, 3)
-    with pytest.raises(UserError, match=r"^4 shots need as many groups of training examples, there are 3; lower the system's"):
-        shown_ids(row, train, way, 4)
+    with pytest.raises(
+        UserError, match=r"^3 shots need .*, but there are 2; lower the system's shots"
+    ):
+        shown_ids(row, train, how, 3)
+    with pytest.raises(
+        UserError, match=r"^4 shots need .*, but there are 3; lower the system's shots"
+    ):
+        shown_ids(row, train, how, 4)
 
 
 def test_random_demonstrations_depend_on_the_seed_and_the_row_alone() -> None:
@@ -148,8 +153,8 @@ def test_random_demonstrations_depend_on_the_seed_and_the_row_alone() -> None:
 @given(queries=st.lists(st.text(max_size=6), min_size=1, max_size=6), asked=st.text(max_size=6), data=st.data())
 def test_any_texts_give_as_many_demonstrations_as_asked(queries: list[str], asked: str, data: st.DataObject) -> None:
     shots = data.draw(st.integers(1, len(queries)))
-    way = data.draw(st.sampled_from(WAYS))
-    ((*ids,),) = shown_ids(shop(asked, split="test"), shop(*queries), way, shots)
+    how = data.draw(st.sampled_from(CHOICES))
+    ((*ids,),) = shown_ids(shop(asked, split="test"), shop(*queries), how, shots)
     assert len(set(ids)) == shots
 
 
@@ -186,61 +191,86 @@ def test_a_missing_encoder_is_named() -> None:
 SETTINGS = TaskSettings(dataset="shop", train_size=1, validation_size=0, test_size=1, max_new_tokens=6)
 
 
-def shown_of(chosen: list[list[Example]]) -> list[Shown]:
-    return [[(each.fields, each.target) for each in row] for row in chosen]
+def asked_of(folder: Path, **changes: Any) -> PromptedTask:
+    return PromptedTask(RELEVANCE, SETTINGS.model_copy(update=changes), LocalModel(folder))
+
+
+def demonstration(number: int, query: str) -> Example:
+    return example(number, str(number), "Exact").model_copy(update={"fields": {"query": query, "title": f"mug {number}"}})
 
 
 def test_demonstrations_that_fit_are_all_kept_in_silence(pico_causal: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shown = shown_of(demonstrations_for(ROWS, TRAIN, RELEVANCE, system("bm25", 3), 7))
-    assert fitted(RELEVANCE, SETTINGS, ROWS, shown, Weights(pico_causal)) == shown
+    shown = demonstrations_for(ROWS, TRAIN, RELEVANCE, system("bm25", 3), 7)
+    prompts = asked_of(pico_causal).prompts(ROWS, shown)
+    assert [prompt.demonstrations for prompt in prompts] == shown
     assert capsys.readouterr().out == ""
+
+
+def test_a_prompt_holds_its_text_and_the_ids_of_its_tokens(pico_causal: Path) -> None:
+    asked = asked_of(pico_causal)
+    shown = [demonstration(1, "blue mug")]
+    (prompt,) = asked.prompts(ROWS[:1], [shown])
+    text = RELEVANCE.prompt(ROWS[0].fields, "compact", [(shown[0].fields, "Exact")])
+    assert prompt == Prompt(text, encode_prompt(asked.model.tokenizer, text), shown)
+
+
+def test_a_prompt_that_fits_is_encoded_once(pico_causal: Path, monkeypatch: pytest.MonkeyPatch, workplace: Path) -> None:
+    """From fitting the context to counting tokens: only a prompt that is too long is made again, with fewer demonstrations."""
+    encoded: list[str] = []
+
+    def counting(tokenizer: Any, prompt: str) -> tuple[int, ...]:
+        encoded.append(prompt)
+        return encode_prompt(tokenizer, prompt)
+
+    for module in ("prompts", "local_answers"):
+        monkeypatch.setattr(f"ecomtune.inference.decoding.{module}.encode_prompt", counting)
+    for labels, extra in (("greedy", 0), ("sum", 0), ("calibrated", 1)):
+        encoded.clear()
+        asked = asked_of(pico_causal, labels=labels)
+        prompts = asked.prompts(ROWS, [TRAIN[:2]] * 2)
+        answer_task(asked, ROWS, prompts)
+        assert encoded[:2] == [prompt.text for prompt in prompts] and len(encoded) == 2 + extra
 
 
 def test_the_farthest_demonstrations_give_way_and_the_rows_are_counted(
     pico_causal: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    weights = Weights(pico_causal)
-    long: Shown = [({"query": "red mug " * 150, "title": f"mug {number}"}, "Exact") for number in range(9)]
-    short: Shown = [({"query": "red", "title": "mug"}, "Exact")] * 3
-    kept, all_of_them = fitted(RELEVANCE, SETTINGS, ROWS, [long, short], weights)
-
-    def tokens(shown: Shown) -> int:
-        prompt = RELEVANCE.prompt(ROWS[0].fields, "compact", shown)
-        return len(encode_prompt(weights.tokenizer, prompt)) + SETTINGS.max_new_tokens
-
-    assert 1 < len(kept) < 9 and kept == long[-len(kept) :] and all_of_them == short
-    assert tokens(kept) <= 2048 < tokens(long[-len(kept) - 1 :])
-    told = (
-        "relevance: 1 of 2 test rows show fewer demonstrations than the system's shots: no more fit the model's context of 2048"
-    )
-    assert capsys.readouterr().out.startswith(told)
+    asked = asked_of(pico_causal)
+    long = [demonstration(number, "red mug " * 150) for number in range(9)]
+    short = [demonstration(1, "red")] * 3
+    shortened, complete = asked.prompts(ROWS, [long, short])
+    kept = shortened.demonstrations
+    assert 1 < len(kept) < 9 and list(kept) == long[-len(kept) :] and complete.demonstrations == short
+    more = RELEVANCE.prompt(ROWS[0].fields, "compact", [(each.fields, each.target) for each in long[-len(kept) - 1 :]])
+    lengths = [len(shortened.ids), len(encode_prompt(asked.model.tokenizer, more))]
+    assert lengths[0] + SETTINGS.max_new_tokens <= 2048 < lengths[1] + SETTINGS.max_new_tokens
+    printed = "relevance: 1 of 2 test rows show fewer demonstrations than the system's shots: "
+    assert capsys.readouterr().out.startswith(printed)
 
 
 def test_a_context_too_small_for_one_demonstration_is_refused(pico_causal: Path) -> None:
-    each: Shown = [({"query": "red mug " * 2000, "title": "mug"}, "Exact")] * 2
-    told = (
+    long = [demonstration(number, "red mug " * 2000) for number in range(2)]
+    message = (
         r"^example test-00: with one demonstration its prompt and answer need up to \d+ tokens, the model's context has 2048; "
     )
-    with pytest.raises(UserError, match=told):
-        fitted(RELEVANCE, SETTINGS, ROWS, [each, []], Weights(pico_causal))
+    with pytest.raises(UserError, match=message):
+        asked_of(pico_causal).prompts(ROWS, [long, []])
 
 
-# Answers behind demonstrations of each row's own.
+# Answers behind demonstrations for each row.
 
 
 @pytest.mark.usefixtures("workplace")
 @pytest.mark.parametrize("labels", ["greedy", "sum", "calibrated"])
-def test_a_row_is_answered_the_same_alone_and_beside_rows_with_other_demonstrations(pico_causal: Path, labels: str) -> None:
-    settings = SETTINGS.model_copy(update={"labels": labels})
+def test_a_row_is_answered_the_same_alone_and_among_rows_with_other_demonstrations(pico_causal: Path, labels: str) -> None:
+    asked = asked_of(pico_causal, labels=labels)
     rows = shop("big red mug", "running shoes for men", "hat", "kettle of tea", split="test")
     train = [each.model_copy(update={"target": label}) for each, label in zip(TRAIN, RELEVANCE.labels * 2, strict=False)]
-    shown = shown_of(demonstrations_for(rows, train, RELEVANCE, system("bm25", 2), 7))
-    assert len({str(each) for each in shown}) > 1
+    prompts = asked.prompts(rows, demonstrations_for(rows, train, RELEVANCE, system("bm25", 2), 7))
+    assert len({str(prompt.demonstrations) for prompt in prompts}) > 1
 
     def answers(places: list[int]) -> list[str]:
-        prompts = [RELEVANCE.prompt(rows[place].fields, "compact", shown[place]) for place in places]
-        chosen = [rows[place] for place in places]
-        return answer_task(RELEVANCE, settings, chosen, prompts, Weights(pico_causal), [shown[place] for place in places])
+        return answer_task(asked, [rows[place] for place in places], [prompts[place] for place in places])
 
     together = answers([0, 1, 2, 3])
     assert together == [answer for place in range(4) for answer in answers([place])]
@@ -248,12 +278,12 @@ def test_a_row_is_answered_the_same_alone_and_beside_rows_with_other_demonstrati
 
 @pytest.mark.usefixtures("workplace")
 def test_other_demonstrations_are_another_question(pico_causal: Path) -> None:
+    asked = asked_of(pico_causal)
     for shots in (1, 2):
-        shown = shown_of(demonstrations_for(ROWS, TRAIN, RELEVANCE, system("bm25", shots), 7))
-        prompts = [RELEVANCE.prompt(row.fields, "compact", each) for row, each in zip(ROWS, shown, strict=True)]
-        answer_task(RELEVANCE, SETTINGS, ROWS, prompts, Weights(pico_causal), shown)
+        prompts = asked.prompts(ROWS, demonstrations_for(ROWS, TRAIN, RELEVANCE, system("bm25", shots), 7))
+        answer_task(asked, ROWS, prompts)
     assert len(list(Path(".scratch/answers").iterdir())) == 2
 
 
-def test_words_are_found_in_texts_of_punctuation_alone() -> None:
-    assert choosing._words("?!") == ["?!"] and choosing._words("Red, MUG") == ["red", "mug"]
+def test_punctuation_alone_counts_as_a_word() -> None:
+    assert words_of("?!") == ["?!"] and words_of("Red, MUG") == ["red", "mug"]

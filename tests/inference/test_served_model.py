@@ -17,7 +17,9 @@ import yaml
 from ecomtune.core.config import TaskSettings
 from ecomtune.core.records import Prediction, read_task
 from ecomtune.inference.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
-from ecomtune.inference.decoding.local_answers import Weights, answer_task
+from ecomtune.inference.decoding.local_answers import answer_task
+from ecomtune.inference.decoding.local_model import LocalModel
+from ecomtune.inference.decoding.prompts import PromptedTask
 from ecomtune.tasks.registry import load_task
 from tests.conftest import REPOSITORY
 from tests.support.chat_server import forward, serving
@@ -69,8 +71,8 @@ def test_a_run_killed_half_way_pays_a_real_server_only_for_the_rest_and_answers_
         assert len(counting.requests) - asked == ROWS - kept
         assert f"before: {kept} (" in out
     settings = TaskSettings(dataset="shop", train_size=1, validation_size=0, test_size=1, max_new_tokens=8, decoding="free")
-    prompts = [example.prompt for example in examples]
-    expected = answer_task(load_task("relevance"), settings, examples, prompts, Weights(model))
+    asked = PromptedTask(load_task("relevance"), settings, LocalModel(model))
+    expected = answer_task(asked, examples, asked.prompts(examples))
     assert [prediction.answer.strip() for prediction in predicted(workplace)] == expected
 
 

@@ -98,10 +98,10 @@ def _write_merged(adapter: Path, folder: Path, threads: int) -> None:
     prepare(threads)
     from transformers import AutoTokenizer
 
-    from ecomtune.inference.decoding.local_answers import load_model
+    from ecomtune.inference.decoding.local_model import load_causal
 
     base = base_model_folder(adapter)
-    load_model(base, adapter).save_pretrained(folder)
+    load_causal(base, adapter).save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.chat_template = tokenizer.chat_template or plain_chat(tokenizer)
     tokenizer.save_pretrained(folder)

@@ -15,8 +15,8 @@ from ecomtune.core.records import Example, Reference, Row
 from ecomtune.core.task_inputs import TASK_INPUTS, TaskInputs
 from ecomtune.datasets.reading.cleaning import text_fault
 from ecomtune.datasets.table import as_fields
-from ecomtune.examples.screening import fault
-from ecomtune.inference.answering import WAYS, answer
+from ecomtune.examples.screening import rejection_reason
+from ecomtune.inference.answering import ANSWER_BY_KIND, answer
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Fields, Task, texts_of
 from ecomtune.tasks.registry import load_task
@@ -32,8 +32,8 @@ def task_of(params: Params, system: str, key: str) -> Task:
         raise UserError(f"systems of params.yaml have no {system!r}; name one of: {', '.join(params.systems) or 'none'}")
     if key not in found.tasks:
         raise UserError(f"system {system} doesn't answer {key!r}; name a task of its own: {', '.join(found.tasks)}")
-    if found.kind not in WAYS:
-        have = ", ".join(name for name, each in params.systems.items() if each.kind in WAYS) or "none"
+    if found.kind not in ANSWER_BY_KIND:
+        have = ", ".join(name for name, each in params.systems.items() if each.kind in ANSWER_BY_KIND) or "none"
         raise UserError(f"system {system} is of kind {found.kind}, which has no model that answers; name one of: {have}")
     model = Path(model_folder(found, key, params))
     if not model.is_dir():
@@ -67,7 +67,9 @@ def _example(task: Task, number: int, place: str, values: Mapping[str, Any]) -> 
     except ValueError as error:
         raise UserError(f"{place}: {error}; {advice}") from error
     gold = _any_reference(task, fields)
-    if reason := text_fault(fields) or fault(task, Row(fields=fields, reference=gold, group="", split=None, source=place)):
+    if reason := text_fault(fields) or rejection_reason(
+        task, Row(fields=fields, reference=gold, group="", split=None, source=place)
+    ):
         raise UserError(f"{place}: {reason}; {advice}")
     return Example(
         id=f"input {number}",

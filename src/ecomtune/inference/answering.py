@@ -11,7 +11,7 @@ from ecomtune.core.paths import BASELINES, examples_file
 from ecomtune.core.records import Example, read_task
 from ecomtune.inference.answer_costs import Answered, count_tokens
 from ecomtune.inference.baseline_answers import answer_baseline
-from ecomtune.inference.decoding.demonstrations import Shown, demonstrations_for
+from ecomtune.inference.decoding.demonstrations import demonstrations_for, prompt_text
 from ecomtune.models.process import prepare
 from ecomtune.tasks.registry import load_task
 
@@ -20,15 +20,15 @@ Rows = Mapping[str, list[Example]]
 
 
 def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
-    """What system ``name``, of a kind of WAYS, answers to the examples of each task of ``rows``.
+    """The answers of system ``name``, whose kind is in ANSWER_BY_KIND, to the examples of each task of ``rows``.
 
-    Raises UserError where its model, or what its prompts show, is missing or broken.
+    Raises UserError where its model, or the data of its demonstrations, is missing or broken.
     """
-    return WAYS[params.systems[name].kind](params, name, rows)
+    return ANSWER_BY_KIND[params.systems[name].kind](params, name, rows)
 
 
 def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
-    """The tasks of a system of baselines, a model each; a causal one is asked as LoRA's are, by the same prompts."""
+    """The tasks of a system of baselines, one model each; a causal one is prompted as an adapter is."""
     for key, examples in rows.items():
         model = Path(model_folder(params.systems[name], key, params))
         settings = next(each for each in params.baselines.values() if BASELINES / each.out == model)
@@ -40,33 +40,37 @@ def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered
 
 
 def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
-    """The tasks of a system of one causal model, or of an adapter each."""
+    """The tasks of a system of one causal model, or of one adapter for each task."""
     prepare(params.train.shared.threads)
-    from ecomtune.inference.decoding.local_answers import Weights, answer_task, fitted
+    from ecomtune.inference.decoding.local_answers import answer_task
+    from ecomtune.inference.decoding.local_model import LocalModel
+    from ecomtune.inference.decoding.prompts import PromptedTask
 
-    system, weights = params.systems[name], None
+    system, model = params.systems[name], None
     for key, examples in rows.items():
-        task, settings = load_task(key), params.tasks[key]
-        model = Path(model_folder(system, key, params))
-        if weights is None or model not in (weights.base, weights.adapter):
-            weights = Weights.of_adapter(model) if system.kind == "adapter" else Weights(model)
-        shown = fitted(task, settings, examples, _shown(params, system, key, examples), weights)
-        prompts = _prompts(params, key, examples, shown)
-        answers = answer_task(task, settings, examples, prompts, weights, shown)
-        yield Answered(key, examples, answers, count_tokens(weights.tokenizer, prompts, answers))
+        folder = Path(model_folder(system, key, params))
+        if model is None or folder not in (model.base, model.adapter):
+            model = LocalModel.of_adapter(folder) if system.kind == "adapter" else LocalModel(folder)
+        asked = PromptedTask(load_task(key), params.tasks[key], model)
+        prompts = asked.prompts(examples, demonstrations_of(params, system, key, examples))
+        answers = answer_task(asked, examples, prompts)
+        tokens = count_tokens(model.tokenizer, (prompt.ids for prompt in prompts), answers)
+        yield Answered(key, examples, answers, tokens)
 
 
 def _answer_endpoint(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
-    """The tasks of a model behind an endpoint, which says itself where a prompt is too long for it."""
+    """The tasks of a model behind an endpoint, which itself reports a prompt that is too long for it."""
     system = params.systems[name]
     if system.encoder is not None:
         prepare(params.train.shared.threads)
     from ecomtune.inference.chat_api.endpoint_answers import answer_prompts
 
-    assert system.endpoint is not None  # its kind needs one
+    assert system.endpoint is not None  # its kind requires one
     for key, examples in rows.items():
-        prompts = _prompts(params, key, examples, _shown(params, system, key, examples))
-        answers, tokens = answer_prompts(name, key, system.endpoint, prompts, params.tasks[key].max_new_tokens)
+        task, settings = load_task(key), params.tasks[key]
+        pairs = zip(examples, demonstrations_of(params, system, key, examples), strict=True)
+        prompts = [prompt_text(task, settings.prompt, example.fields, shown) for example, shown in pairs]
+        answers, tokens = answer_prompts(name, key, system.endpoint, prompts, settings.max_new_tokens)
         yield Answered(key, examples, answers, tokens)
 
 
@@ -78,15 +82,10 @@ def demonstrations_of(params: Params, system: System, task: str, rows: Sequence[
     return demonstrations_for(rows, train, load_task(task), system, params.seed)
 
 
-def _shown(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[Shown]:
-    demonstrations = demonstrations_of(params, system, task, rows)
-    return [[(example.fields, example.target) for example in each] for each in demonstrations]
-
-
-def _prompts(params: Params, task: str, rows: Sequence[Example], shown: Sequence[Shown]) -> list[str]:
-    form, ask = params.tasks[task].prompt, load_task(task).prompt
-    return [ask(row.fields, form, each) for row, each in zip(rows, shown, strict=True)]
-
-
-#: How each kind of system that has a model answers.
-WAYS = {"adapter": _answer_prompts, "baseline": _answer_baseline, "endpoint": _answer_endpoint, "prompt": _answer_prompts}
+#: How a system of each kind that has a model answers.
+ANSWER_BY_KIND = {
+    "adapter": _answer_prompts,
+    "baseline": _answer_baseline,
+    "endpoint": _answer_endpoint,
+    "prompt": _answer_prompts,
+}

@@ -1,4 +1,4 @@
-"""How a conventional model answers a task's test examples."""
+"""How a conventional model answers a task's examples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecomtune.core.code import code_hashes
 from ecomtune.core.config import Baseline
 from ecomtune.core.files import sha256_folder
 from ecomtune.core.records import Example
-from ecomtune.inference.prediction_cache import remembered
+from ecomtune.inference.prediction_cache import cached
 from ecomtune.models.process import prepare
 from ecomtune.tasks.base import Task
 
@@ -20,12 +20,12 @@ from ecomtune.tasks.base import Task
 def answer_baseline(
     settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], threads: int
 ) -> tuple[list[str], tuple[int, int]]:
-    """The raw answer to each example, and the number of tokens read and written for all of them.
+    """The raw answer to each example, and the tokens read and written for all of them.
 
-    They come from the prediction cache where the same model and code have answered the same examples before.
+    The answers come from the prediction cache where the same model and code have answered the same examples before.
     """
 
-    def ask() -> list[str]:
+    def compute() -> list[str]:
         if settings.model is not None:
             prepare(threads)
         module = module_of(settings, task)
@@ -33,7 +33,7 @@ def answer_baseline(
             answers: list[str] = module.answer(settings, task, folder, examples)
         return answers
 
-    decides = {
+    key = {
         "code": code_hashes("predict"),
         "fields": [dict(example.fields) for example in examples],
         "libraries": [version(name) for name in ("numpy", "scikit-learn", "tokenizers", "torch", "transformers")],
@@ -42,5 +42,5 @@ def answer_baseline(
         "task": task.name,
         "threads": threads,
     }
-    answers = remembered(decides, len(examples), ask)
+    answers = cached(key, len(examples), compute)
     return answers, token_counts.count(settings, task, folder, examples, answers)
