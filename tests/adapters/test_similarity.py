@@ -1,4 +1,4 @@
-"""Similarities of adapters are those of their dense ΔW, without ever making it."""
+"""Similarities of adapters are those of their dense ΔW, which is never built."""
 
 from __future__ import annotations
 
@@ -14,20 +14,13 @@ from ecomtune.adapters.factors import Adapter, Factors
 from ecomtune.adapters.low_rank import Dense
 from ecomtune.adapters.merging import merge
 from ecomtune.adapters.similarity import NOTHING, AdapterPair, Similarity, compare_adapters
+from tests.support.adapters import dense, random_factors
 
 RNG = np.random.default_rng(0)
 
 
-def factors(rng: np.random.Generator, out: int, inner: int, rank: int) -> Factors:
-    return Factors(rng.standard_normal((rank, inner), dtype=np.float32), rng.standard_normal((out, rank), dtype=np.float32))
-
-
 def adapter(**modules: Factors) -> Adapter:
     return Adapter(modules, {"base_model_name_or_path": "models/pretrained/pico"})
-
-
-def dense(each: Factors) -> Dense:
-    return each.b.astype(np.float64) @ each.a.astype(np.float64)
 
 
 def pair_of(first: Adapter, second: Adapter) -> AdapterPair:
@@ -35,7 +28,7 @@ def pair_of(first: Adapter, second: Adapter) -> AdapterPair:
     return pair
 
 
-def values(found: Similarity) -> list[float]:
+def as_list(found: Similarity) -> list[float]:
     return [found.cosine, found.columns, found.rows]
 
 
@@ -50,13 +43,13 @@ def overlap(first: Dense, second: Dense) -> float:
 
 @st.composite
 def two_adapters(draw: st.DrawFn) -> tuple[Adapter, Adapter]:
-    """Two adapters of the same modules with ranks of their own."""
+    """Two adapters of the same modules with different ranks."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     shapes = draw(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=3))
     sides: list[dict[str, Factors]] = [{}, {}]
     for place, shape in enumerate(shapes):
         for side in sides:
-            side[f"layer{place}"] = factors(rng, *shape, draw(st.integers(1, 6)))
+            side[f"layer{place}"] = random_factors(rng, *shape, draw(st.integers(1, 6)))
     return adapter(**sides[0]), adapter(**sides[1])
 
 
@@ -66,11 +59,11 @@ def test_each_module_is_compared_as_its_dense_matrices_are(case: tuple[Adapter, 
     for module, found in pair_of(first, second).modules.items():
         one, other = dense(first.factors[module]), dense(second.factors[module])
         expected = [cosine(one, other), overlap(one, other), overlap(one.T, other.T)]
-        np.testing.assert_allclose(values(found), expected, atol=1e-6)
+        np.testing.assert_allclose(as_list(found), expected, atol=1e-6)
 
 
 @given(case=two_adapters())
-def test_the_whole_is_the_cosine_of_all_entries_and_the_mean_overlap(case: tuple[Adapter, Adapter]) -> None:
+def test_the_overall_similarity_is_the_cosine_of_all_entries_and_the_mean_overlap(case: tuple[Adapter, Adapter]) -> None:
     pair = pair_of(*case)
     flat = [np.concatenate([dense(each).ravel() for each in side.factors.values()]) for side in case]
     assert pair.overall.cosine == pytest.approx(cosine(*flat), abs=1e-6)
@@ -80,50 +73,50 @@ def test_the_whole_is_the_cosine_of_all_entries_and_the_mean_overlap(case: tuple
 
 
 def test_every_two_adapters_are_compared_in_their_order() -> None:
-    found = compare_adapters({name: adapter(layer=factors(RNG, 4, 5, 2)) for name in ("c", "a", "b")})
+    found = compare_adapters({name: adapter(layer=random_factors(RNG, 4, 5, 2)) for name in ("c", "a", "b")})
     assert [(pair.first, pair.second) for pair in found] == [("c", "a"), ("c", "b"), ("a", "b")]
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_adapters_make_no_pair(count: int) -> None:
-    assert compare_adapters({str(place): adapter(layer=factors(RNG, 4, 5, 2)) for place in range(count)}) == []
+    assert compare_adapters({str(place): adapter(layer=random_factors(RNG, 4, 5, 2)) for place in range(count)}) == []
 
 
-def test_an_adapter_is_wholly_like_itself_larger_and_opposite_when_negated() -> None:
-    one = adapter(layer=factors(RNG, 9, 8, 3), other=factors(RNG, 5, 8, 2))
+def test_an_adapter_is_fully_similar_to_its_multiple_and_opposite_to_its_negative() -> None:
+    one = adapter(layer=random_factors(RNG, 9, 8, 3), other=random_factors(RNG, 5, 8, 2))
     for weight, expected in ((3.0, 1), (-0.5, -1)):
         pair = pair_of(one, merge([one], [weight], "cat"))
-        np.testing.assert_allclose(values(pair.overall), [expected, 1, 1], atol=1e-6)
+        np.testing.assert_allclose(as_list(pair.overall), [expected, 1, 1], atol=1e-6)
 
 
-def test_a_space_inside_a_larger_one_overlaps_wholly_and_orthogonal_ones_not_at_all() -> None:
-    large = factors(RNG, 9, 8, 4)
+def test_a_space_inside_a_larger_one_overlaps_fully_and_orthogonal_ones_not_at_all() -> None:
+    large = random_factors(RNG, 9, 8, 4)
     small = Factors(large.a[:2], large.b[:, :2])
-    assert values(pair_of(adapter(layer=small), adapter(layer=large)).overall)[1:] == pytest.approx([1, 1], abs=1e-6)
+    assert as_list(pair_of(adapter(layer=small), adapter(layer=large)).overall)[1:] == pytest.approx([1, 1], abs=1e-6)
     unit = np.eye(6, dtype=np.float32)
-    apart = [adapter(layer=Factors(unit[rows], unit[:, rows])) for rows in ([0, 1], [2, 3, 4])]
-    assert values(pair_of(*apart).overall) == [0, 0, 0]
+    orthogonal = [adapter(layer=Factors(unit[rows], unit[:, rows])) for rows in ([0, 1], [2, 3, 4])]
+    assert as_list(pair_of(*orthogonal).overall) == [0, 0, 0]
 
 
-def test_spaces_may_overlap_on_one_side_alone() -> None:
+def test_spaces_may_overlap_on_one_side_only() -> None:
     unit = np.eye(6, dtype=np.float32)
     same_rows = [adapter(layer=Factors(unit[:2], unit[:, columns])) for columns in ([0, 1], [2, 3])]
-    assert values(pair_of(*same_rows).overall) == pytest.approx([0, 0, 1], abs=1e-6)
+    assert as_list(pair_of(*same_rows).overall) == pytest.approx([0, 0, 1], abs=1e-6)
 
 
-def test_a_module_that_one_adapter_leaves_alone_is_like_nothing() -> None:
-    layer = factors(RNG, 6, 6, 2)
+def test_a_module_that_one_adapter_does_not_change_is_similar_to_nothing() -> None:
+    layer = random_factors(RNG, 6, 6, 2)
     pair = pair_of(adapter(layer=layer), adapter(layer=layer, other=layer))
     assert pair.modules["other"] == NOTHING
-    # ΔW of the second is twice as long a vector squared, of which the first has one half
-    np.testing.assert_allclose(values(pair.overall), [0.5**0.5, 0.5, 0.5], atol=1e-6)
+    # the squared norm of the second's ΔW is twice that of the first's
+    np.testing.assert_allclose(as_list(pair.overall), [0.5**0.5, 0.5, 0.5], atol=1e-6)
 
 
 def test_a_module_that_neither_changes_does_not_count() -> None:
-    layer = factors(RNG, 6, 6, 2)
+    layer = random_factors(RNG, 6, 6, 2)
     untrained = Factors(layer.a, np.zeros_like(layer.b))
     pair = pair_of(adapter(layer=layer, other=untrained), adapter(layer=layer))
-    assert list(pair.modules) == ["layer"] and values(pair.overall) == pytest.approx([1, 1, 1], abs=1e-6)
+    assert list(pair.modules) == ["layer"] and as_list(pair.overall) == pytest.approx([1, 1, 1], abs=1e-6)
 
 
 def zeros(each: Factors) -> dict[str, Any]:
@@ -135,30 +128,30 @@ def zeros(each: Factors) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["untrained", "cancelled", "absent"])
-def test_a_change_of_zero_is_like_nothing_not_even_itself(kind: str) -> None:
-    layer = factors(RNG, 6, 7, 2)
+def test_a_delta_of_zero_is_similar_to_nothing_not_even_itself(kind: str) -> None:
+    layer = random_factors(RNG, 6, 7, 2)
     zero = zeros(layer)[kind]
     assert pair_of(adapter(layer=layer), zero).overall == pair_of(zero, adapter(layer=layer)).overall == NOTHING
     assert pair_of(zero, zero).overall == NOTHING
 
 
 def test_padding_adds_no_direction() -> None:
-    one, other = factors(RNG, 9, 8, 2), factors(RNG, 9, 8, 3)
+    one, other = random_factors(RNG, 9, 8, 2), random_factors(RNG, 9, 8, 3)
     wide = merge([adapter(layer=one)], [1.0], "svd", 6)
     before, after = pair_of(adapter(layer=one), adapter(layer=other)), pair_of(wide, adapter(layer=other))
-    np.testing.assert_allclose(values(before.overall), values(after.overall), atol=1e-6)
+    np.testing.assert_allclose(as_list(before.overall), as_list(after.overall), atol=1e-6)
 
 
-def test_the_dense_matrix_is_never_made() -> None:
+def test_the_dense_matrix_is_never_built() -> None:
     """Dense, each of these would take 320 GB."""
     side = 200_000
-    huge = [adapter(layer=factors(np.random.default_rng(seed), side, side, 2)) for seed in range(2)]
+    huge = [adapter(layer=random_factors(np.random.default_rng(seed), side, side, 2)) for seed in range(2)]
     pair = pair_of(*huge)
-    assert max(abs(value) for value in values(pair.overall)) < 0.01
+    assert max(abs(value) for value in as_list(pair.overall)) < 0.01
 
 
-def test_ten_adapters_of_random_directions_overlap_by_chance_alone() -> None:
-    adapters = {str(seed): adapter(layer=factors(np.random.default_rng(seed), 40, 60, 4)) for seed in range(10)}
+def test_ten_adapters_of_random_directions_overlap_only_by_chance() -> None:
+    adapters = {str(seed): adapter(layer=random_factors(np.random.default_rng(seed), 40, 60, 4)) for seed in range(10)}
     found = compare_adapters(adapters)
     assert np.mean([pair.overall.columns for pair in found]) == pytest.approx(4 / 40, abs=0.02)
     assert np.mean([pair.overall.rows for pair in found]) == pytest.approx(4 / 60, abs=0.02)

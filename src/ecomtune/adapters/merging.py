@@ -67,7 +67,7 @@ def _method(method: str, rank: int | None, how: Elementwise, total: float) -> Jo
         joins: dict[str, Join] = {"cat": _cat, "svd": _svd(rank), "linear": _linear}
         return joins[method]
     if rank is None:
-        raise UserError("sparsify and consensus give a ΔW of full rank, which has to be compressed; set a rank")
+        raise UserError("sparsify and consensus produce a ΔW of full rank, which has to be compressed; set a rank")
     return _elementwise(rank, how, total)
 
 
