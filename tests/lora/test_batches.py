@@ -1,4 +1,4 @@
-"""A plan of batches has every row once an epoch within its limits, and a collated batch loses no token."""
+"""A plan of batches has every row once an epoch within the limits, and a collated batch loses no token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SIZES = st.integers(1, 7)
 
 
 @given(rows=ROWS, size=SIZES, budget=BUDGETS, epochs=st.integers(1, 3), seed=st.integers(0, 99))
-def test_every_row_stands_in_every_epoch_once(
+def test_every_row_occurs_in_every_epoch_once(
     rows: list[EncodedExample], size: int, budget: int, epochs: int, seed: int
 ) -> None:
     for epoch in range(epochs):
@@ -60,7 +60,7 @@ def test_batches_are_as_full_as_their_limits_allow() -> None:
     assert [len(batch) for batch in by_tokens] == [3] * 8
 
 
-def test_rows_of_like_length_share_a_batch() -> None:
+def test_rows_of_similar_length_share_a_batch() -> None:
     rows = [of_length(10 if index % 2 else 90) for index in range(32)]
     plans = [plan_batches(rows, batch_size=8, token_budget=10_000, epoch=epoch, seed=0) for epoch in range(3)]
     assert all(len({len(rows[row]) for row in batch}) == 1 for plan in plans for batch in plan)
@@ -73,11 +73,11 @@ def planned(epoch: int, seed: int) -> list[list[int]]:
     return plan_batches(PLANNED, batch_size=4, token_budget=100, epoch=epoch, seed=seed)
 
 
-def test_equal_seeds_give_equal_plans() -> None:
+def test_equal_seeds_make_equal_plans() -> None:
     assert planned(2, seed=3) == planned(2, seed=3)
 
 
-def test_another_seed_gives_another_plan() -> None:
+def test_another_seed_makes_another_plan() -> None:
     assert planned(0, seed=3) != planned(0, seed=4)
 
 
@@ -92,13 +92,13 @@ def test_a_row_over_the_budget_is_refused_with_its_id() -> None:
     assert plan_batches(rows, batch_size=1, token_budget=31, epoch=0, seed=0)
 
 
-# Token 0 is the padding's and stands in no row, so that a token taken for padding, or the reverse, shows.
+# Token 0 is padding and occurs in no row, so that confusing the two would show.
 WORDS = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
 
 @st.composite
 def batches(draw: st.DrawFn) -> list[EncodedExample]:
-    """Rows whose prompts begin alike, often for long enough that sharing pays."""
+    """Rows whose prompts begin with the same tokens, often enough of them that sharing pays."""
     stem = draw(st.lists(st.integers(1, 3), max_size=3)) * draw(st.integers(0, 40))
     rows = draw(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=6))
     return [example([*stem, *own], target) for own, target in rows]
@@ -121,7 +121,7 @@ def test_a_batch_is_no_wider_than_its_longest_row(rows: list[EncodedExample], sh
 
 
 @given(rows=batches(), share=st.booleans())
-def test_labels_are_the_targets_tokens_in_their_places_and_no_others(rows: list[EncodedExample], share: bool) -> None:
+def test_labels_are_the_targets_tokens_in_their_positions_and_no_others(rows: list[EncodedExample], share: bool) -> None:
     collated = SharedPrefixCollator(PAD, share=share)(rows)
     assert collated["labels"].shape == collated["input_ids"].shape
     for row, labels in zip(rows, collated["labels"].tolist(), strict=True):
@@ -143,14 +143,14 @@ def test_equal_prompts_are_shared_up_to_their_last_token() -> None:
     assert SharedPrefixCollator(PAD)(rows)["prefix_ids"].tolist() == list(range(1, 100))
 
 
-def test_a_prefix_is_shared_from_the_number_of_saved_tokens_at_which_it_pays() -> None:
-    just = MIN_TOKENS_SAVED // 2
-    for length, shared in [(just, just), (just - 1, 0)]:
+def test_a_prefix_is_shared_where_it_saves_enough_tokens() -> None:
+    enough = MIN_TOKENS_SAVED // 2
+    for length, shared in [(enough, enough), (enough - 1, 0)]:
         rows = [example([*[5] * length, own], [7]) for own in (1, 2, 3)]  # the prefix is saved for two of three rows
         assert len(SharedPrefixCollator(PAD)(rows)["prefix_ids"]) == shared
 
 
-def test_one_row_alone_shares_nothing() -> None:
+def test_a_single_row_shares_nothing() -> None:
     assert len(SharedPrefixCollator(PAD)([example([5] * 500, [7])])["prefix_ids"]) == 0
 
 
@@ -161,7 +161,7 @@ def test_nothing_is_shared_where_sharing_is_off() -> None:
     assert collated["input_ids"].shape == (3, 502)
 
 
-def test_the_batch_is_of_whole_numbers_even_without_a_prefix() -> None:
+def test_a_batch_has_integer_tensors_even_without_a_prefix() -> None:
     collated = SharedPrefixCollator(PAD)([example([5], [7])])
     assert {tensor.dtype for tensor in collated.values()} == {torch.long}
 
@@ -174,9 +174,9 @@ def test_a_batch_counts_the_tokens_that_it_computes(batch: list[EncodedExample])
 
 
 @given(plan=st.lists(st.lists(st.integers(0, 99), min_size=4, max_size=8), max_size=9), processes=st.integers(1, 4))
-def test_processes_share_a_plan_without_losing_or_repeating_a_row(plan: list[list[int]], processes: int) -> None:
+def test_processes_split_a_plan_without_losing_or_repeating_a_row(plan: list[list[int]], processes: int) -> None:
     parts = [plan_of_process(plan, process, processes) for process in range(processes)]
-    assert len({len(part) for part in parts}) == 1  # else some would wait for the others for ever
+    assert len({len(part) for part in parts}) == 1  # otherwise some would wait forever
     for step, batches_of_step in enumerate(zip(*parts, strict=True)):
         together = plan[step * processes : (step + 1) * processes]
         assert sorted(chain(*batches_of_step)) == sorted(chain(*together))
@@ -184,7 +184,7 @@ def test_processes_share_a_plan_without_losing_or_repeating_a_row(plan: list[lis
     assert sum(map(len, chain(*parts))) == sum(map(len, plan))
 
 
-def test_one_process_has_the_plan_as_it_is() -> None:
+def test_a_single_process_has_the_complete_plan() -> None:
     assert plan_of_process([[3, 1], [2]], 0, 1) == [[3, 1], [2]]
 
 

@@ -1,4 +1,4 @@
-"""Processes that train together learn what one would, one of them writes, and what would train apart is refused."""
+"""Processes that train together end with one process's weights, one of them writes, and separate training is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUT = Path("models/adapters/mixed")
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def edit(params: dict[str, Any]) -> None:
-        params["tasks"]["relevance"]["train_size"] = 21  # so that the last step has too few batches for two processes
+        params["tasks"]["relevance"]["train_size"] = 21  # too few batches in the last step for two processes
         params["train"]["shared"].update(epochs=1, warmup=0.2, learning_rate=0.005)
 
     return make_study(tmp_path_factory.mktemp("distributed"), edit)
@@ -39,7 +39,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def launch(
     study: Path, module: str, *arguments: str, by: str = "torchrun", script: str = "", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a module in two processes on this machine's CPU, which accelerate starts only where GPUs are spoken of."""
+    """Run a module in two processes on this machine's CPU; accelerate starts several only with --multi_gpu."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -52,7 +52,7 @@ def launch(
 
 
 def set_shared(study: Path, **changes: Any) -> str:
-    """Change train.shared in params.yaml; the file's text before."""
+    """Change train.shared in params.yaml, and return the file's former text."""
     before = (study / "params.yaml").read_text()
     params = yaml.safe_load(before)
     params["train"]["shared"].update(changes)
@@ -61,7 +61,7 @@ def set_shared(study: Path, **changes: Any) -> str:
 
 
 def train_alone(study: Path, name: str) -> Path:
-    """The folder of that name, with what one process learns from as many rows a step."""
+    """Train in one process with as many rows a step, and move the adapter to the folder ``name``."""
     set_shared(study, accumulation=2)
     done = run_module(study, "ecomtune.stages.train", "mixed")
     assert done.returncode == 0, done.stderr
@@ -72,12 +72,12 @@ def train_alone(study: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def alone(study: Path) -> Path:
-    """What one process learns by the study's own parameters."""
+    """The adapter that one process trains with the study's own parameters."""
     return train_alone(study, "alone")
 
 
 @pytest.mark.parametrize("by", ["torchrun", "accelerate launch"])
-def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Path, alone: Path, by: str) -> None:
+def test_two_processes_train_the_same_adapter_as_one(study: Path, alone: Path, by: str) -> None:
     shutil.rmtree(study / OUT, ignore_errors=True)
     (study / ".scratch/times.jsonl").unlink(missing_ok=True)
     done = launch(study, "ecomtune.stages.train", "mixed", by=by, ECOMTUNE_CHECKPOINT_SECONDS="0")
@@ -95,7 +95,7 @@ def test_two_processes_learn_as_one_does_with_batches_of_the_same_rows(study: Pa
 
 
 @pytest.mark.parametrize(("labels", "decoding"), [("calibrated", "constrained"), ("greedy", "free")])
-def test_two_processes_answer_as_one_does_half_of_the_batches_each(
+def test_two_processes_give_the_answers_of_one_for_half_of_the_batches_each(
     study: Path, monkeypatch: pytest.MonkeyPatch, labels: str, decoding: str
 ) -> None:
     monkeypatch.chdir(study)
@@ -154,13 +154,13 @@ def train_sharded(study: Path, **environment: str) -> subprocess.CompletedProces
 
 
 def difference(study: Path, alone: Path) -> float:
-    """The mean difference between the adapter's weights and what one process has learnt."""
+    """The mean difference between the adapter's weights and those that one process has trained."""
     weights = [load_file(folder / "adapter_model.safetensors") for folder in (study / OUT, alone)]
     assert weights[0].keys() == weights[1].keys()
     return float(torch.cat([(weights[0][name] - weights[1][name]).abs().flatten() for name in weights[1]]).mean())
 
 
-def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(study: Path, alone: Path) -> None:
+def test_processes_that_share_a_model_train_the_adapter_of_one_and_resume_after_a_kill(study: Path, alone: Path) -> None:
     shutil.rmtree(study / OUT, ignore_errors=True)
     stopped = train_sharded(study, ECOMTUNE_CHECKPOINT_SECONDS="0", STOP_AT="checkpoint-4")
     assert stopped.returncode != 0 and not (study / OUT).exists()
@@ -174,7 +174,7 @@ def test_processes_that_share_a_model_learn_as_one_does_and_go_on_after_a_kill(s
 
 
 def test_processes_that_share_a_model_write_the_weights_of_its_best_epoch(study: Path) -> None:
-    # with what accelerate launch may add: layers computed anew, whose names are others, and weights that the first one reads
+    # options of accelerate launch: activation checkpointing, which renames layers, and loading weights in rank 0 only
     others = {"FSDP_ACTIVATION_CHECKPOINTING": "true", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
     before = set_shared(study, epochs=6, learning_rate=0.2, patience=1, rank=2)  # so that the second epoch is worse
     try:
@@ -184,18 +184,18 @@ def test_processes_that_share_a_model_write_the_weights_of_its_best_epoch(study:
         (study / "params.yaml").write_text(before)
     assert done.returncode == 0, done.stderr
     for folder in (study / OUT, alone):
-        noted = json.loads((folder / "training.json").read_text())["validation"]
-        assert len(noted) == 2 and sum(noted[0][task] - noted[1][task] for task in ("relevance", "ner")) < -0.1
-    assert difference(study, alone) < 1e-2  # of a step that is twenty times as long
+        losses = json.loads((folder / "training.json").read_text())["validation"]
+        assert len(losses) == 2 and sum(losses[0][task] - losses[1][task] for task in ("relevance", "ner")) < -0.1
+    assert difference(study, alone) < 1e-2  # at a learning rate forty times as high
 
 
-def test_sharding_of_the_first_version_is_refused(study: Path) -> None:
+def test_fsdp_version_1_is_refused(study: Path) -> None:
     done = train_sharded(study, FSDP_VERSION="1")
     assert done.returncode == 1
     assert "train: error: FSDP of version 1 was asked for" in done.stderr and "set fsdp_version to 2" in done.stderr
 
 
-def test_processes_that_would_train_apart_are_refused(
+def test_processes_that_would_train_separately_are_refused(
     pico_causal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = AutoModelForCausalLM.from_pretrained(pico_causal)

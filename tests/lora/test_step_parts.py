@@ -1,4 +1,4 @@
-"""The hand-written parts of a training step give the plain computation's numbers and gradients."""
+"""The hand-written parts of a training step compute the same numbers and gradients as the plain computation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_product_is_the_plain_one_in_any_layout(rows: int, inner: int, outer: 
     for left in (x, x.T.contiguous().T, torch.randn(rows, inner + 3)[:, :inner].copy_(x)):
         for right in (weight, weight.T.contiguous().T):
             assert near(product(left, right), expected)
-    one = torch.ones(1, 1).expand(outer, inner)  # as the gradient of a sum is
+    one = torch.ones(1, 1).expand(outer, inner)  # like the gradient of a sum
     assert near(product(x, one), x @ one.T) and near(product(one, x), one @ x.T)
 
 
@@ -38,7 +38,7 @@ def test_a_product_of_another_type_is_left_to_torch() -> None:
 @pytest.mark.parametrize("scale", [0.0, 1.0, 10.0, 40.0])
 @pytest.mark.parametrize("likely", [False, True])
 def test_the_loss_of_a_frozen_head_is_the_exact_cross_entropy(scale: float, likely: bool) -> None:
-    """Of targets that are nearly certain too, whose gradient is a small difference."""
+    """Also of nearly certain targets, whose gradient is a small difference."""
     torch.manual_seed(1)
     head = nn.Linear(16, 5000, bias=False).requires_grad_(False)
     hidden = (scale * torch.randn(6, 16)).requires_grad_()
@@ -52,7 +52,7 @@ def test_the_loss_of_a_frozen_head_is_the_exact_cross_entropy(scale: float, like
     assert near(ours, theirs)
 
 
-def test_a_target_that_is_as_good_as_impossible_has_a_finite_loss() -> None:
+def test_a_practically_impossible_target_has_a_finite_loss() -> None:
     head = nn.Linear(1, 3, bias=False).requires_grad_(False)
     head.weight.copy_(torch.tensor([[0.0], [1000.0], [2000.0]]))
     hidden = torch.ones(1, 1, requires_grad=True)
@@ -142,9 +142,9 @@ def test_a_norm_that_is_trained_or_not_in_fp32_is_transformers_own() -> None:
     assert torch.equal(FusedRmsNorm.replacing(half)(x.bfloat16()), half(x.bfloat16()))
 
 
-def test_llamas_norms_alone_are_fused_and_keep_their_weights() -> None:
+def test_only_llamas_norms_are_fused_and_they_keep_their_weights() -> None:
     class OtherNorm(LlamaRMSNorm):
-        """As of a family that computes another thing under a name of its own."""
+        """A norm of another model family, which computes something else."""
 
     model = nn.ModuleDict({"ours": LlamaRMSNorm(4), "theirs": OtherNorm(4), "inner": nn.Sequential(LlamaRMSNorm(4))})
     names = set(model.state_dict())

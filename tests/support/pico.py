@@ -1,4 +1,4 @@
-"""Models of a few thousand random weights with real tokenizers, made on the fly: ``python -m tests.pico FOLDER``."""
+"""Models of a few thousand random weights with real tokenizers, made on the fly: ``python -m tests.support.pico FOLDER``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from transformers import (
 from ecomtune.tasks.ner import TYPE_WORDS
 from ecomtune.tasks.registry import load_task
 
-#: A pre-tokenizer whose pattern takes for ever on ordinary text: tokenizers, in Rust, gives it up with a panic.
+#: A pre-tokenizer whose pattern never ends on ordinary text: tokenizers, written in Rust, gives up with a panic.
 ENDLESS_SPLIT = {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -47,7 +47,7 @@ def corpus() -> list[str]:
 
 
 def causal_tokenizer() -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of the same kind as SmolLM2's, trained on the project's prompts."""
+    """A byte-level BPE tokenizer like SmolLM2's, trained on the project's prompts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -64,7 +64,7 @@ def causal_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def make_causal(folder: Path) -> Path:
-    """A random Llama of 2 layers, width 32, grouped-query attention and tied embeddings, like SmolLM2 in the small."""
+    """A random Llama of 2 layers, width 32, grouped-query attention and tied embeddings: a tiny SmolLM2."""
     tokenizer = causal_tokenizer()
     torch.manual_seed(0)
     config = LlamaConfig(
@@ -87,7 +87,7 @@ def make_causal(folder: Path) -> Path:
 
 
 def make_gpt2(folder: Path) -> Path:
-    """A random GPT-2 of 2 layers and width 32 with its dropout; its tokenizer has no padding token and no chat form."""
+    """A random GPT-2 of 2 layers and width 32 with dropout; its tokenizer has no padding token and no chat template."""
     pieces = json.loads(causal_tokenizer().backend_tokenizer.to_str())["model"]
     tokenizer = GPT2Tokenizer(vocab=pieces["vocab"], merges=[tuple(pair) for pair in pieces["merges"]])
     torch.manual_seed(0)
@@ -99,8 +99,8 @@ def make_gpt2(folder: Path) -> Path:
 
 
 def _word_pieces(number: int) -> list[str]:
-    """Every letter, at a word's beginning and within it, and the most frequent words."""
-    # by hand: the library's trainer gives other pieces each time
+    """Every letter, at the beginning of a word and inside it, and the most frequent words."""
+    # by hand: the library's trainer makes other pieces each time
     split, normalize = pre_tokenizers.BertPreTokenizer().pre_tokenize_str, normalizers.BertNormalizer().normalize_str
     words = Counter(word for text in corpus() for word, _ in split(normalize(text)))
     letters = sorted({*string.ascii_lowercase, *string.digits, *(letter for word in words for letter in word)})
@@ -109,7 +109,7 @@ def _word_pieces(number: int) -> list[str]:
 
 
 def make_encoder(folder: Path) -> Path:
-    """A random BERT of 2 layers and width 32 with a WordPiece tokenizer, like MiniLM in the small."""
+    """A random BERT of 2 layers and width 32 with a WordPiece tokenizer: a tiny MiniLM."""
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     vocabulary = {piece: number for number, piece in enumerate([*special, *_word_pieces(600 - len(special))])}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
@@ -154,7 +154,7 @@ def make_deberta(folder: Path, tokenizer: Path) -> Path:
 
 
 def seq2seq_tokenizer(form: str) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer that puts special tokens around a text as ``form`` says."""
+    """A byte-level BPE tokenizer that puts special tokens around text, according to the template ``form``."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -189,7 +189,7 @@ def make_t5(folder: Path) -> Path:
 
 
 def make_bart(folder: Path) -> Path:
-    """A random BART of 2 layers and width 32, with rules for generation in config.json, as bart-base has them."""
+    """A random BART of 2 layers and width 32, with generation settings in config.json like bart-base's."""
     fast = seq2seq_tokenizer("<s> $A </s>")
     torch.manual_seed(0)
     config = BartConfig(

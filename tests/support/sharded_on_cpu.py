@@ -1,8 +1,8 @@
 """Run a module with FSDP on this machine's CPU: ``python sharded_on_cpu.py MODULE ARGUMENTS``, started by torchrun.
 
-accelerate gives FSDP to GPUs alone, though torch shards by gloo on a CPU as well. It is told here that these processes have
-GPUs, whose device is the CPU; all else is as it comes: Trainer, accelerate's sharding and checkpoints, torch's collectives.
-The environment's STOP_AT names a checkpoint at whose writing the process is killed.
+accelerate runs FSDP only on GPUs, though torch can shard on a CPU with gloo. Here it is made to believe that these processes
+have GPUs, whose device is the CPU; everything else is real: Trainer, accelerate's sharding and checkpoints, torch's
+collectives. The environment variable STOP_AT names a checkpoint during whose writing the process is killed.
 """
 
 from __future__ import annotations

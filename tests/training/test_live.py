@@ -1,4 +1,4 @@
-"""The loss of a training is there to be read while it runs, in a folder that no output and no commit has."""
+"""A training's losses can be read while it runs, in a folder outside of outputs and commits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADAPTER, LIVE = "models/adapters/shards/relevance/1", Path(".scratch/live")
 
 @pytest.fixture
 def study(workplace: Path) -> Path:
-    """The pico profile as far as its examples, in a repository of git and DVC, with a training of 60 steps."""
+    """The pico profile up to its examples, in a repository of git and DVC, with a training of 60 steps."""
     params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
     params["train"]["shared"].update(epochs=30, dropout=0.1)
     params["models"]["bert"] = {"kind": "encoder", "source": "folder", "folder": ".scratch/pico/encoder", "licence": "none"}
@@ -51,12 +51,12 @@ def study(workplace: Path) -> Path:
 
 
 def lines(name: str, training: str = "relevance_1") -> list[list[str]]:
-    """Step and loss as they stand in the file now, without its header."""
+    """Step and loss in the file so far, without its header."""
     file = LIVE / training / f"plots/metrics/{name}.tsv"
     return [line.split("\t") for line in file.read_text().splitlines()[1:]] if file.is_file() else []
 
 
-def test_a_loss_is_written_after_each_step_and_makes_no_output_or_commit_another(study: Path) -> None:
+def test_a_loss_is_written_after_each_step_and_changes_no_output_or_commit(study: Path) -> None:
     command = [sys.executable, "-m", "ecomtune.stages.train", "relevance_1"]
     running = subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
     seen = {0}
@@ -72,12 +72,12 @@ def test_a_loss_is_written_after_each_step_and_makes_no_output_or_commit_another
     status = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True)
     assert status.stdout == "" and not list(Path().glob("dvclive*"))
     live = sha256_folder(Path(ADAPTER))
-    Path(".dvc").rename("away")  # so that nothing is written live
+    Path(".dvc").rename("away")  # so that no live losses are written
     train.main(load_params(), "relevance_1")
     assert sha256_folder(Path(ADAPTER)) == live
 
 
-def test_a_baseline_too_writes_its_losses_live(study: Path) -> None:
+def test_a_baseline_also_writes_its_losses_live(study: Path) -> None:
     baseline.main(load_params(), "encoder_relevance")
     steps = read_json(Path("models/baselines/encoder/relevance/training.json"))["steps"]
     assert [int(step) for step, _ in lines("train/loss", "baselines/encoder_relevance")] == list(range(1, steps + 1))

@@ -1,6 +1,6 @@
 """A training or a paying stage that is killed at any point and run again leaves the same bytes as one that was never stopped.
 
-``make reliability`` kills 20 times a kind of stage (ECOMTUNE_KILLS), the tests 5 times.
+``make reliability`` kills each kind of stage 20 times (ECOMTUNE_KILLS), the tests 5 times.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ TRAININGS = {
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study whose trainings have what a checkpoint must carry: dropout's random numbers, accumulated gradients, a warm-up,
-    the losses of every epoch and the best epoch's weights; and a system behind an endpoint."""
+    """A study whose trainings have everything that a checkpoint must hold: dropout's random state, accumulated gradients, a
+    warm-up, the losses of every epoch and the best epoch's weights; and a system behind an endpoint."""
 
     def edit(params: dict[str, Any]) -> None:
         params["train"]["shared"].update(dropout=0.1, accumulation=2, warmup=0.2, patience=2)
         params["baselines"]["encoder"].update(epochs=3, patience=2)
-        early = {"epochs": 12, "patience": 1, "learning_rate": 0.3}  # stops, and goes back to an epoch before the last
+        early = {"epochs": 12, "patience": 1, "learning_rate": 0.3}  # stops early, and restores an earlier epoch
         params["baselines"]["early"] = {**params["baselines"]["encoder"], **early, "out": "encoder_early/relevance"}
         tagger = {"task": "ner", "out": "encoder/ner", "crf": True, "adversarial": 0.5}
         params["baselines"]["tagger"] = {**params["baselines"]["encoder"], **tagger}
@@ -58,13 +58,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def kill(home: Path, stage: str, item: str, out: str, **environment: str) -> list[dict[str, Any]]:
-    """Kill a stage at random points, and check that each time the next run leaves the bytes of one that was never stopped."""
+    """Kill a stage at random points, and check that the next run each time leaves the bytes of an uninterrupted one."""
     done = run_module(home, "tests.support.kill_points", stage, item, out, str(KILLS), "11", **environment)
     assert done.returncode == 0, done.stderr
     kills: list[dict[str, Any]] = json.loads(done.stdout)
     assert len(kills) == KILLS and all(kill["equal"] for kill in kills), kills
-    assert not any(kill["torn"] for kill in kills)  # an output stands whole or not at all
-    assert all(kill["resumed"] for kill in kills if kill["late"]), kills  # they were killed after something was kept
+    assert not any(kill["torn"] for kill in kills)  # an output is complete or missing
+    assert all(kill["resumed"] for kill in kills if kill["late"]), kills  # these were killed after a checkpoint
     return kills
 
 
@@ -73,10 +73,10 @@ def test_a_killed_training_that_runs_again_leaves_the_same_bytes(home: Path, tra
     stage, item, out = TRAININGS[training]
     kill(home, stage, item, out)
     record = json.loads((home / out / "training.json").read_text())
-    losses = [noted.get("loss", 0) for noted in record["validation"]]
+    losses = [entry.get("loss", 0) for entry in record["validation"]]
     assert len(record["loss"]) == record["steps"] > 5 and losses
     assert training != "encoder that stops early" or losses.index(min(losses)) < len(losses) - 1 < 11, losses
-    assert list((home / ".scratch/checkpoints").glob("*/")) == []  # removed once the output stands
+    assert list((home / ".scratch/checkpoints").glob("*/")) == []  # removed once the output is written
 
 
 def test_a_killed_system_behind_an_endpoint_pays_only_for_the_rest_and_leaves_the_same_bytes(home: Path) -> None:
