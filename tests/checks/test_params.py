@@ -1,4 +1,4 @@
-"""params.yaml: what is valid loads, what is not is refused in one sentence that names the key."""
+"""params.yaml: a valid file loads, and an invalid one is refused in one sentence that names the key."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from ecomtune.checks.parameters import load_params
 from ecomtune.checks.references import modules_with
-from ecomtune.core import config as sections
-from ecomtune.core.config import types as fields
+from ecomtune.core import config
 from ecomtune.core.config.params import Params, model_folder, written_folders
+from ecomtune.core.config.types import Config
 from ecomtune.datasets.registry import load_reader
 from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
@@ -70,31 +70,29 @@ systems:
     endpoint: {model: big, input_price: 1.0, output_price: 2.0}
 score: {adapters: models/adapters}
 """.replace("HASH", "a" * 64)
-#: One item of every kind: where it stands, and its class.
-SECTIONS: dict[str, type[fields.Config]] = {
+#: A config of every kind: its place in the file, and its class.
+CONFIGS: dict[str, type[Config]] = {
     "": Params,
-    "datasets.real": sections.Dataset,
-    "datasets.real.files.0": sections.SourceFile,
-    "models.tiny": sections.Model,
-    "tasks.ner": sections.TaskSettings,
-    "train": sections.Train,
-    "train.shared": sections.Training,
-    "train.adapters.ner_1": sections.Adapter,
-    "merge": sections.Merge,
-    "merge.recipes.tasks": sections.Recipe,
-    "baselines.encoder_ner": sections.Baseline,
-    "systems.few_shot": sections.System,
-    "systems.large.endpoint": sections.Endpoint,
-    "score": sections.Score,
+    "datasets.real": config.Dataset,
+    "datasets.real.files.0": config.SourceFile,
+    "models.tiny": config.Model,
+    "tasks.ner": config.TaskSettings,
+    "train": config.Train,
+    "train.shared": config.Training,
+    "train.adapters.ner_1": config.Adapter,
+    "merge": config.Merge,
+    "merge.recipes.tasks": config.Recipe,
+    "baselines.encoder_ner": config.Baseline,
+    "systems.few_shot": config.System,
+    "systems.large.endpoint": config.Endpoint,
+    "score": config.Score,
 }
-FIELDS = [(section, field) for section, kind in SECTIONS.items() for field in kind.model_fields]
-REQUIRED = [
-    (section, field) for section, kind in SECTIONS.items() for field, info in kind.model_fields.items() if info.is_required()
-]
+KEYS = [(place, key) for place, kind in CONFIGS.items() for key in kind.model_fields]
+REQUIRED = [(place, key) for place, kind in CONFIGS.items() for key, info in kind.model_fields.items() if info.is_required()]
 
 
-def dotted(section: str, key: str) -> str:
-    return f"{section}.{key}" if section else key
+def dotted(place: str, key: str) -> str:
+    return f"{place}.{key}" if place else key
 
 
 def valid() -> dict[str, Any]:
@@ -102,8 +100,8 @@ def valid() -> dict[str, Any]:
     return values
 
 
-def section_of(values: Any, section: str) -> Any:
-    for part in filter(None, section.split(".")):
+def config_at(values: Any, place: str) -> Any:
+    for part in filter(None, place.split(".")):
         values = values[int(part)] if isinstance(values, list) else values[part]
     return values
 
@@ -119,7 +117,7 @@ def load_text(folder: Path, text: str) -> Params:
 
 
 def refusal(folder: Path, text: str) -> str:
-    """The sentence that refuses a file, less its name."""
+    """The sentence that refuses a file, without the file's name."""
     with pytest.raises(UserError) as caught:
         load_text(folder, text)
     sentence = str(caught.value)
@@ -131,8 +129,8 @@ def refusal(folder: Path, text: str) -> str:
 def refusal_of(folder: Path, place: str, value: Any) -> str:
     """The sentence that refuses the valid file with ``value`` at ``place``."""
     values = valid()
-    section, _, key = place.rpartition(".")
-    section_of(values, section)[key] = value
+    parent, _, key = place.rpartition(".")
+    config_at(values, parent)[key] = value
     return refusal(folder, dump(values))
 
 
@@ -145,35 +143,35 @@ def test_every_profile_is_valid(profile: Path) -> None:
     assert isinstance(load_params(profile), Params)
 
 
-def test_the_file_that_the_cases_below_spoil_is_valid(tmp_path: Path) -> None:
+def test_the_file_that_the_tests_below_break_is_valid(tmp_path: Path) -> None:
     assert load_text(tmp_path, VALID).datasets["real"].files[0].bytes == 1
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_an_unknown_key_is_named_in_every_section(tmp_path: Path, section: str) -> None:
-    sentence = refusal_of(tmp_path, dotted(section, "colour"), 1)
-    assert sentence == f"{dotted(section, 'colour')}: unknown key; remove it or correct its spelling"
+@pytest.mark.parametrize("place", CONFIGS)
+def test_an_unknown_key_is_named_in_every_config(tmp_path: Path, place: str) -> None:
+    sentence = refusal_of(tmp_path, dotted(place, "colour"), 1)
+    assert sentence == f"{dotted(place, 'colour')}: unknown key; remove it or correct its spelling"
 
 
-@pytest.mark.parametrize(("section", "key"), REQUIRED)
-def test_a_missing_key_is_named(tmp_path: Path, section: str, key: str) -> None:
+@pytest.mark.parametrize(("place", "key"), REQUIRED)
+def test_a_missing_key_is_named(tmp_path: Path, place: str, key: str) -> None:
     values = valid()
-    del section_of(values, section)[key]
-    assert refusal(tmp_path, dump(values)) == f"{dotted(section, key)}: this key is missing; add it"
+    del config_at(values, place)[key]
+    assert refusal(tmp_path, dump(values)) == f"{dotted(place, key)}: this key is missing; add it"
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_a_mistyped_key_is_named_in_every_section(tmp_path: Path, section: str) -> None:
+@pytest.mark.parametrize("place", CONFIGS)
+def test_a_mistyped_key_is_named_in_every_config(tmp_path: Path, place: str) -> None:
     values = valid()
-    place = section_of(values, section)
-    key = next(iter(SECTIONS[section].model_fields))
-    place[f"{key}s"] = place.pop(key, 100)
-    assert refusal(tmp_path, dump(values)).startswith(f"{dotted(section, f'{key}s')}: unknown key")
+    mistyped = config_at(values, place)
+    key = next(iter(CONFIGS[place].model_fields))
+    mistyped[f"{key}s"] = mistyped.pop(key, 100)
+    assert refusal(tmp_path, dump(values)).startswith(f"{dotted(place, f'{key}s')}: unknown key")
 
 
-@pytest.mark.parametrize(("section", "key"), FIELDS)
-def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, section: str, key: str) -> None:
-    assert refusal_of(tmp_path, dotted(section, key), [{}]).startswith(dotted(section, key))
+@pytest.mark.parametrize(("place", "key"), KEYS)
+def test_a_value_of_the_wrong_type_is_named(tmp_path: Path, place: str, key: str) -> None:
+    assert refusal_of(tmp_path, dotted(place, key), [{}]).startswith(dotted(place, key))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +194,7 @@ def test_a_path_outside_the_repository_or_of_no_folder_is_refused(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("out", "told"),
+    ("out", "problem"),
     [
         (".gitkeep", ".gitkeep begins with a dot, like the files that git and DVC keep there; choose another name"),
         ("single/.ner", ".ner begins with a dot, like the files that git and DVC keep there; choose another name"),
@@ -205,29 +203,29 @@ def test_a_path_outside_the_repository_or_of_no_folder_is_refused(tmp_path: Path
         ("ner\ud800", "contains an invisible character; use letters, digits, _ and - only"),
     ],
 )
-def test_an_out_that_is_hidden_or_cannot_be_seen_is_refused(tmp_path: Path, out: str, told: str) -> None:
+def test_an_out_that_is_hidden_or_has_invisible_characters_is_refused(tmp_path: Path, out: str, problem: str) -> None:
     values = valid()
     values["train"]["adapters"]["ner"]["out"] = "@"
     text = dump(values).replace("'@'", json.dumps(out))
-    assert refusal(tmp_path, text) == f"train.adapters.ner.out: {told}"
+    assert refusal(tmp_path, text) == f"train.adapters.ner.out: {problem}"
 
 
 @pytest.mark.parametrize(
-    ("section", "name"),
+    ("place", "name"),
     [
         *((each, "a/b") for each in ("datasets", "models", "tasks", "train.adapters", "merge.recipes", "baselines", "systems")),
         *(("systems", name) for name in ("../x", "a.b", "", "a b", "ner\n")),
     ],
 )
-def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section: str, name: str) -> None:
+def test_an_item_whose_name_is_not_a_folder_name_is_refused(tmp_path: Path, place: str, name: str) -> None:
     values = valid()
-    items = section_of(values, section)
+    items = config_at(values, place)
     items[name] = next(iter(items.values()))
-    assert refusal(tmp_path, dump(values)).startswith(f"{section}.{name.strip()}")
+    assert refusal(tmp_path, dump(values)).startswith(f"{place}.{name.strip()}")
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "part"),
+    ("place", "value", "sentence"),
     [
         ("seed", -1, "seed: Input should be greater than or equal to 0"),
         ("seed", 2**32, "seed: Input should be less than 4294967296"),
@@ -396,8 +394,10 @@ def test_an_item_whose_name_is_no_folder_name_is_refused(tmp_path: Path, section
         ("systems.single.kind", "baseline", "systems.single: a system of kind baseline reads a folder in models/baselines/"),
     ],
 )
-def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: Any, part: str) -> None:
-    assert refusal_of(tmp_path, place, value).startswith(part)
+def test_a_value_that_is_out_of_range_or_does_not_fit_the_others_is_refused(
+    tmp_path: Path, place: str, value: Any, sentence: str
+) -> None:
+    assert refusal_of(tmp_path, place, value).startswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -456,18 +456,18 @@ def test_a_value_out_of_its_range_is_refused(tmp_path: Path, place: str, value: 
         (
             "systems.encoder.tasks",
             ["relevance"],
-            "systems.encoder.reads: 'models/baselines/encoder/relevance' is not in the outs of this file",
+            "systems.encoder.reads: 'models/baselines/encoder/relevance' is not in the folders that stages write",
         ),
     ],
 )
-def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: str, value: Any, sentence: str) -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path, place: str, value: Any, sentence: str) -> None:
     found = refusal_of(tmp_path, place, value)
     assert found.startswith(sentence)
     assert "(there: " in found
 
 
 @pytest.mark.parametrize(
-    ("section", "wrong", "right"),
+    ("place", "wrong", "right"),
     [
         ("", "modls", "models"),
         ("train.shared", "lerning_rate", "learning_rate"),
@@ -479,9 +479,9 @@ def test_a_name_of_nothing_is_refused_with_what_there_is(tmp_path: Path, place: 
         ("merge.recipes.tasks", "weight", "weights"),
     ],
 )
-def test_the_nearest_known_key_is_named_for_an_unknown_one(tmp_path: Path, section: str, wrong: str, right: str) -> None:
-    sentence = refusal_of(tmp_path, dotted(section, wrong), 1)
-    assert sentence == f"{dotted(section, wrong)}: unknown key; remove it or correct its spelling to {right}"
+def test_the_nearest_known_key_is_suggested_for_an_unknown_one(tmp_path: Path, place: str, wrong: str, right: str) -> None:
+    sentence = refusal_of(tmp_path, dotted(place, wrong), 1)
+    assert sentence == f"{dotted(place, wrong)}: unknown key; remove it or correct its spelling to {right}"
 
 
 @pytest.mark.parametrize(
@@ -493,19 +493,19 @@ def test_the_nearest_known_key_is_named_for_an_unknown_one(tmp_path: Path, secti
         ("systems.mixed.reads", "models/adapters/mixd", "models/adapters/mixed"),
     ],
 )
-def test_the_nearest_known_name_is_named_for_an_unknown_one(tmp_path: Path, place: str, value: Any, right: str) -> None:
+def test_the_nearest_known_name_is_suggested_for_an_unknown_one(tmp_path: Path, place: str, value: Any, right: str) -> None:
     assert refusal_of(tmp_path, place, value).endswith(f"add it there or correct the name to {right}")
 
 
-def test_a_name_in_other_letters_is_near_whichever_has_the_capitals() -> None:
+def test_case_does_not_matter_to_the_nearest_name() -> None:
     assert nearest("SHOTS", ["shots", "tasks"]) == "shots" and nearest("shots", ["SHOTS", "TASKS"]) == "SHOTS"
 
 
-def test_of_many_names_the_nearest_few_are_told(tmp_path: Path) -> None:
+def test_only_the_nearest_of_many_names_are_listed(tmp_path: Path) -> None:
     known = len(written_folders(load_text(tmp_path, VALID)))
-    told = refusal_of(tmp_path, "systems.mixed.reads", "models/adapters/mix")
-    assert "(there: models/adapters/mixed, " in told and f" and {known - 3} others)" in told
-    assert len(told) < 300
+    sentence = refusal_of(tmp_path, "systems.mixed.reads", "models/adapters/mix")
+    assert "(there: models/adapters/mixed, " in sentence and f" and {known - 3} others)" in sentence
+    assert len(sentence) < 300
 
 
 @pytest.mark.parametrize("name", ["price", "base"])
@@ -519,7 +519,7 @@ def test_a_task_without_a_module_is_refused_with_those_that_have_one(tmp_path: P
 
 
 @pytest.mark.parametrize(("package", "constant", "load"), [("datasets", "TASKS", load_reader), ("tasks", "TASK", load_task)])
-def test_the_modules_that_a_file_may_name_are_just_those_that_load(package: str, constant: str, load: Any) -> None:
+def test_the_modules_that_params_may_name_are_those_that_load(package: str, constant: str, load: Any) -> None:
     def loads(name: str) -> bool:
         try:
             return bool(load(name))
@@ -531,14 +531,14 @@ def test_the_modules_that_a_file_may_name_are_just_those_that_load(package: str,
 
 
 @pytest.mark.parametrize("version", ["main", "v1.0", "a" * 39, "a" * 41, "A" * 40, "a" * 39 + "g"])
-def test_a_hub_model_without_a_whole_commit_is_refused(tmp_path: Path, version: str) -> None:
+def test_a_hub_model_without_a_complete_commit_is_refused(tmp_path: Path, version: str) -> None:
     hub = {"kind": "causal", "source": "hub", "name": "owner/tiny", "licence": "MIT"}
     assert refusal_of(tmp_path, "models.tiny", {**hub, "version": version}) == (
         "models.tiny: source hub needs a commit as version, 40 hex digits, since a branch or tag may move"
     )
 
 
-def test_a_hub_model_takes_no_hash_that_nothing_would_check(tmp_path: Path) -> None:
+def test_a_hub_model_with_a_hash_that_nothing_would_check_is_refused(tmp_path: Path) -> None:
     hub = {"kind": "causal", "source": "hub", "name": "owner/tiny", "licence": "MIT", "version": "a" * 40, "sha256": "b" * 64}
     message = "models.tiny: sha256 doesn't go with source hub, whose commit in version pins the files; remove it"
     assert refusal_of(tmp_path, "models.tiny", hub) == message
@@ -575,7 +575,7 @@ def test_an_adapter_reads_the_folder_of_its_tasks(tmp_path: Path, adapter: str, 
         ({"model": "small"}, "model: all adapters start from train.shared.model; remove it here"),
     ],
 )
-def test_an_adapters_own_setting_is_checked(tmp_path: Path, override: dict[str, Any], sentence: str) -> None:
+def test_the_settings_of_an_adapter_are_checked(tmp_path: Path, override: dict[str, Any], sentence: str) -> None:
     place = "train.adapters.ner.settings"
     assert refusal_of(tmp_path, place, override) == f"{place}.{sentence}"
 
@@ -588,7 +588,7 @@ def test_an_adapters_own_setting_is_checked(tmp_path: Path, override: dict[str, 
         {"consensus": "ties"},
     ],
 )
-def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> None:
+def test_a_recipe_may_sparsify(tmp_path: Path, choices: dict[str, Any]) -> None:
     values = valid()
     values["merge"]["recipes"]["tasks"] |= choices
     assert load_text(tmp_path, dump(values)).merge.recipes["tasks"].model_dump().items() >= choices.items()
@@ -611,13 +611,13 @@ def test_a_recipe_may_pick_entries(tmp_path: Path, choices: dict[str, Any]) -> N
         ),
     ],
 )
-def test_a_recipes_choices_that_do_not_fit_together_are_refused(tmp_path: Path, choices: dict[str, Any], sentence: str) -> None:
+def test_keys_of_a_recipe_that_do_not_fit_together_are_refused(tmp_path: Path, choices: dict[str, Any], sentence: str) -> None:
     values = valid()
     values["merge"]["recipes"]["tasks"] |= choices
     assert refusal(tmp_path, dump(values)).removeprefix("merge.recipes.tasks")[1:].strip().startswith(sentence)
 
 
-def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> None:
+def test_the_settings_of_an_adapter_override_the_shared_ones(tmp_path: Path) -> None:
     values = valid()
     values["train"]["adapters"]["ner"]["settings"] = {"rank": 4, "share_prefix": False}
     train = load_text(tmp_path, dump(values)).train
@@ -633,9 +633,9 @@ def test_an_adapters_own_settings_lie_over_the_shared_ones(tmp_path: Path) -> No
         ("score: {confidence: 1, confidence: 2}", 1, "confidence"),
     ],
 )
-def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path: Path, text: str, line: int, key: str) -> None:
-    told = f'is not valid YAML: line {line}: the key "{key}" occurs twice; remove or rename one'
-    assert refusal(tmp_path, text).endswith(told)
+def test_a_repeated_key_is_named_with_its_line(tmp_path: Path, text: str, line: int, key: str) -> None:
+    sentence = f'is not valid YAML: line {line}: the key "{key}" occurs twice; remove or rename one'
+    assert refusal(tmp_path, text).endswith(sentence)
 
 
 @pytest.mark.parametrize(
@@ -656,7 +656,7 @@ def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path: Path, text: st
         "seed: \x07",
     ],
 )
-def test_what_is_no_plain_yaml_is_refused(tmp_path: Path, text: str) -> None:
+def test_invalid_yaml_is_refused(tmp_path: Path, text: str) -> None:
     assert "not valid YAML" in refusal(tmp_path, text)
 
 
@@ -673,14 +673,16 @@ def test_a_learning_rate_is_read_as_dvc_reads_it(tmp_path: Path, rate: str) -> N
 
 
 @pytest.mark.parametrize("text", ["seed: 1:30", "seed: yes", "seed: 0o9"])
-def test_what_is_no_number_to_dvc_is_none_here(tmp_path: Path, text: str) -> None:
+def test_a_text_that_dvc_reads_as_no_number_is_not_read_as_one(tmp_path: Path, text: str) -> None:
     assert refusal(tmp_path, VALID.replace("\nseed: 7", f"\n{text}")).startswith("seed")
 
 
 @pytest.mark.parametrize("text", ["", "7", "- seed", "null"])
-def test_yaml_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
-    told = refusal(tmp_path, text)
-    assert "Input should be a valid dictionary" in told and told.endswith("; write it anew with: ecomtune profile demo")
+def test_yaml_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    sentence = refusal(tmp_path, text)
+    assert "Input should be a valid dictionary" in sentence and sentence.endswith(
+        "; write it again with: ecomtune profile demo"
+    )
 
 
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:
@@ -710,36 +712,36 @@ def test_several_floors_of_a_task_are_several_systems(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "item", "out"),
+    ("place", "item", "out"),
     [
         ("baselines", "floor_relevance", "models/baselines/floor/relevance"),
         ("train.adapters", "ner", "models/adapters/single/ner"),
     ],
 )
-def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, section: str, item: str, out: str) -> None:
+def test_two_items_that_write_the_same_folder_are_refused(tmp_path: Path, place: str, item: str, out: str) -> None:
     values = valid()
-    section_of(values, section)["again"] = section_of(values, section)[item]
-    assert refusal(tmp_path, dump(values)) == f"two items write {out}; give each an out of its own"
+    config_at(values, place)["again"] = config_at(values, place)[item]
+    assert refusal(tmp_path, dump(values)) == f"two items write {out}; give each a different out"
 
 
 @pytest.mark.parametrize(
-    ("out", "told"),
+    ("out", "sentence"),
     [
-        ("single/ner/y", "train.adapters.new.out: models/adapters/single/ner/y lies in models/adapters/single/ner, which"),
-        ("shards", "train.adapters.ner_1.out: models/adapters/shards/ner/1 lies in models/adapters/shards, which another"),
-        ("merged", "train.adapters.new.out: models/adapters/merged is where merges are written; name another folder"),
-        ("merged/tasks/x", "train.adapters.new.out: models/adapters/merged is where merges are written; name another"),
-        ("merged/other", "train.adapters.new.out: models/adapters/merged is where merges are written; name another folder"),
-        ("merged/tasks", "two items write models/adapters/merged/tasks; give each an out of its own"),
+        ("single/ner/y", "train.adapters.new.out: models/adapters/single/ner/y is inside models/adapters/single/ner, which"),
+        ("shards", "train.adapters.ner_1.out: models/adapters/shards/ner/1 is inside models/adapters/shards, which another"),
+        ("merged", "train.adapters.new.out: models/adapters/merged is where merges are written; choose another folder"),
+        ("merged/tasks/x", "train.adapters.new.out: models/adapters/merged is where merges are written; choose another"),
+        ("merged/other", "train.adapters.new.out: models/adapters/merged is where merges are written; choose another"),
+        ("merged/tasks", "two items write models/adapters/merged/tasks; give each a different out"),
     ],
 )
-def test_an_out_inside_another_or_among_the_merges_is_refused(tmp_path: Path, out: str, told: str) -> None:
+def test_an_out_inside_another_or_among_the_merges_is_refused(tmp_path: Path, out: str, sentence: str) -> None:
     values = valid()
     values["train"]["adapters"]["new"] = {"out": out, "reads": "data/examples/ner", "tasks": ["ner"]}
-    assert refusal(tmp_path, dump(values)).startswith(told)
+    assert refusal(tmp_path, dump(values)).startswith(sentence)
 
 
-def test_an_out_beside_one_whose_name_it_begins_with_is_valid(tmp_path: Path) -> None:
+def test_an_out_that_only_begins_with_the_name_of_another_is_valid(tmp_path: Path) -> None:
     values = valid()
     values["train"]["adapters"]["new"] = {"out": "single/ner_2", "reads": "data/examples/ner", "tasks": ["ner"]}
     assert "models/adapters/single/ner_2" in written_folders(load_text(tmp_path, dump(values)))
@@ -753,17 +755,17 @@ def test_a_seq2seq_baseline_starts_from_an_encoder_or_a_seq2seq_model(tmp_path: 
     values["baselines"]["t5"] = {"family": "seq2seq", "task": "description", "out": "seq2seq_t5/description", "model": "other"}
     assert load_text(tmp_path, dump(values)).models["other"].kind == kind
     values["baselines"]["t5"]["model"] = "tiny"
-    told = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small, other); add it there"
-    assert refusal(tmp_path, dump(values)).startswith(told)
+    sentence = "baselines.t5.model: 'tiny' is not in models of kind encoder or seq2seq (there: small, other); add it there"
+    assert refusal(tmp_path, dump(values)).startswith(sentence)
 
 
-def test_an_encoder_baseline_takes_no_seq2seq_model(tmp_path: Path) -> None:
-    told = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
-    assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(told)
+def test_an_encoder_baseline_with_a_seq2seq_model_is_refused(tmp_path: Path) -> None:
+    sentence = "baselines.encoder_ner.model: 'small' is not in models of kind encoder (there: none); add it there"
+    assert refusal_of(tmp_path, "models.small.kind", "seq2seq").startswith(sentence)
 
 
 def with_causal(**changes: Any) -> str:
-    """The valid file with all weights of its LLM trained on a task."""
+    """The valid file with a baseline of family causal, changed by ``changes``."""
     values = valid()
     full = {"family": "causal", "task": "relevance", "out": "causal_full/relevance", "model": "tiny"}
     values["baselines"]["full"] = {**full, **changes}
@@ -774,12 +776,12 @@ def with_causal(**changes: Any) -> str:
 def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
     params = load_text(tmp_path, with_causal(patience=2))
     assert model_folder(params.systems["full"], "relevance", params) == "models/baselines/causal_full/relevance"
-    told = "baselines.full.model: 'small' is not in models of kind causal (there: tiny); add it there or correct the name"
-    assert refusal(tmp_path, with_causal(model="small")) == told
+    sentence = "baselines.full.model: 'small' is not in models of kind causal (there: tiny); add it there or correct the name"
+    assert refusal(tmp_path, with_causal(model="small")) == sentence
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "problem"),
     [
         ({"class_weights": True}, "class_weights go with family encoder; remove the key"),
         ({"crf": True}, "crf goes with family encoder; remove the key"),
@@ -787,16 +789,19 @@ def test_a_causal_baseline_starts_from_a_causal_model(tmp_path: Path) -> None:
         ({"method": "majority"}, "method goes with family floor; remove it"),
         ({"max_new_tokens": 8}, "max_new_tokens of family causal is that of tasks.relevance; set it there and remove it here"),
         ({"model": None}, "families causal, encoder and seq2seq need a model, floor has none; add or remove the key"),
-        ({"out": "full/relevance"}, "out must be causal/relevance, or causal_NAME/relevance for another of its kind"),
+        (
+            {"out": "full/relevance"},
+            "out must be causal/relevance, or causal_NAME/relevance for a further baseline of its family",
+        ),
     ],
 )
-def test_what_does_not_go_with_a_causal_baseline_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
-    assert refusal(tmp_path, with_causal(**changes)) == f"baselines.full: {told}"
+def test_what_does_not_go_with_a_causal_baseline_is_refused(tmp_path: Path, changes: dict[str, Any], problem: str) -> None:
+    assert refusal(tmp_path, with_causal(**changes)).startswith(f"baselines.full: {problem}")
 
 
 @pytest.mark.parametrize("section", ["datasets", "models", "tasks", "baselines", "systems"])
 def test_a_name_that_no_file_could_have_is_refused(tmp_path: Path, section: str) -> None:
-    """Of four bytes a character, with an ending and what keeps it apart in scratch, it has room on a disk up to here."""
+    """60 characters of up to four bytes each leave room for a suffix and the random part of a scratch file's name."""
     values = valid()
     name = "\U00020000" * 61
     values[section][name] = next(iter(values[section].values()))
@@ -804,30 +809,31 @@ def test_a_name_that_no_file_could_have_is_refused(tmp_path: Path, section: str)
 
 
 @pytest.mark.parametrize("part", ["x" * 241, "ö" * 121])
-def test_a_folder_whose_name_no_disk_would_take_is_refused(tmp_path: Path, part: str) -> None:
+def test_a_folder_whose_name_is_too_long_for_a_file_system_is_refused(tmp_path: Path, part: str) -> None:
     values = valid()
     values["train"]["adapters"]["ner"]["out"] = f"single/{part}"
-    told = "contains a name of more than 240 bytes, too long for a file system; shorten it"
-    assert refusal(tmp_path, dump(values)) == f"train.adapters.ner.out: {told}"
+    sentence = "contains a name of more than 240 bytes, too long for a file system; shorten it"
+    assert refusal(tmp_path, dump(values)) == f"train.adapters.ner.out: {sentence}"
 
 
 @pytest.mark.parametrize("section", ["shared", "adapter"])
-def test_a_weight_decay_that_takes_all_off_the_weights_is_refused(tmp_path: Path, section: str) -> None:
+def test_a_weight_decay_that_removes_all_of_the_weights_is_refused(tmp_path: Path, section: str) -> None:
     values = valid()
     decay = {"learning_rate": 0.001, "weight_decay": 1000}
     if section == "shared":
         values["train"]["shared"].update(decay)
     else:
         values["train"]["adapters"]["ner"]["settings"] = decay
-    told = "learning_rate times weight_decay is the share of each weight that a step removes, and must be below 1; lower one"
-    assert told in refusal(tmp_path, dump(values))
+    place = "train.shared" if section == "shared" else "train.adapters.ner.settings"
+    sentence = refusal(tmp_path, dump(values))
+    assert sentence.startswith(f"{place}: learning_rate times weight_decay is ") and sentence.endswith("; lower one")
 
 
 def test_class_weights_and_a_crf_are_refused_together(tmp_path: Path) -> None:
     values = valid()
     values["baselines"]["encoder_ner"].update(crf=True, class_weights=True)
-    told = "class_weights weight tags one by one, and crf scores whole sequences; remove one of the two"
-    assert refusal(tmp_path, dump(values)) == f"baselines.encoder_ner: {told}"
+    sentence = "class_weights weight tags one by one, and crf scores whole sequences; remove one of the two"
+    assert refusal(tmp_path, dump(values)) == f"baselines.encoder_ner: {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -842,22 +848,22 @@ def test_class_weights_and_a_crf_are_refused_together(tmp_path: Path) -> None:
         ("floor", "relevance", "models/baselines/floor/relevance"),
     ],
 )
-def test_a_system_answers_with_its_folder_or_with_the_one_of_the_task_inside_it(
+def test_a_system_answers_with_its_folder_or_the_subfolder_of_the_task(
     tmp_path: Path, system: str, task: str, folder: str
 ) -> None:
     params = load_text(tmp_path, VALID)
     assert model_folder(params.systems[system], task, params) == folder
 
 
-def places(values: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every key of nested dicts and lists."""
+def key_paths(values: Any, parents: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path to every key of nested dicts and lists."""
     for key in values if isinstance(values, dict) else range(len(values)):
-        yield (*where, key)
+        yield (*parents, key)
         if isinstance(values[key], dict | list):
-            yield from places(values[key], (*where, key))
+            yield from key_paths(values[key], (*parents, key))
 
 
-#: Values of any type, and texts that PyYAML reads as something else or that a careless message would break.
+#: Values of any type, among them texts that PyYAML reads as something else or that contain a line break.
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()
@@ -872,13 +878,13 @@ ANYTHING = st.recursive(
 
 
 @st.composite
-def spoiled(draw: st.DrawFn) -> Any:
+def broken(draw: st.DrawFn) -> Any:
     """The valid file with up to three keys removed, renamed or given another value."""
     values: Any = valid()
     for _ in range(draw(st.integers(1, 3))):
-        *way, key = draw(st.sampled_from(list(places(values)) or [("seed",)]))
+        *parents, key = draw(st.sampled_from(list(key_paths(values)) or [("seed",)]))
         holder = values
-        for part in way:
+        for part in parents:
             holder = holder[part]
         value = holder.pop(key) if values else None
         action = draw(st.sampled_from(["remove", "rename", "retype"]))
@@ -891,8 +897,8 @@ def spoiled(draw: st.DrawFn) -> Any:
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(values=spoiled())
-def test_a_spoiled_file_loads_or_is_refused_in_one_sentence_and_nothing_else(tmp_path: Path, values: Any) -> None:
+@given(values=broken())
+def test_a_broken_file_loads_or_is_refused_in_one_sentence_and_nothing_else(tmp_path: Path, values: Any) -> None:
     try:
         load_text(tmp_path, dump(values))
     except UserError as error:
@@ -914,7 +920,7 @@ def test_a_mistyped_file_loads_or_is_refused_in_one_sentence_and_nothing_else(
         assert "\n" not in str(error)
 
 
-def test_two_files_of_one_path_are_refused(tmp_path: Path) -> None:
+def test_two_source_files_with_the_same_path_are_refused(tmp_path: Path) -> None:
     files = valid()["datasets"]["real"]["files"]
     sentence = "datasets.real: files: two of them have the path train.txt; give each its own"
     assert refusal_of(tmp_path, "datasets.real.files", files * 2) == sentence
@@ -935,17 +941,17 @@ def test_a_recorded_system_needs_the_column_of_its_answers(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(("reads", "prefix"), [("models/adapters", ""), ("models", "adapters/")])
-def test_a_recipe_that_reads_the_folder_that_it_writes_into_is_refused(tmp_path: Path, reads: str, prefix: str) -> None:
+def test_a_recipe_that_reads_the_folder_it_writes_to_is_refused(tmp_path: Path, reads: str, prefix: str) -> None:
     values = valid()
     weights = {f"{prefix}mixed": 0.5, f"{prefix}single/ner": 0.5}
     values["merge"]["recipes"]["tasks"] |= {"reads": reads, "weights": weights}
     assert refusal(tmp_path, dump(values)) == (
-        f"merge.recipes.tasks.reads: {reads} holds what the recipe itself writes, models/adapters/merged/tasks; give the "
-        "adapters outs in a folder of their own, such as single/ner, and name that folder"
+        f"merge.recipes.tasks.reads: {reads} contains the recipe's own output, models/adapters/merged/tasks; let the adapters "
+        "write to a folder of their own, such as single/ner, and read that folder"
     )
 
 
-def test_a_mistyped_task_of_a_baseline_is_told_as_such(tmp_path: Path) -> None:
+def test_a_mistyped_task_of_a_baseline_is_reported_before_its_folder(tmp_path: Path) -> None:
     assert refusal_of(tmp_path, "baselines.floor_relevance.task", "relevence") == (
         "baselines.floor_relevance.task: 'relevence' is not in tasks (there: ner, relevance); add it there or correct the name "
         "to relevance"
@@ -959,8 +965,36 @@ FLOOR = {"learning_rate": 0.01, "epochs": 5, "min_steps": 9, "batch_size": 16, "
     ("baseline", "key", "value"),
     [*(("floor_relevance", key, value) for key, value in FLOOR.items()), ("encoder_ner", "max_new_tokens", 96)],
 )
-def test_a_key_that_a_family_never_looks_at_is_refused_where_it_is_written(
+def test_a_key_without_effect_on_a_family_is_refused_where_it_is_written(
     tmp_path: Path, baseline: str, key: str, value: float
 ) -> None:
-    told = f"baselines.{baseline}: family {baseline.partition('_')[0]} has no use for {key}; remove the key"
-    assert refusal_of(tmp_path, f"baselines.{baseline}.{key}", value) == told
+    sentence = f"baselines.{baseline}: family {baseline.partition('_')[0]} has no use for {key}; remove the key"
+    assert refusal_of(tmp_path, f"baselines.{baseline}.{key}", value) == sentence
+
+
+def without_adapters() -> dict[str, Any]:
+    """The valid file without adapters, merges and what reads them."""
+    values = valid()
+    values["train"]["adapters"] = values["merge"]["recipes"] = {}
+    for name in ("single", "mixed", "merged"):
+        del values["systems"][name]
+    return values
+
+
+@pytest.mark.parametrize("values", [valid(), without_adapters()], ids=["with adapters", "without adapters"])
+def test_compare_depends_on_the_adapters_or_on_a_folder_that_exists_without_any(tmp_path: Path, values: Any) -> None:
+    right, wrong = "models/adapters", "models/pretrained"
+    if not values["train"]["adapters"]:
+        right, wrong = wrong, right
+    values["score"]["adapters"] = right
+    assert load_text(tmp_path, dump(values)).score.adapters == right
+    for score in ({"adapters": wrong}, {"adapters": f"{right}/single"}, {}):  # {}: a file from before the key existed
+        sentence = refusal(tmp_path, dump({**values, "score": score}))
+        assert sentence.startswith("score.adapters: this study has ") and sentence.endswith(f"; set it to {right}")
+
+
+def test_adapters_are_compared_without_merges_too(tmp_path: Path) -> None:
+    values = valid()
+    values["merge"]["recipes"] = {}
+    del values["systems"]["merged"]
+    assert load_text(tmp_path, dump(values)).score.adapters == "models/adapters"

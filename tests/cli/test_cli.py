@@ -1,4 +1,4 @@
-"""The commands beside dvc, and the frame of a stage: one sentence and a non-zero status for what a user gets wrong."""
+"""The commands, and how stages end: one sentence and a non-zero status for a user's mistake."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 
 from ecomtune.cli.app import app
 from ecomtune.core.files import sha256_file
-from ecomtune.report.summary import interval
 
 ROOT = Path(__file__).parents[2]
 PROFILES = "demo, demonstrations, one_task, paper, pico, queryner, real"
@@ -45,7 +44,7 @@ def refusal(*arguments: str) -> str:
     return line
 
 
-#: Libraries that a command imports only where it uses them.
+#: Libraries that a command imports only if it uses them.
 HEAVY = {
     "accelerate",
     "datasets",
@@ -62,8 +61,8 @@ HEAVY = {
 
 
 def test_help_imports_no_heavy_library_and_takes_less_than_half_a_second() -> None:
-    """Of processor time, the least of three: that is the same on a busy machine."""
-    code = "import sys; from ecomtune.cli import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
+    """Processor time, the least of three runs, does not depend on how busy the machine is."""
+    code = "import sys; from ecomtune.cli.app import app; app(['--help'], standalone_mode=False); print(*sys.modules)"
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -75,13 +74,13 @@ def test_help_imports_no_heavy_library_and_takes_less_than_half_a_second() -> No
 
 
 def shell(command: str, **environment: str) -> str:
-    """What bash prints that finds this Python's commands first."""
+    """The output of bash with this Python's commands first on PATH."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, **environment}
     return subprocess.run(["bash", "-c", command], env=env, capture_output=True, text=True, check=True).stdout
 
 
-def test_bash_completes_commands_by_the_script_that_it_is_shown() -> None:
+def test_bash_completes_commands_by_the_completion_script() -> None:
     script = shell("ecomtune --show-completion bash; true")
     assert "complete -o default -F _ecomtune_completion ecomtune" in script
     complete = f'{script}\nCOMP_WORDS=(ecomtune pu); COMP_CWORD=1; _ecomtune_completion ecomtune; echo "${{COMPREPLY[*]}}"'
@@ -99,7 +98,7 @@ def test_check_accepts_the_demo(project: Path) -> None:
         ("{dataset: demo_shop, train_size: 160", "{dataset: demo_shopp, train_size: 160", "'demo_shopp' is not in datasets"),
     ],
 )
-def test_check_names_what_no_stage_would_see(project: Path, found: str, put: str, named: str) -> None:
+def test_check_names_mistakes_that_no_stage_would_see(project: Path, found: str, put: str, named: str) -> None:
     params = project / "params.yaml"
     text = params.read_text(encoding="utf-8")
     assert found in text
@@ -108,18 +107,18 @@ def test_check_names_what_no_stage_would_see(project: Path, found: str, put: str
 
 
 def add_own_file(project: Path, pinned: str) -> None:
-    """Put what ``pinned`` says under the data sets of params.yaml."""
+    """Add the printed entry ``pinned`` to the data sets of params.yaml."""
     values = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     values["datasets"].update(yaml.safe_load(pinned))
     (project / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
 
 
-def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Path) -> None:
+def test_pin_prints_an_entry_that_check_accepts_until_the_file_changes(project: Path) -> None:
     own = project / "my: shop.csv"
     own.write_text("query\nmug\n", encoding="utf-8")
     add_own_file(project, ecomtune("pin", "my: shop.csv", "--licence", "own, # secret").stdout)
     assert ecomtune("check").stdout == "params.yaml is valid\n"
-    changed = "my: shop.csv isn't what datasets.my_shop pins; take what this prints: ecomtune pin my: shop.csv"
+    changed = "my: shop.csv differs from its pin in datasets.my_shop; pin it again with: ecomtune pin my: shop.csv"
     own.write_text("query\ncup\n", encoding="utf-8")
     assert refusal("check") == f"error: {changed}"
     own.unlink()
@@ -128,14 +127,14 @@ def test_pin_prints_an_entry_that_check_takes_until_the_file_changes(project: Pa
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
-        ("query,name,label\nmug,Mug,E\n", "error: shop.csv has no column 'title', but the columns 'query', 'name', 'label';"),
-        ("query;title;label\nmug;Mug;E\n", "error: shop.csv has no column 'label', but the columns 'query;title;label';"),
+        ("query,name,label\nmug,Mug,E\n", "error: shop.csv has no column 'title'; its columns are 'query', 'name', 'label';"),
+        ("query;title;label\nmug;Mug;E\n", "error: shop.csv has no column 'label'; its columns are 'query;title;label';"),
         ("query,title,label\n", "error: shop.csv holds no rows; add some,"),
     ],
 )
-def test_check_looks_for_the_columns_of_ones_own_table(project: Path, text: str, told: str) -> None:
+def test_check_looks_for_the_columns_of_the_users_own_table(project: Path, text: str, message: str) -> None:
     own = project / "shop.csv"
     columns = {"query": "query", "title": "title", "reference": "label"}
     for content in ("query,title,label\nmug,Mug,E\n", text):
@@ -145,21 +144,21 @@ def test_check_looks_for_the_columns_of_ones_own_table(project: Path, text: str,
         change(project, "tasks.relevance.dataset", "shop")
         if content != text:
             assert ecomtune("check").stdout == "params.yaml is valid\n"
-    assert refusal("check").startswith(told)
+    assert refusal("check").startswith(message)
 
 
 def test_a_pin_without_a_licence_is_refused(project: Path) -> None:
     (project / "shop.csv").write_text("query\nmug\n", encoding="utf-8")
-    told = "error: shop.csv: the licence is empty; say who may use the file, and how"
-    assert refusal("pin", "shop.csv", "--licence", "") == told
+    message = "error: shop.csv: the licence is empty; name the licence, or who may use the file and how"
+    assert refusal("pin", "shop.csv", "--licence", "") == message
 
 
 def test_an_empty_file_is_not_pinned(project: Path) -> None:
     (project / "empty.csv").touch()
-    assert refusal("pin", "empty.csv") == "error: empty.csv is empty; pin a file that holds data"
+    assert refusal("pin", "empty.csv") == "error: empty.csv is empty; pin a file with data"
 
 
-def test_a_profile_takes_the_place_of_a_garbled_file(project: Path) -> None:
+def test_a_profile_replaces_a_garbled_file(project: Path) -> None:
     (project / "params.yaml").write_bytes(b"seed: \xff\n")
     assert ecomtune("profile", "demo").exit_code == 0
     assert (project / "params.yaml").read_bytes() == (project / "profiles" / "demo.yaml").read_bytes()
@@ -176,15 +175,15 @@ def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, s
     assert sorted(path.name for path in project.iterdir()) == ["params.yaml", "profiles"]
 
 
-def test_a_plan_of_a_slower_machine_takes_longer_and_of_none_there_is_none(project: Path) -> None:
+def test_a_plan_for_a_slower_machine_takes_longer_and_an_unknown_profile_has_none(project: Path) -> None:
     slow, fast = (ecomtune("plan", "demo", "--teraflops", speed).stdout for speed in ("0.1", "10"))
     minutes = [float(text.partition("41 stages")[2].split("│")[4].strip(" ~")) for text in (slow, fast)]
     assert minutes[0] > 10 * minutes[1] > 0
     assert refusal("plan", "none").startswith(f"error: there is no profile 'none'; name one of: {PROFILES}")
 
 
-def test_pin_names_a_file_that_is_not_there(project: Path) -> None:
-    assert refusal("pin", "none.csv").startswith("error: there is no file none.csv; pin one of this machine")
+def test_pin_names_a_file_that_does_not_exist(project: Path) -> None:
+    assert refusal("pin", "none.csv").startswith("error: there is no file none.csv; pin a local file")
     assert refusal("pin", "https://example.org/a.csv").startswith("error: there is no file")
     assert refusal("pin", ".").startswith("error: there is no file")
 
@@ -205,10 +204,10 @@ def change(project: Path, place: str, value: object) -> None:
     """Set a key of params.yaml."""
     file = project / "params.yaml"
     values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    *way, key = place.split(".")
+    *parents, key = place.split(".")
     section = values
-    for part in way:
-        section = section[part]
+    for name in parents:
+        section = section[name]
     section[key] = value
     file.write_text(yaml.safe_dump(values), encoding="utf-8")
 
@@ -223,7 +222,7 @@ RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["r
 
 
 @pytest.mark.parametrize(
-    ("place", "value", "told"),
+    ("place", "value", "message"),
     [
         ("baselines.floor_relevance.method", "lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
         ("baselines.floor_summarization.method", "tfidf", "baselines.floor_summarization: method tfidf has no model for task"),
@@ -252,22 +251,24 @@ RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["r
         ("systems.in_use", RECORDED, "systems.in_use: data set demo_shop has no answers of that name (there: none); rename or"),
     ],
 )
-def test_check_refuses_what_a_stage_would_stop_at_or_never_look_at(project: Path, place: str, value: object, told: str) -> None:
+def test_check_refuses_parameters_that_a_stage_would_refuse_or_ignore(
+    project: Path, place: str, value: object, message: str
+) -> None:
     change(project, place, value)
-    assert refusal("check").startswith(f"error: {told}")
+    assert refusal("check").startswith(f"error: {message}")
 
 
-def test_check_refuses_a_linear_merge_of_unequal_ranks_where_modules_are_shared(project: Path) -> None:
+def test_check_refuses_a_linear_merge_of_unequal_ranks_in_shared_modules(project: Path) -> None:
     shards = {"reads": "models/adapters/shards/ner", "method": "linear", "weights": {"1": 0.5, "2": 0.5}}
     change(project, "merge.recipes.ner_shards", shards)
     assert ecomtune("check").stdout == "params.yaml is valid\n"
     change(project, "train.adapters.ner_1.settings", {"rank": 4})
-    told = "error: merge.recipes.ner_shards: method linear can't join adapters of ranks [4, 8]; use cat or svd"
-    assert refusal("check") == told
+    message = "error: merge.recipes.ner_shards: method linear can't join adapters of ranks [4, 8]; use cat or svd"
+    assert refusal("check") == message
     change(project, "train.adapters.ner_1.settings", {"rank": 4, "target_modules": ["q_proj"]})
-    assert refusal("check") == told
+    assert refusal("check") == message
     change(project, "train.adapters.ner_2.settings", {"target_modules": ["v_proj", "q_proj"]})
-    assert refusal("check") == told
+    assert refusal("check") == message
     change(project, "train.adapters.ner_2.settings", {"target_modules": ["v_proj"]})
     assert ecomtune("check").stdout == "params.yaml is valid\n"
 
@@ -281,15 +282,15 @@ def test_check_refuses_a_linear_merge_of_unequal_ranks_where_modules_are_shared(
         ({"merge.recipes.tasks.search": {"tasks": ["relevance", "ner"]}}, "merge.recipes.tasks.search"),
     ],
 )
-def test_check_refuses_what_decides_by_validation_rows_where_there_are_none(
+def test_check_refuses_decisions_by_validation_rows_if_there_are_none(
     project: Path, changes: dict[str, object], place: str
 ) -> None:
     for where, value in changes.items():
         change(project, where, value)
     assert ecomtune("check").stdout == "params.yaml is valid\n"
     change(project, "tasks.ner.validation_size", 0)
-    told = f"error: {place}: validation rows decide, and tasks.ner.validation_size is 0; raise that, or remove the key"
-    assert refusal("check") == told
+    message = f"error: {place}: needs validation rows, and tasks.ner.validation_size is 0; raise that, or remove the key"
+    assert refusal("check") == message
 
 
 def test_check_accepts_a_shared_warmup_that_another_adapters_schedule_uses(project: Path) -> None:
@@ -301,15 +302,15 @@ def test_check_accepts_a_shared_warmup_that_another_adapters_schedule_uses(proje
 
 
 @pytest.mark.parametrize("key", ["max_position_embeddings", "n_positions"])
-def test_check_knows_the_context_of_weights_that_are_there(project: Path, key: str) -> None:
+def test_check_knows_the_context_length_of_weights_on_disk(project: Path, key: str) -> None:
     full = {"family": "causal", "task": "ner", "out": "causal/ner", "model": "smollm2", "max_length": 10_000}
     change(project, "baselines.full", full)
     assert ecomtune("check").stdout == "params.yaml is valid\n"
     config = project / "models/pretrained/smollm2/config.json"
     config.parent.mkdir(parents=True)
     config.write_text(json.dumps({key: 8192}), encoding="utf-8")
-    told = "error: baselines.full.max_length: 10000 is beyond the context of smollm2, 8192 tokens; lower it"
-    assert refusal("check") == told
+    message = "error: baselines.full.max_length: 10000 is beyond the context of smollm2, 8192 tokens; lower it"
+    assert refusal("check") == message
     config.write_text(json.dumps({key: 256}), encoding="utf-8")
     assert refusal("check").startswith("error: train.shared.max_length: 512 is beyond the context of smollm2, 256 tokens")
 
@@ -322,7 +323,7 @@ def test_check_knows_the_context_of_weights_that_are_there(project: Path, key: s
         {"relevance": {"labels": "calibrated"}},
     ],
 )
-def test_check_accepts_ways_to_answer_that_have_an_effect(project: Path, task: dict[str, dict[str, object]]) -> None:
+def test_check_accepts_options_of_decoding_that_have_an_effect(project: Path, task: dict[str, dict[str, object]]) -> None:
     for name, settings in task.items():
         for key, value in settings.items():
             change(project, f"tasks.{name}.{key}", value)
@@ -332,8 +333,10 @@ def test_check_accepts_ways_to_answer_that_have_an_effect(project: Path, task: d
 def test_check_knows_the_annotators_of_a_data_set(project: Path) -> None:
     ecomtune("profile", "queryner")
     change(project, "systems.annotator_4", {"kind": "recorded", "reads": "data/examples/ner", "tasks": ["ner"]})
-    told = "systems.annotator_4: data set queryner has no answers of that name (there: annotator_1, annotator_2, annotator_3);"
-    assert refusal("check").startswith(f"error: {told}")
+    message = (
+        "systems.annotator_4: data set queryner has no answers of that name (there: annotator_1, annotator_2, annotator_3);"
+    )
+    assert refusal("check").startswith(f"error: {message}")
 
 
 def test_check_refuses_a_seed_of_data_that_is_not_generated(project: Path) -> None:
@@ -361,10 +364,10 @@ def test_outside_the_root_every_command_says_where_to_run_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    told = (
+    message = (
         "this folder is not the repository's root, which has params.yaml, dvc.yaml, profiles; change to it and run this again"
     )
-    assert refusal(*command.split()) == f"error: {told}"
+    assert refusal(*command.split()) == f"error: {message}"
 
 
 def test_a_file_is_pinned_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -381,16 +384,18 @@ def test_profile_without_a_name_lists_the_profiles(project: Path) -> None:
 def test_a_format_without_its_download_says_what_to_run(project: Path) -> None:
     ecomtune("profile", "queryner")
     done = stage("ecomtune.stages.format", "ner")
-    told = "format: error: data/raw/queryner/train.txt is missing; run dvc repro download@queryner, and where that"
+    message = "format: error: data/raw/queryner/train.txt is missing; run dvc repro download@queryner, and where that"
     (line,) = done.stderr.splitlines()
-    assert done.returncode == 1 and line.startswith(told)
+    assert done.returncode == 1 and line.startswith(message)
 
 
-def test_a_profile_keeps_parameters_of_the_users_own(project: Path) -> None:
+def test_the_users_own_parameters_are_kept_when_a_profile_replaces_them(project: Path) -> None:
     params = project / "params.yaml"
     own = params.read_text(encoding="utf-8").replace("seed: 7", "seed: 8", 1)
     params.write_text(own, encoding="utf-8")
-    assert ecomtune("profile", "real").stdout.startswith("the former params.yaml, of no profile, is kept as .scratch/params.")
+    assert ecomtune("profile", "real").stdout.startswith(
+        "the former params.yaml, which is not that of any profile, is kept as .scratch/"
+    )
     (kept,) = (project / ".scratch").glob("params.*.yaml")
     assert kept.read_text(encoding="utf-8") == own
     assert "kept as" not in ecomtune("profile", "demo").stdout
@@ -400,15 +405,15 @@ def test_a_profile_is_written_and_shown(project: Path) -> None:
     shown = ecomtune("profile", "real").stdout
     assert "+  queryner:" in shown
     assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "real.yaml").read_bytes()
-    assert ecomtune("profile", "real").stdout == "params.yaml is profile real already\n"
+    assert ecomtune("profile", "real").stdout == "params.yaml already is profile real\n"
 
 
-def test_an_unknown_profile_is_refused_with_the_names_there_are(project: Path) -> None:
+def test_an_unknown_profile_is_refused_with_the_known_names(project: Path) -> None:
     assert refusal("profile", "reall") == f"error: there is no profile 'reall'; name one of: {PROFILES}"
     assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
 
 
-def test_a_broken_profile_leaves_params_as_they_are(project: Path) -> None:
+def test_a_broken_profile_does_not_change_params(project: Path) -> None:
     (project / "profiles" / "real.yaml").write_text("seed: x\n", encoding="utf-8")
     assert refusal("profile", "real").startswith("error: profiles/real.yaml: ")
     assert (project / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
@@ -428,7 +433,7 @@ def test_a_stage_logs_its_time_with_the_hash_of_its_parameters(project: Path) ->
     assert entry["params"] == sha256_file(project / "params.yaml")
 
 
-def test_a_file_where_a_stage_needs_a_folder_is_told_in_one_sentence(project: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_reported_in_one_sentence(project: Path) -> None:
     (project / ".scratch").touch()
     done = stage("ecomtune.stages.download", "demo_shop")
     (line,) = done.stderr.splitlines()
@@ -436,8 +441,8 @@ def test_a_file_where_a_stage_needs_a_folder_is_told_in_one_sentence(project: Pa
     assert line.startswith("download: error: .scratch: File exists; ") and line.endswith(", and run this again")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full stands for a full disk and is Linux's")
-def test_a_full_disk_is_told_by_a_stage_in_one_sentence(project: Path) -> None:
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full, which acts as a full disk, exists on Linux only")
+def test_a_full_disk_is_reported_by_a_stage_in_one_sentence(project: Path) -> None:
     (project / ".scratch").mkdir()
     (project / ".scratch/times.jsonl").symlink_to("/dev/full")
     done = stage("ecomtune.stages.download", "demo_shop")
@@ -445,7 +450,7 @@ def test_a_full_disk_is_told_by_a_stage_in_one_sentence(project: Path) -> None:
     assert done.returncode == 1 and line.startswith(f"download: error: {project}: No space left on device; ")
 
 
-def test_a_command_tells_a_file_that_it_cannot_write_in_one_sentence(project: Path) -> None:
+def test_a_command_reports_a_file_that_it_cannot_write_in_one_sentence(project: Path) -> None:
     (project / ".scratch").touch()
     assert refusal("profile", "real").startswith("error: .scratch: File exists; ")
 
@@ -467,7 +472,7 @@ GOOD = {"macro_f1": 0.5, "macro_f1_ci": [0.4, 0.6], "n": 12, "groups": 3, "inval
     ],
     ids=repr,
 )
-def test_metrics_of_another_shape_are_told_in_one_sentence(project: Path, scores: object) -> None:
+def test_malformed_metrics_are_reported_in_one_sentence(project: Path, scores: object) -> None:
     (project / "params.yaml").write_bytes((ROOT / "profiles" / "pico.yaml").read_bytes())
     (project / "metrics").mkdir()
     (project / "metrics/merged_shards.json").write_text(json.dumps(scores), encoding="utf-8")
@@ -475,19 +480,14 @@ def test_metrics_of_another_shape_are_told_in_one_sentence(project: Path, scores
     assert refusal("table") == f"error: {problem}; run dvc repro score@merged_shards"
 
 
-@pytest.mark.parametrize(("confidence", "name"), [(0.95, "95%"), (0.9, "90%"), (0.999, "99.9%"), (0.57, "57%")])
-def test_an_interval_is_named_by_its_confidence(confidence: float, name: str) -> None:
-    assert interval({"confidence": confidence}) == f"{name} interval"
-
-
-def test_what_another_profile_left_behind_is_named_with_the_command_that_removes_it(project: Path) -> None:
+def test_outputs_of_another_profile_are_named_with_the_command_that_removes_them(project: Path) -> None:
     for folder in ("data/examples/relevance", "data/examples/ner", "models/pretrained/pico"):
         (project / folder).mkdir(parents=True)
         (project / folder / "file.json").touch()
-    (project / "data/examples/empty").mkdir()  # as a failed dvc checkout leaves
+    (project / "data/examples/empty").mkdir()  # a failed dvc checkout leaves such a folder
     (project / "data/raw/my data").mkdir(parents=True)
     (project / "data/raw/my data/shop.csv").touch()
-    line = "left over from other parameters; before dvc repro, remove with: rm -r 'data/raw/my data' {}"
+    line = "outputs of other parameters are left over; before dvc repro, remove them with: rm -r 'data/raw/my data' {}"
     assert ecomtune("check").stdout.splitlines()[-1] == line.format("models/pretrained/pico")
     expected = line.replace("'data/raw/my data' {}", "data/examples/relevance 'data/raw/my data' models/pretrained/pico")
     assert ecomtune("profile", "queryner").stdout.splitlines()[-1] == expected

@@ -1,1 +1,1 @@
-"""What refuses parameters before anything runs."""
+"""Checks that refuse wrong parameters, in one sentence, before anything runs."""

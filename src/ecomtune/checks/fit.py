@@ -1,4 +1,4 @@
-"""What params.yaml can't know of itself: whether its items fit their tasks, readers and baselines, and files their pins."""
+"""Whether the items of params.yaml fit the code and files they name: tasks, readers, baselines, pins, contexts."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ecomtune.tasks.registry import load_task
 
 
 def check(params: Params) -> None:
-    """Raises UserError for the first of the user's own files that isn't as pinned or lacks a column, or what
-    :func:`check_fits` finds.
+    """Raises UserError for the first problem that :func:`check_fits` or a look at files finds.
 
-    And, where a causal model's weights are there already, for a max_length beyond its context.
+    Of files: a local source file that differs from its pin or lacks a column, and, if a causal model's weights have been
+    fetched already, a max_length beyond its context.
     """
     for problem in changed_files(params)[:1]:
         raise UserError(problem)
     check_fits(params)
     _check_columns(params)
-    _check_warmup(params)  # not in check_fits: a sweep over schedules can't take a key away for one of them
+    _check_warmup(params)  # not in check_fits: a sweep over schedules can't remove a key for one of them
     _check_contexts(params)
 
 
 def check_fits(params: Params) -> None:
-    """Raises UserError, naming the key, for what a stage would stop at or would never look at; no file is read."""
+    """Raises UserError, naming the key, for what would stop a stage or have no effect on any; no file is read."""
     for key, settings in params.tasks.items():
         check_serves(params.datasets[settings.dataset], key)
         _check_answering(key, settings)
@@ -57,7 +57,7 @@ def check_fits(params: Params) -> None:
 
 
 def _check_answering(key: str, settings: TaskSettings) -> None:
-    """Whether what a task says of answering has an effect on answers of its kind."""
+    """Refuses settings of decoding that have no effect on answers of the task's kind."""
     decoder, where = load_task(key).decoder, f"tasks.{key}"
     if decoder == "text" and "decoding" in settings.model_fields_set:
         raise UserError(f"{where}.decoding: a task whose answers are texts has no use for decoding; remove the key")
@@ -69,22 +69,23 @@ def _check_answering(key: str, settings: TaskSettings) -> None:
         raise UserError(f"{where}.seed: nothing is drawn at temperature 0; remove it, or set temperature")
 
 
-def _check_validation(of: Sequence[str], where: str, params: Params) -> None:
-    """Whether one of the tasks has validation rows, by which what stands at ``where`` decides."""
-    if not any(params.tasks[task].validation_size for task in of):
+def _check_validation(tasks: Sequence[str], where: str, params: Params) -> None:
+    """Refuses a setting at ``where`` that needs validation rows if none of the tasks has any."""
+    if not any(params.tasks[task].validation_size for task in tasks):
         raise UserError(
-            f"{where}: validation rows decide, and tasks.{of[0]}.validation_size is 0; raise that, or remove the key"
+            f"{where}: needs validation rows, and tasks.{tasks[0]}.validation_size is 0; raise that, or remove the key"
         )
 
 
 def _check_columns(params: Params) -> None:
-    """Whether the user's own tables have the columns that they are said to have."""
-    tables = [settings for settings in params.tasks.items() if params.datasets[settings[1].dataset].reader == "table"]
-    for task, settings in tables:
-        from ecomtune.datasets.reading.table_files import READERS, read_table
-        from ecomtune.datasets.table import column_map  # here: most studies have no table, and parquet takes long to import
-
+    """Refuses a local table that lacks a column named in ``columns``."""
+    for task, settings in params.tasks.items():
         dataset = params.datasets[settings.dataset]
+        if dataset.reader != "table":
+            continue
+        from ecomtune.datasets.reading.table_files import READERS, read_table
+        from ecomtune.datasets.table import column_map  # imported here, since parquet takes long and most studies have no table
+
         columns = sorted(set(column_map(task, dataset.columns).values()))
         for file in dataset.files:
             if "://" not in file.url and Path(file.url).suffix.lower() in READERS:
@@ -92,13 +93,13 @@ def _check_columns(params: Params) -> None:
 
 
 def _check_warmup(params: Params) -> None:
-    """Whether a warm-up that is asked for comes before a schedule that has one."""
+    """Refuses a warmup that has no effect, since the learning rate schedule has none."""
     train = params.train
     own = {name for name, adapter in train.adapters.items() if "warmup" in adapter.settings}
     constant = {name for name in train.adapters if train.settings_of(name).schedule == "constant"}
     needless = [f"train.adapters.{name}.settings" for name in sorted(own & constant) if train.adapters[name].settings["warmup"]]
-    asked = "warmup" in train.shared.model_fields_set and train.shared.warmup
-    if asked and train.shared.schedule == "constant" and train.adapters.keys() == own | constant:
+    is_set = "warmup" in train.shared.model_fields_set and train.shared.warmup
+    if is_set and train.shared.schedule == "constant" and train.adapters.keys() == own | constant:
         needless.append("train.shared")
     if needless:
         raise UserError(
@@ -108,7 +109,7 @@ def _check_warmup(params: Params) -> None:
 
 
 def _check_adapter(name: str, params: Params) -> None:
-    """Whether an adapter's tasks have the rows that it asks for, be it for its shard."""
+    """Refuses patience without validation rows, and a shard without training rows."""
     adapter = params.train.adapters[name]
     if params.train.settings_of(name).patience:
         place = f"train.adapters.{name}.settings" if "patience" in adapter.settings else "train.shared"
@@ -117,38 +118,39 @@ def _check_adapter(name: str, params: Params) -> None:
         rows = min(params.tasks[task].train_size, adapter.limit.get(task, MAX_NUMBER))
         if adapter.shard and adapter.shard[0] > rows:
             parts = f"{adapter.shard[1]} parts of {rows} training rows of {task}"
-            raise UserError(f"train.adapters.{name}.shard: {parts} leave this one without a row; ask for fewer parts")
+            raise UserError(f"train.adapters.{name}.shard: {parts} leave this one without a row; use fewer parts")
 
 
 def _check_recipe(name: str, params: Params) -> None:
-    """Whether the adapters that a recipe joins can be, and its search has rows to search by."""
+    """Refuses a merge of adapters that can't be merged, and a search without validation rows."""
     recipe, where = params.merge.recipes[name], f"merge.recipes.{name}"
     for task in recipe.search.tasks if recipe.search else ():
         _check_validation([task], f"{where}.search", params)
-    joined_folders = {f"{recipe.reads}/{each}" for each in recipe.weights}
-    joined = [key for key, adapter in params.train.adapters.items() if str(ADAPTERS / adapter.out) in joined_folders]
-    for key in joined:
+    folders = {f"{recipe.reads}/{each}" for each in recipe.weights}
+    merged = [key for key, adapter in params.train.adapters.items() if str(ADAPTERS / adapter.out) in folders]
+    for key in merged:
         if params.train.settings_of(key).dora:
             raise UserError(f"{where}: adapter {key} is trained with dora, and can't be merged as B @ A; train it without")
-    settings = [params.train.settings_of(key) for key in joined]
+    settings = [params.train.settings_of(key) for key in merged]
     modules = [set(each.target_modules) for each in settings]
-    shared = not all(modules) or any(one & other for one, other in combinations(modules, 2))  # none named: all of them
-    if shared and (problem := ranks_problem(recipe.method, [each.rank for each in settings])):
+    overlap = not all(modules) or any(one & other for one, other in combinations(modules, 2))  # an empty set is all modules
+    if overlap and (problem := ranks_problem(recipe.method, [each.rank for each in settings])):
         raise UserError(f"{where}: {problem}")
 
 
 def _check_contexts(params: Params) -> None:
+    """Refuses a max_length beyond the context of a model whose weights have been fetched."""
     for where, model, length in _lengths(params):
         config = PRETRAINED / model / "config.json"
         values = read_json(config) if config.is_file() else None
-        names = ("max_position_embeddings", "n_positions")  # the second one is GPT-2's
+        names = ("max_position_embeddings", "n_positions")  # the second name is GPT-2's
         context = next((values[name] for name in names if name in values), None) if isinstance(values, dict) else None
         if isinstance(context, int) and length > context:
             raise UserError(f"{where}: {length} is beyond the context of {model}, {context} tokens; lower it")
 
 
 def _lengths(params: Params) -> Iterator[tuple[str, str, int]]:
-    """Every max_length of a causal model: its place, the model and the length."""
+    """Every max_length of a causal model: the key, the model and the length."""
     if any("max_length" not in adapter.settings for adapter in params.train.adapters.values()):
         yield "train.shared.max_length", params.train.shared.model, params.train.shared.max_length
     for name, adapter in params.train.adapters.items():
@@ -161,6 +163,7 @@ def _lengths(params: Params) -> Iterator[tuple[str, str, int]]:
 
 
 def _check_recorded(name: str, dataset: str, params: Params) -> None:
+    """Refuses a recorded system whose data set has no answers under its name."""
     known = answerers(params.datasets[dataset])
     if name not in known:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Rules between the keys of one section of params.yaml: each rule yields what is wrong and what to change."""
+"""Rules between the keys of one item of params.yaml. Each yields what is wrong and what to change."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from ecomtune.core.config.params import Params
 from ecomtune.core.merge_rules import is_weighted_sum, method_problem
 from ecomtune.core.paths import ADAPTERS, BASELINES, DATA, EXAMPLES, PRETRAINED
 
-#: Merges that a search for weights may try: each takes about as long as reading the validation rows.
+#: The most merges that a search for weights may try. Each takes a forward pass over the validation rows.
 MAX_COMBINATIONS = 1000
 #: Keys that have no effect on baselines of a family.
 WITHOUT_EFFECT = {
     "floor": ("learning_rate", "epochs", "min_steps", "batch_size", "max_length", "max_new_tokens"),
     "encoder": ("max_new_tokens",),
 }
-#: The keys that a model's source needs, and those that have no meaning for it.
+#: The keys that a model's source requires, and those that have no meaning for it.
 NEEDED_BY_SOURCE = {"package": ("name", "version", "sha256"), "hub": ("name", "version"), "folder": ("folder",)}
 FOREIGN_TO_SOURCE: dict[str, tuple[str, ...]] = {"package": (), "hub": ("folder",), "folder": ("name", "version")}
-#: The folder that a system of each kind reads from.
+#: The folder inside which a system of each kind reads.
 HOMES = {"prompt": PRETRAINED, "adapter": ADAPTERS, "baseline": BASELINES, "endpoint": DATA, "recorded": EXAMPLES}
 
 
 def check_items(params: Params) -> None:
-    """Raises ValueError for the first rule that a section breaks, naming its place."""
+    """Raises ValueError for the first rule that an item breaks, naming the item."""
     for place, problem in _problems(params):
         raise ValueError(f"{place}: {problem}")
 
 
 def _problems(params: Params) -> Iterator[tuple[str, str]]:
-    """Every broken rule in the order of the file: where, and what is wrong."""
+    """Every broken rule in the order of the file: the item and what is wrong."""
     for name, dataset in params.datasets.items():
         yield from ((f"datasets.{name}", problem) for problem in _of_dataset(dataset))
     for name, model in params.models.items():
@@ -70,7 +70,7 @@ def _of_model(model: Model) -> Iterator[str]:
 
 
 def training_problem(training: Training) -> str | None:
-    """What is wrong with an adapter's training settings as a whole, or None."""
+    """What is wrong between the keys of an adapter's training settings, or None."""
     if training.learning_rate * training.weight_decay >= 1:
         return (
             "learning_rate times weight_decay is the share of each weight that a step removes, and must be below 1; lower one"
@@ -99,7 +99,7 @@ def _of_merge(recipe: Recipe) -> Iterator[str]:
     if not any(weights):
         yield "weights must not all be 0; change one"
     if recipe.search and min(weights) < 0:
-        yield "search tries weights from 0 upwards; give no negative weight"
+        yield "search tries weights from 0 upwards; replace the negative weight"
     tried = comb(recipe.search.steps + len(weights) - 1, len(weights) - 1) if recipe.search else 0
     if tried > MAX_COMBINATIONS:
         yield f"search would try {tried} combinations of weights, more than {MAX_COMBINATIONS}; lower its steps"

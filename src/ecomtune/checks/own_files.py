@@ -1,4 +1,4 @@
-"""Files of the user's own: the entry that pins one, and those that differ from their pin."""
+"""The user's own source files: the entry that pins one, and those that differ from their pin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecomtune.messages.errors import UserError
 
 
 def changed_files(params: Params) -> list[str]:
-    """What to tell of each of the user's own files that isn't what its pin says: dvc looks at the pin, not at the file."""
+    """A sentence for each local source file that differs from its pin. DVC only tracks the pin, not the file itself."""
     problems = []
     for name, dataset in params.datasets.items():
         for source in dataset.files:
@@ -21,16 +21,16 @@ def changed_files(params: Params) -> list[str]:
             if not own.is_file():
                 problems.append(f"datasets.{name}: there is no file {own}; put it there, or correct its url")
             elif sha256_file(own) != source.sha256:
-                problems.append(f"{own} isn't what datasets.{name} pins; take what this prints: ecomtune pin {own}")
+                problems.append(f"{own} differs from its pin in datasets.{name}; pin it again with: ecomtune pin {own}")
     return problems
 
 
 def pin_entry(file: Path, licence: str) -> SourceFile:
-    """The entry that pins the user's own file. Raises UserError where there is none, or it or the licence is empty."""
+    """The entry that pins a local file. Raises UserError where the file is missing or empty, or the licence is empty."""
     if not file.is_file():
-        raise UserError(f"there is no file {file}; pin one of this machine (of the web: a copy, then put its url)")
+        raise UserError(f"there is no file {file}; pin a local file (for one on the web, pin a copy and then write its url)")
     if not file.stat().st_size:
-        raise UserError(f"{file} is empty; pin a file that holds data")
+        raise UserError(f"{file} is empty; pin a file with data")
     if not licence:
-        raise UserError(f"{file}: the licence is empty; say who may use the file, and how")
+        raise UserError(f"{file}: the licence is empty; name the licence, or who may use the file and how")
     return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)

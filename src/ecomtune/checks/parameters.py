@@ -1,4 +1,4 @@
-"""Reading params.yaml: types and bounds by its schema, then the rules across keys, all before any stage runs."""
+"""Loading of params.yaml: first the types and bounds of each key, then the rules across keys, before any stage runs."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         raise UserError(f"{path} is missing; run in the repository's root, or write it with: ecomtune profile demo")
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise UserError(f"{path}: Input should be a valid dictionary of sections; write it anew with: ecomtune profile demo")
+        raise UserError(f"{path}: Input should be a valid dictionary; write it again with: ecomtune profile demo")
     try:
-        return validated(values)
+        return validate(values)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def validated(values: object) -> Params:
-    """The parameters of a parsed file. Raises ValueError, in one sentence, for the first thing that is wrong."""
+def validate(values: object) -> Params:
+    """The parameters of a parsed file. Raises ValueError, in one sentence, for the first problem."""
     try:
         params = Params.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Names in params.yaml that must exist: readers, tasks, models, adapters, folders that other items write."""
+"""References in params.yaml to readers, tasks, models, adapters and the folders of other items: each must exist."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ecomtune.core.config.params import Params, model_folder, written_folders
 from ecomtune.core.paths import ADAPTERS, BASELINES, PRETRAINED
 from ecomtune.messages.advice import nearest
 
-#: Of more known names than MOST, an error lists only the FEW nearest ones.
-MOST, FEW = 8, 3
+#: An error lists all known names up to the first number, or of more names the nearest ones, as many as the second number.
+MAX_LISTED, NEAREST_LISTED = 8, 3
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
 class Reference(NamedTuple):
-    """A place that names something, the name, the names that exist, and where those are defined."""
+    """A key that refers to something by name, the name, the known names, and where those are defined."""
 
     place: str
     name: str
@@ -28,14 +28,14 @@ class Reference(NamedTuple):
 
 
 def check_tasks_of_baselines(params: Params) -> None:
-    """Raises ValueError for the first baseline of a task that doesn't exist: first of all, since tasks name its folder."""
+    """Raises ValueError for the first baseline of an unknown task. Checked first, since the task is part of the folder."""
     _check(
         Reference(f"baselines.{key}.task", baseline.task, params.tasks, "tasks") for key, baseline in params.baselines.items()
     )
 
 
 def check_references(params: Params) -> None:
-    """Raises ValueError for the first place that names something that doesn't exist."""
+    """Raises ValueError for the first reference to something that doesn't exist."""
     _check(_references(params))
 
 
@@ -50,10 +50,10 @@ def _check(references: Iterable[Reference]) -> None:
 
 
 def _listed(name: str, known: Collection[str]) -> str:
-    """The known names, or of many the nearest few."""
-    if len(known) <= MOST:
+    """The known names, or the nearest few of many."""
+    if len(known) <= MAX_LISTED:
         return ", ".join(known) or "none"
-    near = difflib.get_close_matches(name, known, n=FEW, cutoff=0)
+    near = difflib.get_close_matches(name, known, n=NEAREST_LISTED, cutoff=0)
     return f"{', '.join(near)} and {len(known) - len(near)} others"
 
 
@@ -111,20 +111,20 @@ def _of_systems(params: Params) -> Iterator[Reference]:
         for name in system.tasks:
             model = model_folder(system, name, params)
             yield Reference(f"{place}.tasks", name, params.tasks, "tasks")
-            yield Reference(f"{place}.reads", model, written_folders(params), "the outs of this file")
+            yield Reference(f"{place}.reads", model, written_folders(params), "the folders that stages write")
             if system.kind == "baseline":
                 own = [str(BASELINES / baseline.out) for baseline in params.baselines.values() if baseline.task == name]
                 yield Reference(f"{place}.reads", model, own, f"the baselines of task {name}")
 
 
 def _own_table(params: Params, task: str) -> Dataset | None:
-    """The data set of a task where it is a table of the user's own."""
+    """The data set of a task if it is a user's own table."""
     dataset = params.datasets.get(params.tasks[task].dataset) if task in params.tasks else None
     return dataset if dataset and dataset.reader == "table" else None
 
 
 def modules_with(constant: str, package: str) -> list[str]:
-    """Names of the modules of ``ecomtune.<package>`` that define ``constant``, found by their text without an import."""
+    """The modules of ``ecomtune.<package>`` that define ``constant``, found in their source without importing them."""
     defined = re.compile(rf"^{constant}\b.*=", re.MULTILINE)
     modules = sorted((PACKAGE / package).glob("*.py"))
     return [module.stem for module in modules if defined.search(module.read_text(encoding="utf-8"))]

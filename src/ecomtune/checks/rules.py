@@ -1,4 +1,4 @@
-"""Rules across the sections of params.yaml: no two items write one folder, and adapters fit their tasks."""
+"""Rules across the items of params.yaml: no two write the same folder, and adapters fit their tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ecomtune.messages.advice import describe
 
 
 def check_rules(params: Params) -> None:
-    """Raises ValueError for the first rule that is broken, naming the key."""
+    """Raises ValueError for the first broken rule, naming the key."""
     _check_folders(params)
     _check_compared(params)
     for key, adapter in params.train.adapters.items():
@@ -23,40 +23,40 @@ def check_rules(params: Params) -> None:
 
 
 def check_folders_of_baselines(params: Params) -> None:
-    """Raises ValueError where a baseline's folder isn't named by its family and task."""
+    """Raises ValueError where a baseline's folder is not named after its family and task."""
     for key, baseline in params.baselines.items():
         folder, _, task = baseline.out.partition("/")
         if task != baseline.task or not re.fullmatch(rf"{baseline.family}(_\w[\w-]*)?", folder):
             named, other = f"{baseline.family}/{baseline.task}", f"{baseline.family}_NAME/{baseline.task}"
-            raise ValueError(f"baselines.{key}: out must be {named}, or {other} for another of its kind")
+            raise ValueError(f"baselines.{key}: out must be {named}, or {other} for a further baseline of its family")
 
 
 def _check_folders(params: Params) -> None:
-    """Raises ValueError where two items write the same folder, one inside another's, or one inside what it reads."""
+    """Raises ValueError where two items write the same folder, one writes inside another's, or one inside what it reads."""
     written = written_folders(params)
     if twice := [out for out in written if written.count(out) > 1]:
-        raise ValueError(f"two items write {twice[0]}; give each an out of its own")
+        raise ValueError(f"two items write {twice[0]}; give each a different out")
     for key, adapter in params.train.adapters.items():
         own, place = str(ADAPTERS / adapter.out), f"train.adapters.{key}.out"
         if adapter.out.split("/")[0] == MERGED.name:
-            raise ValueError(f"{place}: {MERGED} is where merges are written; name another folder")
+            raise ValueError(f"{place}: {MERGED} is where merges are written; choose another folder")
         if around := [out for out in written if own.startswith(f"{out}/")]:
-            raise ValueError(f"{place}: {own} lies in {around[0]}, which another item replaces whole; name a folder beside it")
+            raise ValueError(f"{place}: {own} is inside {around[0]}, which another item overwrites; choose a folder next to it")
     for key, recipe in params.merge.recipes.items():
         own = str(MERGED / key)
         if own.startswith(f"{recipe.reads}/"):
             raise ValueError(
-                f"merge.recipes.{key}.reads: {recipe.reads} holds what the recipe itself writes, {own}; give the adapters outs "
-                "in a folder of their own, such as single/ner, and name that folder"
+                f"merge.recipes.{key}.reads: {recipe.reads} contains the recipe's own output, {own}; let the adapters write to "
+                "a folder of their own, such as single/ner, and read that folder"
             )
 
 
 def _check_compared(params: Params) -> None:
-    """Raises ValueError where stage compare would depend on a folder that no stage writes."""
-    some = params.train.adapters or params.merge.recipes
-    expected = str(ADAPTERS if some else PRETRAINED)
+    """Raises ValueError where stage compare would depend on a folder that no stage writes, or not on the adapters."""
+    has_adapters = bool(params.train.adapters or params.merge.recipes)
+    expected = str(ADAPTERS if has_adapters else PRETRAINED)
     if params.score.adapters != expected:
-        why = "this study has adapters to compare" if some else "this study has no adapters"
+        why = "this study has adapters to compare" if has_adapters else "this study has no adapters"
         raise ValueError(f"score.adapters: {why}; set it to {expected}")
 
 
@@ -67,7 +67,7 @@ def _check_adapter(where: str, adapter: Adapter) -> None:
     if adapter.reads != expected:
         raise ValueError(f"{where}.reads: must be {expected} for tasks {', '.join(adapter.tasks)}")
     if adapter.mix and len(adapter.tasks) == 1:
-        raise ValueError(f"{where}.mix: there is one task only, nothing to mix; remove it")
+        raise ValueError(f"{where}.mix: a single task needs no mix; remove it")
     if adapter.mix and adapter.mix.weights and (missing := set(adapter.tasks) - set(adapter.mix.weights)):
         raise ValueError(f"{where}.mix.weights: task {min(missing)} has no weight; add it")
     if "model" in adapter.settings:
@@ -75,7 +75,7 @@ def _check_adapter(where: str, adapter: Adapter) -> None:
 
 
 def _check_settings(key: str, params: Params) -> None:
-    """Raises ValueError where an adapter's own settings, over the shared ones, don't make a training."""
+    """Raises ValueError where an adapter's own settings, combined with the shared ones, are invalid."""
     place = f"train.adapters.{key}.settings"
     try:
         settings = params.train.settings_of(key)

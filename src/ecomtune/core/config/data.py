@@ -94,9 +94,10 @@ class Score(Config):
     """Settings of scoring and comparison: bootstrap samples, and the confidence level of intervals.
 
     ``adapters`` is the folder whose adapters are compared: models/adapters, or models/pretrained in a study without adapters,
-    since DVC requires a dependency to exist, and only a folder that some stage writes does.
+    since DVC requires a dependency to exist, and only a folder that some stage writes does. It must be set (dvc.yaml reads
+    it): ecomtune.checks.rules refuses the default, and says which of the two folders is right.
     """
 
-    adapters: RelativePath
+    adapters: RelativePath = ""
     bootstrap: Integer = Field(default=1000, ge=100, le=100_000)
     confidence: float = Field(default=0.95, gt=0, lt=1)
