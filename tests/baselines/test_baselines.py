@@ -1,4 +1,4 @@
-"""Conventional models fit, answer in the task's terms, and leave the same plain files each time."""
+"""Conventional models are trained, answer in the task's terms, and leave the same plain files each time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -26,15 +26,16 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForTokenClassification
 
-from ecomtune.baselines import bag_of_words
+from ecomtune.baselines.bag_of_words import marked_words
 from ecomtune.baselines.crf import GAIN, Transitions, best_path, follows, negative_log_likelihood
 from ecomtune.baselines.encoder_head import class_weights
 from ecomtune.baselines.fitting.adversarial import AdversarialTrainer
 from ecomtune.baselines.fitting.full_training import train_model
 from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.baselines.job import Job
-from ecomtune.baselines.registry import fit_baseline
+from ecomtune.baselines.registry import MODULES, fit_baseline
 from ecomtune.core.config import Baseline, Model
+from ecomtune.core.config.systems import Family, Method
 from ecomtune.core.files import sha256_folder
 from ecomtune.core.paths import SCRATCH
 from ecomtune.core.records import Example, Reference
@@ -60,8 +61,8 @@ BASELINES = [
     ("majority", "ner"),
     ("title", "description"),
 ]
-LEARNT = [each for each in BASELINES if each[0] in ("encoder", "seq2seq")]
-METHODS = ("tfidf", "majority", "lead", "title")
+TRAINED = [each for each in BASELINES if each[0] in ("encoder", "seq2seq")]
+METHODS = get_args(Method)
 TAGS = ["B-color", "B-price", "I-color", "I-price", "O"]
 
 
@@ -73,6 +74,10 @@ def baseline(family: str, task: str, **changes: Any) -> Baseline:
     if family != "floor":
         values |= {"model": "pico", "epochs": 1, "batch_size": 4}
     return Baseline.model_validate({**values, **changes})
+
+
+def test_the_registry_has_a_module_for_every_family_and_method_and_for_nothing_else() -> None:
+    assert {chosen for chosen, _ in MODULES} == {*get_args(Family), *get_args(Method)}
 
 
 def example(task: str, fields: dict[str, str | list[str]], reference: Reference) -> Example:
@@ -101,8 +106,8 @@ def examples(task: str) -> list[Example]:
     return [example(task, *made[task](number)) for number in range(8)]
 
 
-def unlearnt(task: str, row: Example) -> Example:
-    """The row with another answer, so that whatever learns the others' rows gets worse at it."""
+def with_another_answer(task: str, row: Example) -> Example:
+    """The row with another answer, so that a model trained on the other rows gets worse at it."""
     labels = load_task("relevance").labels
     if task == "relevance":
         return row.model_copy(update={"reference": labels[(labels.index(str(row.reference)) + 1) % len(labels)]})
@@ -114,10 +119,10 @@ def unlearnt(task: str, row: Example) -> Example:
 @pytest.fixture
 def pico(workplace: Path, pico_encoder: Path) -> Path:
     """A working folder whose models/pretrained/pico is the pico encoder."""
-    return shelve(workplace, pico_encoder)
+    return link_encoder(workplace, pico_encoder)
 
 
-def shelve(folder: Path, encoder: Path) -> Path:
+def link_encoder(folder: Path, encoder: Path) -> Path:
     (folder / "models" / "pretrained").mkdir(parents=True)
     (folder / "models" / "pretrained" / "pico").symlink_to(encoder)
     (folder / SCRATCH).mkdir()
@@ -143,7 +148,7 @@ def fitted(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pico_encoder: Path
 ) -> Iterator[tuple[Baseline, Path]]:
     """A baseline and the folder that holds two fits of it, ``first`` and ``second``."""
-    folder = shelve(tmp_path_factory.mktemp("baselines"), pico_encoder)
+    folder = link_encoder(tmp_path_factory.mktemp("baselines"), pico_encoder)
     settings = baseline(*request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -199,7 +204,7 @@ def test_an_answer_does_not_depend_on_the_other_examples(fitted: tuple[Baseline,
 @pytest.mark.parametrize(
     ("family", "task", "epochs"), [("encoder", "relevance", 60), ("encoder", "ner", 20), ("seq2seq", "summarization", 30)]
 )
-def test_a_trained_baseline_learns_its_examples(pico: Path, family: str, task: str, epochs: int) -> None:
+def test_a_trained_baseline_fits_its_examples(pico: Path, family: str, task: str, epochs: int) -> None:
     settings = baseline(family, task, epochs=epochs, learning_rate=1e-2, batch_size=8)
     fit(settings, examples(task), pico / "fitted")
     learned = [parsed for _, parsed in answer(settings, pico / "fitted", examples(task))]
@@ -219,10 +224,10 @@ def test_a_trained_baseline_learns_its_examples(pico: Path, family: str, task: s
     ],
 )
 def test_a_family_or_method_without_a_model_for_the_task_is_refused(pico: Path, family: str, task: str) -> None:
-    way = "method" if family in METHODS else "family"
+    key = "method" if family in METHODS else "family"
     choices = {"ner": "family encoder, family causal or method majority of family floor", "relevance": "family encoder, "}
-    told = rf"^baselines: {way} {family} has no model for task {task}; choose {choices.get(task, 'family seq2seq, ')}"
-    with pytest.raises(UserError, match=rf"{told}.*, or remove the baseline$") as caught:
+    message = rf"^baselines: {key} {family} has no model for task {task}; choose {choices.get(task, 'family seq2seq, ')}"
+    with pytest.raises(UserError, match=rf"{message}.*, or remove the baseline$") as caught:
         fit(baseline(family, task), examples(task), pico / "fitted")
     offered = re.split(", | or ", str(caught.value).partition("choose ")[2])
     assert ("method title of family floor" in offered) == (task == "description")
@@ -235,7 +240,7 @@ def test_the_title_of_rows_without_one_is_refused(pico: Path) -> None:
 
 
 @pytest.mark.parametrize(("method", "task"), [("tfidf", "relevance"), ("lead", "summarization"), ("lead", "description")])
-def test_a_floors_default_method_by_its_name_leaves_the_same_bytes(pico: Path, method: str, task: str) -> None:
+def test_naming_a_floors_default_method_leaves_the_same_bytes(pico: Path, method: str, task: str) -> None:
     fit(baseline("floor", task), examples(task), pico / "default")
     fit(baseline(method, task), examples(task), pico / "named")
     assert sha256_folder(pico / "default") == sha256_folder(pico / "named")
@@ -286,7 +291,7 @@ def seq2seq(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.mark.parametrize("task", ["summarization", "description"])
-def test_a_pretrained_seq2seq_model_is_trained_itself_and_learns_its_examples(
+def test_a_pretrained_seq2seq_model_is_itself_trained_and_fits_its_examples(
     seq2seq: Path, monkeypatch: pytest.MonkeyPatch, task: str
 ) -> None:
     monkeypatch.chdir(seq2seq)
@@ -297,7 +302,7 @@ def test_a_pretrained_seq2seq_model_is_trained_itself_and_learns_its_examples(
     assert [parsed for _, parsed in answer(settings, seq2seq / task, examples(task))] == [["running shoes for men"]] * 8
 
 
-def test_a_pretrained_seq2seq_model_answers_greedily_whatever_rules_it_brings(
+def test_a_pretrained_seq2seq_model_answers_greedily_whatever_its_config_asks_for(
     seq2seq: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """BART's config.json asks for beams, no repeated word and a least length."""
@@ -322,15 +327,15 @@ def test_a_pretrained_seq2seq_model_leaves_the_same_bytes_for_equal_seeds(
 
 
 @pytest.mark.parametrize("task", ["relevance", "ner"])
-def test_an_encoder_of_another_architecture_learns_its_examples(workplace: Path, pico_encoder: Path, task: str) -> None:
-    shelve(workplace, make_deberta(workplace / "deberta", pico_encoder))
+def test_an_encoder_of_another_architecture_fits_its_examples(workplace: Path, pico_encoder: Path, task: str) -> None:
+    link_encoder(workplace, make_deberta(workplace / "deberta", pico_encoder))
     settings = baseline("encoder", task, epochs=60, learning_rate=1e-2, batch_size=8)
     fit(settings, examples(task), workplace / "fitted")
     learned = [parsed for _, parsed in answer(settings, workplace / "fitted", examples(task))]
     assert learned == [each.reference for each in examples(task)]
 
 
-def test_inputs_are_the_fields_alone_the_required_ones_first() -> None:
+def test_inputs_are_the_fields_only_the_required_ones_first() -> None:
     fields: dict[str, str | list[str]] = {"brand": "Acme", "title": "Mug", "bullets": ["Big", "Red"], "color": ""}
     described = example("description", fields, ["A mug."])
     assert input_text(described, load_task("description")) == "Mug Big Red Acme"
@@ -338,7 +343,7 @@ def test_inputs_are_the_fields_alone_the_required_ones_first() -> None:
     assert input_pair(judged, load_task("relevance")) == ("red mug", "Mug Acme red")
 
 
-def test_a_pair_of_any_length_is_cut_to_the_longest_input(pico: Path) -> None:
+def test_a_pair_of_any_length_is_truncated(pico: Path) -> None:
     settings = baseline("encoder", "relevance", max_length=8)
     long = example("relevance", {"query": "red shoes " * 40, "title": "running " * 40}, "Exact")
     fit(settings, [*examples("relevance"), long], pico / "fitted")
@@ -348,7 +353,7 @@ def test_a_pair_of_any_length_is_cut_to_the_longest_input(pico: Path) -> None:
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory: pytest.TempPathFactory, pico_encoder: Path) -> tuple[Baseline, Path]:
     """A tagger that calls every word a color."""
-    folder = shelve(tmp_path_factory.mktemp("tagger"), pico_encoder)
+    folder = link_encoder(tmp_path_factory.mktemp("tagger"), pico_encoder)
     settings = baseline("encoder", "ner", epochs=20, learning_rate=1e-2, max_length=8)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -367,7 +372,7 @@ def tagger(tmp_path_factory: pytest.TempPathFactory, pico_encoder: Path) -> tupl
         (["red"] * 9, ["B-color"] * 6 + ["O"] * 3),
     ],
 )
-def test_a_word_without_a_piece_or_beyond_the_longest_input_is_outside(
+def test_a_word_without_a_token_or_beyond_max_length_is_outside(
     tagger: tuple[Baseline, Path], words: list[str], tags: list[str]
 ) -> None:
     settings, folder = tagger
@@ -378,7 +383,7 @@ def test_a_word_without_a_piece_or_beyond_the_longest_input_is_outside(
     )
 
 
-def test_a_tagger_trains_on_words_without_a_piece(pico: Path) -> None:
+def test_a_tagger_trains_on_words_without_a_token(pico: Path) -> None:
     odd = example("ner", {"words": ["red", "\u200b", "shoes"]}, ["B-color", "O", "B-modifier"])
     settings = baseline("encoder", "ner", epochs=20, learning_rate=1e-2)
     fit(settings, [odd] * 4, pico / "fitted")
@@ -402,7 +407,7 @@ def score_of(path: Sequence[int], scores: Any, transitions: Any) -> float:
 
 @settings(deadline=None, max_examples=60)
 @given(grid=grids())
-def test_the_best_path_is_valid_and_none_is_better(grid: tuple[Any, list[str], Any]) -> None:
+def test_the_best_path_is_valid_and_no_other_is_better(grid: tuple[Any, list[str], Any]) -> None:
     scores, tags, transitions = grid
     found = best_path(scores, tags, transitions)
     assert len(found) == len(scores)
@@ -418,7 +423,7 @@ def test_the_best_path_is_valid_and_none_is_better(grid: tuple[Any, list[str], A
 def test_the_loss_of_a_tag_sequence_is_its_share_among_all_sequences(
     grid: tuple[Any, list[str], Any], data: st.DataObject
 ) -> None:
-    """Against all sequences written out, for sentences of several lengths in one batch, with tokens that begin no word."""
+    """Compared with a sum over all sequences, for sentences of several lengths in one batch, with tokens that begin no word."""
     _, tags, transitions = grid
     number = st.floats(-5, 5, width=32)
     lengths = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -436,7 +441,7 @@ def test_the_loss_of_a_tag_sequence_is_its_share_among_all_sequences(
     assert float(found) == pytest.approx(np.mean(expected), rel=1e-4, abs=1e-3)
 
 
-def test_a_tagger_with_a_crf_learns_its_examples_and_transitions_and_is_a_plain_token_classifier(pico: Path) -> None:
+def test_a_tagger_with_a_crf_fits_its_examples_and_is_a_plain_token_classifier(pico: Path) -> None:
     settings = baseline("encoder", "ner", epochs=40, learning_rate=1e-2, crf=True)
     fit(settings, examples("ner"), pico / "fitted", validation=examples("ner")[:3])
     assert [parsed for _, parsed in answer(settings, pico / "fitted", examples("ner"))] == [
@@ -463,19 +468,19 @@ def test_a_tagger_with_a_crf_learns_its_examples_and_transitions_and_is_a_plain_
 @pytest.mark.parametrize(
     "damaged", [np.zeros((4, 4)), np.zeros(20), np.full((5, 4), np.nan)], ids=["fewer", "flat", "no numbers"]
 )
-def test_transitions_of_other_tags_or_no_numbers_are_told(pico: Path, damaged: Any) -> None:
+def test_transitions_of_other_tags_or_no_numbers_are_refused(pico: Path, damaged: Any) -> None:
     settings = baseline("encoder", "ner", crf=True)
     fit(settings, examples("ner"), pico / "fitted")
     save_file({"transitions": damaged}, pico / "fitted/transitions.safetensors")
     with pytest.raises(
-        UserError, match=r"fitted is missing or broken \(transitions\.safetensors holds no 5 times 4 finite numbers\)"
+        UserError, match=r"fitted is missing or broken \(transitions\.safetensors does not hold 5 times 4 finite numbers\)"
     ):
         answer(settings, pico / "fitted", examples("ner"))
 
 
 EDITED: dict[str, tuple[str, dict[str, Any], str]] = {
     "another kind of model": ("config.json", {"model_type": "gpt2"}, "weights that the model needs are missing"),
-    "a layer less": ("config.json", {"num_hidden_layers": 1}, "its settings leave out layers that its files hold"),
+    "a layer less": ("config.json", {"num_hidden_layers": 1}, "its config leaves out layers that its files hold"),
     "a layer more": ("config.json", {"num_hidden_layers": 3}, "weights that the model needs are missing"),
     "a million layers": ("config.json", {"num_hidden_layers": 1_000_000}, "it has 1000000 layers"),
     "no number": ("config.json", {"layer_norm_eps": float("nan")}, "its scores are not finite numbers"),
@@ -492,33 +497,33 @@ EDITED: dict[str, tuple[str, dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("task", ["ner", "relevance"])
 @pytest.mark.parametrize("what", EDITED)
-def test_a_trained_encoder_that_was_edited_is_told_and_answers_nothing(pico: Path, what: str, task: str) -> None:
+def test_a_trained_encoder_that_was_edited_is_refused(pico: Path, what: str, task: str) -> None:
     settings = baseline("encoder", task)
     fit(settings, examples(task), pico / "fitted")
-    name, changes, told = EDITED[what]
+    name, changes, message = EDITED[what]
     content = json.loads((pico / "fitted" / name).read_text())
     (pico / "fitted" / name).write_text(json.dumps({**content, **changes}))
-    with pytest.raises(UserError, match=rf"fitted is missing or broken \(.*{told}"):
+    with pytest.raises(UserError, match=rf"fitted is missing or broken \(.*{message}"):
         answer(settings, pico / "fitted", examples(task))
 
 
 @pytest.mark.parametrize(
-    ("task", "renamed", "told"),
+    ("task", "renamed", "message"),
     [
-        ("ner", "B-nosuch", "the type of tag 'B-nosuch' is none of "),
+        ("ner", "B-nosuch", "the type of tag 'B-nosuch' is not one of "),
         ("ner", "O", "two of its classes are the same"),
         ("relevance", "nosuch", "its labels are not those of task relevance"),
         ("relevance", "Exact", "two of its classes are the same"),
     ],
 )
-def test_a_trained_encoder_whose_classes_were_renamed_is_told(pico: Path, task: str, renamed: str, told: str) -> None:
+def test_a_trained_encoder_whose_classes_were_renamed_is_refused(pico: Path, task: str, renamed: str, message: str) -> None:
     settings = baseline("encoder", task)
     fit(settings, examples(task), pico / "fitted")
     config = json.loads((pico / "fitted/config.json").read_text())
     number = next(number for number, name in config["id2label"].items() if name != renamed)
     config["id2label"][number] = renamed
     (pico / "fitted/config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=rf"fitted is missing or broken \({told}"):
+    with pytest.raises(UserError, match=rf"fitted is missing or broken \({message}"):
         answer(settings, pico / "fitted", examples(task))
 
 
@@ -534,9 +539,9 @@ def test_an_encoder_that_lacks_a_layer_is_not_trained_on_random_numbers(pico: Pa
         fit(baseline("encoder", "relevance"), examples("relevance"), pico / "fitted")
 
 
-def test_a_crf_goes_with_tags(pico: Path) -> None:
-    told = r"^baselines: crf goes with a task of tags, and task relevance has none; remove the key$"
-    with pytest.raises(UserError, match=told):
+def test_a_crf_needs_a_task_of_tags(pico: Path) -> None:
+    message = r"^baselines: crf needs a task of tags, which relevance is not; remove the key$"
+    with pytest.raises(UserError, match=message):
         fit(baseline("encoder", "relevance", crf=True), examples("relevance"), pico / "made")
 
 
@@ -544,7 +549,7 @@ def test_a_crf_goes_with_tags(pico: Path) -> None:
 def test_adversarial_training_adds_the_gradients_of_moved_embeddings(
     pico: Path, crf: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both passes are computed here anew, without dropout; what was moved is back to its last bit."""
+    """Both passes are recomputed here, without dropout; the moved table is restored to the last bit."""
     found: dict[str, Any] = {}
     step = AdversarialTrainer.training_step
 
@@ -585,7 +590,7 @@ def test_adversarial_training_adds_the_gradients_of_moved_embeddings(
 
 
 @pytest.mark.parametrize("task", ["relevance", "ner"])
-def test_an_adversarial_encoder_learns_its_examples(pico: Path, task: str) -> None:
+def test_an_adversarial_encoder_fits_its_examples(pico: Path, task: str) -> None:
     settings = baseline("encoder", task, epochs=40, learning_rate=1e-2, adversarial=0.1)
     fit(settings, examples(task), pico / "fitted")
     answered = answer(settings, pico / "fitted", examples(task))
@@ -595,7 +600,7 @@ def test_an_adversarial_encoder_learns_its_examples(pico: Path, task: str) -> No
     assert sha256_folder(pico / "fitted") != sha256_folder(pico / "plain")
 
 
-def test_transitions_are_learnt_faster_than_weights() -> None:
+def test_transitions_are_trained_faster_than_weights() -> None:
     transitions = Transitions(2)
     torch.nn.init.constant_(transitions.weight, 0.5)
     assert transitions().shape == (3, 2) and float(transitions().detach()[0, 0]) == 0.5 * GAIN
@@ -646,7 +651,7 @@ import random
 from pathlib import Path
 from ecomtune.tasks.registry import load_task
 from ecomtune.baselines.job import Job
-from ecomtune.baselines.registry import fit_baseline
+from ecomtune.baselines.registry import MODULES, fit_baseline
 from ecomtune.core.files import sha256_folder
 from ecomtune.core.records import Example
 from ecomtune.core.config import Baseline
@@ -680,7 +685,7 @@ def test_a_floor_has_the_same_bytes_on_machines_of_other_cores(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])
-def test_the_floor_of_labels_answers_as_scikit_learn_itself(pico: Path, classes: int) -> None:
+def test_the_floor_of_labels_answers_as_scikit_learn_does(pico: Path, classes: int) -> None:
     rng = np.random.default_rng(classes)
     vocabulary = ["red", "blue", "mug", "shoes", "lid", "men", "pack", "12"]
     labels = load_task("relevance").labels[:classes]
@@ -697,8 +702,8 @@ def test_the_floor_of_labels_answers_as_scikit_learn_itself(pico: Path, classes:
     fit(baseline("floor", "relevance"), train, pico / "fitted")
     vectorizer = TfidfVectorizer(token_pattern=r"\S+", lowercase=False)
     model = LogisticRegression(class_weight="balanced", max_iter=1000, random_state=7)
-    model.fit(vectorizer.fit_transform([bag_of_words._text(each, task) for each in train]), [each.reference for each in train])
-    expected = model.predict(vectorizer.transform([bag_of_words._text(each, task) for each in asked])).tolist()
+    model.fit(vectorizer.fit_transform([marked_words(each, task) for each in train]), [each.reference for each in train])
+    expected = model.predict(vectorizer.transform([marked_words(each, task) for each in asked])).tolist()
     assert len(set(expected)) == classes
     assert answer(baseline("floor", "relevance"), pico / "fitted", asked) == [(label, label) for label in expected]
 
@@ -715,11 +720,11 @@ def test_a_score_of_exactly_zero_gives_the_first_of_two_labels_as_in_scikit_lear
 @pytest.mark.parametrize("family", ["floor", "encoder"])
 def test_training_rows_of_one_label_are_refused(pico: Path, family: str) -> None:
     alike = [each for each in examples("relevance") if each.reference == "Exact"]
-    with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: its 2 training rows have one label only; raise it$"):
+    with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: all 2 training rows have the same label; raise it$"):
         fit(baseline(family, "relevance"), alike, pico / "fitted")
 
 
-def test_training_rows_of_punctuation_alone_leave_a_floor_of_words_nothing_to_learn(pico: Path) -> None:
+def test_training_rows_of_punctuation_alone_are_refused_by_a_floor_of_words(pico: Path) -> None:
     fields = {"query": "?!", "title": "+++"}
     bare = [each.model_copy(update={"fields": fields}) for each in examples("relevance")]
     with pytest.raises(UserError, match=r"^tasks\.relevance: no training row holds a word of letters or digits; correct its"):
@@ -748,7 +753,7 @@ def test_training_rows_without_a_word_are_refused(pico: Path, family: str) -> No
         ("floor", "relevance", "vocabulary.json", '{"classes": ["Exact"], "words": {"shared": 0}}'),
     ],
 )
-def test_a_floor_that_knows_what_it_can_t_have_learnt_is_told(pico: Path, family: str, task: str, file: str, text: str) -> None:
+def test_a_floor_whose_files_cannot_be_its_own_is_refused(pico: Path, family: str, task: str, file: str, text: str) -> None:
     fit(baseline(family, task), examples(task), pico / "fitted")
     (pico / "fitted" / file).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"fitted is missing or broken \(.*\); remove it and run dvc repro$"):
@@ -760,12 +765,12 @@ def spoil_weights(folder: Path, value: float) -> None:
     save_file({name: np.full_like(tensor, value) for name, tensor in load_file(file).items()}, file, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize(("family", "task"), LEARNT)
+@pytest.mark.parametrize(("family", "task"), TRAINED)
 def test_a_diverged_training_is_refused(workplace: Path, pico_encoder: Path, family: str, task: str) -> None:
     own = workplace / "own"
     shutil.copytree(pico_encoder, own)
     spoil_weights(own, float("nan"))
-    shelve(workplace, own)
+    link_encoder(workplace, own)
     with pytest.raises(UserError, match="the training has diverged: its weights are not finite numbers; lower the baseline's"):
         fit(baseline(family, task), examples(task), Path("made"))
 
@@ -790,14 +795,14 @@ def test_the_same_question_is_answered_again_without_loading_the_model(
         answer(settings, model, asked)
 
 
-@pytest.mark.parametrize(("family", "task"), LEARNT)
-def test_missing_pretrained_weights_are_told_in_one_sentence(workplace: Path, family: str, task: str) -> None:
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_missing_pretrained_weights_are_one_sentence(workplace: Path, family: str, task: str) -> None:
     with pytest.raises(UserError, match="models/pretrained/pico is missing; run dvc repro, which makes it"):
         fit(baseline(family, task), examples(task), Path("made"))
 
 
-@pytest.mark.parametrize(("family", "task"), LEARNT)
-def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: Path, family: str, task: str) -> None:
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_a_trained_baseline_whose_weights_are_cut_off_is_one_sentence(pico: Path, family: str, task: str) -> None:
     made = Path("made")
     fit(baseline(family, task), examples(task), made)
     file = made / "model.safetensors"
@@ -806,47 +811,47 @@ def test_a_trained_baseline_whose_weights_are_cut_is_told_in_one_sentence(pico: 
         answer(baseline(family, task), made, examples(task))
 
 
-def test_a_seq2seq_model_says_how_many_texts_it_cuts(pico: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_seq2seq_model_reports_how_many_texts_it_truncates(pico: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fit(baseline("seq2seq", "summarization", max_length=512, max_new_tokens=2), examples("summarization"), Path("made"))
     printed = capsys.readouterr().out
-    assert "summarization: targets are cut at max_new_tokens (2 tokens): 8 of 8" in printed and "inputs are cut" not in printed
+    assert "summarization: targets truncated to max_new_tokens (2 tokens): 8 of 8" in printed and "inputs" not in printed
 
 
-@pytest.mark.parametrize(("family", "task"), LEARNT)
+@pytest.mark.parametrize(("family", "task"), TRAINED)
 def test_validation_losses_are_recorded_and_change_no_weight(pico: Path, family: str, task: str) -> None:
     settings = baseline(family, task, epochs=2)
     fit(settings, examples(task), pico / "plain")
     fit(settings, examples(task), pico / "looked", validation=examples(task)[:3])
     record = json.loads((pico / "looked" / "training.json").read_text())
-    assert [noted["step"] for noted in record["validation"]] == [2, 4] and record["steps"] == len(record["loss"]) == 4
+    assert [entry["step"] for entry in record["validation"]] == [2, 4] and record["steps"] == len(record["loss"]) == 4
     weights = [(pico / name / "model.safetensors").read_bytes() for name in ("plain", "looked")]
     assert weights[0] == weights[1]
 
 
-@pytest.mark.parametrize(("family", "task"), LEARNT)
+@pytest.mark.parametrize(("family", "task"), TRAINED)
 def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: str, task: str) -> None:
-    train, other = examples(task)[:4], [unlearnt(task, each) for each in examples(task)[4:]]
+    train, other = examples(task)[:4], [with_another_answer(task, each) for each in examples(task)[4:]]
     settings = baseline(family, task, epochs=40, patience=2, learning_rate=3e-2)
     fit(settings, train, pico / "stopped", validation=other)
-    losses = [noted["loss"] for noted in json.loads((pico / "stopped" / "training.json").read_text())["validation"]]
+    losses = [entry["loss"] for entry in json.loads((pico / "stopped" / "training.json").read_text())["validation"]]
     assert losses[-3] == min(losses) and len(losses) < 40
     fit(settings.model_copy(update={"patience": 0, "epochs": 40}), train, pico / "all", validation=other)
     weights = [load_file(pico / name / "model.safetensors") for name in ("stopped", "all")]
     assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-@pytest.mark.parametrize(("family", "task"), LEARNT)
-def test_few_rows_are_gone_through_until_there_are_min_steps(pico: Path, family: str, task: str) -> None:
+@pytest.mark.parametrize(("family", "task"), TRAINED)
+def test_few_rows_are_repeated_until_there_are_min_steps(pico: Path, family: str, task: str) -> None:
     for least, steps in ((0, 4), (4, 4), (5, 6)):  # 2 epochs of 2 steps, and whole ones
         fit(baseline(family, task, epochs=2, min_steps=least), examples(task), pico / str(least), validation=examples(task)[:3])
         record = json.loads((pico / str(least) / "training.json").read_text())
         assert record["steps"] == steps and record["rows"] == 4 * steps
-        assert [noted["step"] for noted in record["validation"]] == [steps - 2, steps] if steps == 4 else [4, 6]
+        assert [entry["step"] for entry in record["validation"]] == [steps - 2, steps] if steps == 4 else [4, 6]
     patient = baseline(family, task, epochs=1, min_steps=5, patience=9)
     fit(patient, examples(task), pico / "patient", validation=examples(task)[:3])
     record = json.loads((pico / "patient" / "training.json").read_text())
-    assert [noted["step"] for noted in record["validation"]] == [2, 4, 6]
-    assert baseline(family, task, min_steps=9).epochs_of(0) == 1  # nothing to learn from is told by the training
+    assert [entry["step"] for entry in record["validation"]] == [2, 4, 6]
+    assert baseline(family, task, min_steps=9).epochs_of(0) == 1  # the training refuses to train on nothing
 
 
 def test_patience_without_validation_rows_is_refused(pico: Path) -> None:
@@ -854,14 +859,14 @@ def test_patience_without_validation_rows_is_refused(pico: Path) -> None:
         fit(baseline("encoder", "relevance", patience=1), examples("relevance"), pico / "made")
 
 
-def test_class_weights_give_a_rare_label_as_much_say_as_a_common_one() -> None:
+def test_class_weights_let_a_rare_label_count_as_much_as_a_common_one() -> None:
     weights = class_weights([0, 0, 0, 2], 3)
     assert weights.tolist() == pytest.approx([4 / (2 * 3), 0.0, 4 / 2])
     assert sum(float(weights[label]) for label in [0, 0, 0, 2]) == pytest.approx(4)
 
 
 @pytest.mark.parametrize("task", ["relevance", "ner"])
-def test_class_weights_change_what_is_learnt(pico: Path, task: str) -> None:
+def test_class_weights_change_the_weights(pico: Path, task: str) -> None:
     skewed = [*examples(task)[:1] * 6, *examples(task)[1:4]]
     for name, changes in (("plain", {}), ("weighted", {"class_weights": True})):
         fit(baseline("encoder", task, **changes), skewed, pico / name, validation=skewed[-2:])

@@ -19,11 +19,11 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from ecomtune.baselines.fitting.causal import collate, encode_rows
-from ecomtune.cli.predict_inputs import predict
 from ecomtune.core.config import Baseline
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import sha256_folder
 from ecomtune.core.paths import SCRATCH
+from ecomtune.inference.answering import answer_with_model
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import IGNORED, encode_prompt, encode_text
 from ecomtune.tasks.registry import load_task
@@ -33,7 +33,7 @@ from tests.support.pico import make_causal, make_gpt2
 
 MODELS: dict[str, Callable[[Path], Path]] = {"llama": make_causal, "gpt2": make_gpt2}
 #: Every kind of answer by each model.
-LEARNT = [(model, task) for model in MODELS for task in ("relevance", "ner", "summarization", "description")]
+TRAINED = [(model, task) for model in MODELS for task in ("relevance", "ner", "summarization", "description")]
 
 
 def full(task: str, **changes: Any) -> Baseline:
@@ -44,10 +44,10 @@ def full(task: str, **changes: Any) -> Baseline:
 @pytest.fixture(params=MODELS)
 def causal(request: pytest.FixtureRequest, workplace: Path) -> Path:
     """A working folder whose models/pretrained/pico is a causal model."""
-    return shelved(workplace, request.param)
+    return make_project(workplace, request.param)
 
 
-def shelved(folder: Path, model: str) -> Path:
+def make_project(folder: Path, model: str) -> Path:
     (folder / SCRATCH).mkdir()
     MODELS[model](folder / "models/pretrained/pico")
     return folder
@@ -62,23 +62,23 @@ def params_of(settings: Baseline) -> Params:
     return Params.model_validate(values)
 
 
-@pytest.mark.parametrize(("model", "task"), LEARNT)
-def test_it_learns_its_examples_and_answers_them_as_a_prompted_model_does(workplace: Path, model: str, task: str) -> None:
-    shelved(workplace, model)
+@pytest.mark.parametrize(("model", "task"), TRAINED)
+def test_it_fits_its_examples_and_answers_them_as_a_prompted_model_does(workplace: Path, model: str, task: str) -> None:
+    make_project(workplace, model)
     settings, rows = full(task, epochs=40, learning_rate=1e-2), examples(task)[:4]
     folder = workplace / "models/baselines/causal" / task
     fit(settings, rows, folder)
     losses = [loss for _, loss in json.loads((folder / "training.json").read_text())["loss"]]
     assert losses[-1] < 0.2 * losses[0]
-    asked = [(row.id, row.fields) for row in rows]
-    answers = predict(params_of(settings), "full", load_task(task), asked)
-    assert [each["parsed"] for each in answers] == [row.reference for row in rows]
+    (answered,) = answer_with_model(params_of(settings), "full", {task: rows})
+    parsed = [load_task(task).parse(text, row.fields) for text, row in zip(answered.answers, rows, strict=True)]
+    assert parsed == [row.reference for row in rows]
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with a model and two fits of it on one text, ``first`` and ``second``."""
-    folder = shelved(tmp_path_factory.mktemp("made"), request.param)
+    folder = make_project(tmp_path_factory.mktemp("made"), request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for name in ("first", "second"):
@@ -105,7 +105,7 @@ def test_every_weight_is_trained_and_the_model_is_otherwise_the_pretrained_one(m
     assert record["trained_parameters"] == sum(weights.size for weights in trained.values())
 
 
-def test_transformers_alone_loads_it_and_goes_on_as_it_has_learnt(made: Path) -> None:
+def test_transformers_alone_loads_it_and_continues_a_prompt_with_its_target(made: Path) -> None:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(made / "first"), AutoTokenizer.from_pretrained(made / "first")
     row = examples("summarization")[0]
     prompt = torch.tensor([encode_prompt(tokenizer, row.prompt)])
@@ -116,7 +116,7 @@ def test_transformers_alone_loads_it_and_goes_on_as_it_has_learnt(made: Path) ->
 
 
 def test_gpt2s_tokenizer_has_neither_padding_token_nor_chat_form(tmp_path: Path) -> None:
-    """What the tests of it rest on."""
+    """The tests of GPT-2 assume it."""
     tokenizer = AutoTokenizer.from_pretrained(make_gpt2(tmp_path))
     assert tokenizer.pad_token_id is None and not tokenizer.chat_template and tokenizer.eos_token_id is not None
 
@@ -167,19 +167,17 @@ def test_a_row_that_is_too_long_is_refused_and_none_is_cut(causal: Path, split: 
     long = rows[0].model_copy(update={"id": "long", "prompt": rows[0].prompt * 3})
     length = len(encode_rows(AutoTokenizer.from_pretrained("models/pretrained/pico"), [long], 1024)[0]["input_ids"])
     train, validation = ([*rows, long], rows) if split == "train" else (rows, [*rows, long])
-    told = (
+    message = (
         rf"^example long: {length} tokens are more than the baseline's max_length {length - 1}; raise it, or remove the row"
     )
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         fit(full("relevance", max_length=length - 1), train, causal / "made", validation=validation)
 
 
-def test_a_max_length_beyond_the_context_is_refused(causal: Path) -> None:
+def test_a_max_length_that_exceeds_the_context_is_refused(causal: Path) -> None:
     context = json.loads((causal / "models/pretrained/pico/config.json").read_text())
     most = context.get("n_positions") or context["max_position_embeddings"]
-    with pytest.raises(
-        UserError, match=rf"^the baseline's max_length {most + 1} is beyond the model's context of {most}; lower"
-    ):
+    with pytest.raises(UserError, match=rf"^the baseline's max_length {most + 1} exceeds the model's context of {most}; lower"):
         fit(full("relevance", max_length=most + 1), examples("relevance"), causal / "made")
 
 
@@ -189,16 +187,15 @@ def test_a_diverged_training_is_refused(causal: Path) -> None:
         fit(full("relevance"), examples("relevance"), causal / "made")
 
 
-def test_missing_and_broken_weights_are_told_in_one_sentence(causal: Path) -> None:
+def test_missing_and_broken_weights_are_one_sentence(causal: Path) -> None:
     folder = causal / "models/baselines/causal/relevance"
     fit(full("relevance"), examples("relevance"), folder)
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    row = examples("relevance")[0]
     with pytest.raises(
         UserError, match=r"models/baselines/causal/relevance.* is missing or broken .*; remove it and run dvc repro"
     ):
-        predict(params_of(full("relevance")), "full", load_task("relevance"), [(row.id, row.fields)])
+        list(answer_with_model(params_of(full("relevance")), "full", {"relevance": examples("relevance")[:1]}))
     shutil.rmtree(causal / "models/pretrained/pico")
     with pytest.raises(UserError, match="models/pretrained/pico is missing; run dvc repro, which makes it"):
         fit(full("relevance"), examples("relevance"), causal / "made")
@@ -208,7 +205,7 @@ def test_without_progress_training_stops_at_the_best_epoch(causal: Path) -> None
     rows = examples("relevance")
     settings = full("relevance", epochs=40, patience=2, learning_rate=3e-2)
     fit(settings, rows[:4], causal / "stopped", validation=rows[4:])
-    losses = [noted["loss"] for noted in json.loads((causal / "stopped/training.json").read_text())["validation"]]
+    losses = [entry["loss"] for entry in json.loads((causal / "stopped/training.json").read_text())["validation"]]
     assert losses[-3] == min(losses) and len(losses) < 40
     best = full("relevance", epochs=40, learning_rate=3e-2)
     fit(best, rows[:4], causal / "all", validation=rows[4:])

@@ -11,8 +11,8 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from ecomtune.baselines import token_counts
 from ecomtune.baselines.inputs import input_pair, input_text
+from ecomtune.baselines.token_counts import count_baseline_tokens
 from ecomtune.core.config import Baseline
 from ecomtune.inference.answer_costs import Answered, costs_of, count_tokens, count_weights
 from ecomtune.messages.errors import UserError
@@ -39,7 +39,7 @@ def test_a_baselines_tokens_are_those_that_its_model_reads_and_writes(
         read = [tokenizer(*input_pair(each, load_task(task)), **cut) for each in asked]
     answers = ["running shoes for men, 12 pack, red"] * len(asked)  # longer than inputs may be
     written = sum(len(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in answers)
-    counted = token_counts.count(settings, load_task(task), pico_encoder, asked, answers)
+    counted = count_baseline_tokens(settings, load_task(task), pico_encoder, asked, answers)
     assert counted == (sum(len(each["input_ids"]) for each in read), written if family == "seq2seq" else 0)
     assert counted[0] > 8 and written > 6 * len(asked)
 
@@ -51,20 +51,20 @@ def test_padding_counts_as_no_token(pico_encoder: Path, tmp_path: Path) -> None:
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     given = baseline("encoder", "relevance"), load_task("relevance")
     plain, padded = (
-        token_counts.count(*given, folder, examples("relevance"), ["O"] * 8) for folder in (pico_encoder, tmp_path)
+        count_baseline_tokens(*given, folder, examples("relevance"), ["O"] * 8) for folder in (pico_encoder, tmp_path)
     )
     assert plain == padded
 
 
 def test_a_floor_reads_no_tokens(tmp_path: Path) -> None:
     settings = Baseline.model_validate({"family": "floor", "task": "relevance", "out": "floor/relevance"})
-    assert token_counts.count(settings, load_task("relevance"), tmp_path, examples("relevance"), ["Exact"] * 8) == (0, 0)
+    assert count_baseline_tokens(settings, load_task("relevance"), tmp_path, examples("relevance"), ["Exact"] * 8) == (0, 0)
 
 
 def test_a_broken_tokenizer_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"tokenizer\.json is missing or broken"):
-        token_counts.count(baseline("encoder", "ner"), load_task("ner"), tmp_path, examples("ner"), ["O"] * 8)
+        count_baseline_tokens(baseline("encoder", "ner"), load_task("ner"), tmp_path, examples("ner"), ["O"] * 8)
 
 
 def test_weights_are_counted_from_the_files_of_the_model_that_computes(pico_causal: Path, workplace: Path) -> None:

@@ -1,4 +1,4 @@
-"""A model behind an endpoint: answers are paid for once, faults end in an answer or a sentence, the key shows nowhere."""
+"""A model behind an endpoint: answers are paid for once, faults end in an answer or a sentence, the key appears nowhere."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ PROMPTS = ["one", "two", "three", "four", "five"]
 
 @pytest.fixture
 def site(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A chat API that the environment names, and no time to lose between two tries."""
+    """A chat API that the environment names, with short waits between attempts."""
     monkeypatch.setattr(client, "WAIT_SECONDS", 0.001)
     monkeypatch.setattr(client, "LONGEST_WAIT_SECONDS", 0.05)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -73,7 +73,7 @@ def right(prompts: list[str] = PROMPTS) -> list[str]:
 
 
 def refusal(prompts: list[str] = PROMPTS, **changes: Any) -> str:
-    """The sentence that ends a run, which shows the key nowhere, not even where a traceback is printed."""
+    """The sentence that ends a run; the key is not in it, nor in a printed traceback."""
     with pytest.raises(UserError) as caught:
         ask(prompts, **changes)
     assert "\n" not in str(caught.value) and KEY not in "".join(traceback.format_exception(caught.value))
@@ -89,7 +89,7 @@ def test_a_prompt_is_asked_as_one_message_of_the_user_and_answers_keep_their_ord
     assert set(site.keys) == {f"Bearer {KEY}"} and set(site.paths) == {"/v1/chat/completions"}
 
 
-def test_no_more_questions_wait_at_once_than_concurrency_allows(site: Site) -> None:
+def test_no_more_requests_run_at_once_than_concurrency_allows(site: Site) -> None:
     site.seconds = 0.05
     ask([str(number) for number in range(12)], concurrency=3)
     assert site.most_at_once == 3
@@ -98,7 +98,7 @@ def test_no_more_questions_wait_at_once_than_concurrency_allows(site: Site) -> N
 # Paid for once.
 
 
-def test_what_was_answered_is_never_asked_again(site: Site) -> None:
+def test_an_answered_question_is_never_asked_again(site: Site) -> None:
     ask(PROMPTS[:2])
     assert ask() == right()
     assert site.prompts == PROMPTS
@@ -110,7 +110,7 @@ def test_equal_prompts_are_asked_once(site: Site) -> None:
     assert site.prompts == ["one", "two"]
 
 
-def test_where_all_is_paid_for_no_key_is_needed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_everything_is_paid_for_no_key_is_needed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     ask()
     monkeypatch.delenv(KEY_VARIABLE)
     assert ask() == right()
@@ -120,12 +120,12 @@ def test_where_all_is_paid_for_no_key_is_needed(site: Site, monkeypatch: pytest.
 def test_another_model_or_temperature_is_another_question(site: Site, changes: dict[str, Any]) -> None:
     ask(["one"])
     ask(["one"], **changes)
-    ask(["one"], concurrency=4, input_price=1, output_price=1)  # what decides nothing pays for nothing
+    ask(["one"], concurrency=4, input_price=1, output_price=1)  # what doesn't change the answer isn't paid for again
     assert len(site.requests) == 2
 
 
 def test_another_length_is_another_question(site: Site) -> None:
-    """Else the advice to raise max_new_tokens would bring back the cut answers."""
+    """Otherwise the advice to raise max_new_tokens would return the cached, truncated answers."""
     endpoint = Endpoint(model="large")
     for length in (8, 16, 16):
         answer_prompts("mine", "ner", endpoint, ["one"], length)
@@ -149,7 +149,7 @@ IMPOSSIBLE = [json.dumps({"answer": "x", "input_tokens": read, "output_tokens": 
 @pytest.mark.parametrize(
     "broken", [b"", b'{"answer": "answ', b"[]", b'{"answer": 1}', b"\xff\xfe", b"[" * 100_000, *IMPOSSIBLE]
 )
-def test_an_answer_whose_file_is_not_whole_is_asked_for_again(site: Site, broken: bytes) -> None:
+def test_an_answer_whose_file_is_incomplete_is_requested_again(site: Site, broken: bytes) -> None:
     ask(["one"])
     (file,) = FOLDER.iterdir()
     file.write_bytes(broken)
@@ -166,8 +166,8 @@ def test_an_answer_without_text_is_empty_and_kept(site: Site) -> None:
 @pytest.mark.parametrize(
     "kept", ["half a \\ud83d", "\\udc00", "a whole \\ud83d\\ude00"], ids=["first half", "second half", "whole"]
 )
-def test_half_a_character_in_an_answer_is_kept_as_a_question_mark(site: Site, kept: str) -> None:
-    """Where an answer is cut within an emoji, JSON says a half that no file can hold."""
+def test_half_a_character_in_an_answer_is_stored_as_a_question_mark(site: Site, kept: str) -> None:
+    """Where an answer is cut off within an emoji, JSON holds half a character that no UTF-8 file can."""
     site.faults = [reply(f'{{"choices": [{{"message": {{"content": "{kept}"}}}}]}}')]
     (answer,) = ask(["one"])
     assert answer == kept.replace("\\ud83d\\ude00", "😀").replace("\\ud83d", "?").replace("\\udc00", "?")
@@ -184,12 +184,12 @@ def test_empty_answers_are_counted_and_kept(site: Site, capsys: pytest.CaptureFi
     assert len(site.requests) == 5
 
 
-def test_where_all_answers_are_empty_it_is_told_what_to_change(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_all_answers_are_empty_the_message_says_what_to_change(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.answer = lambda prompt: None if prompt == "two" else ""
     assert ask() == [""] * 5
     assert capsys.readouterr().out.splitlines()[-1] == (
         "mine: ner: 5 of 5 answers are empty; they are scored as they are, and kept; raise the task's max_new_tokens, which a "
-        "model that reasons spends before it answers, or correct the system's endpoint.model; either asks anew"
+        "reasoning model may use up before it answers, or correct the system's endpoint.model: both request new answers"
     )
     site.answer = lambda prompt: prompt
     assert ask() == [""] * 5 and ask(model="larger") == PROMPTS
@@ -220,7 +220,7 @@ PASSING: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_a_fault_that_passes_is_asked_through(site: Site, fault: str) -> None:
+def test_a_fault_that_passes_is_retried(site: Site, fault: str) -> None:
     site.faults = [PASSING[fault]] * 2
     assert ask(["one"]) == right(["one"])
     assert site.prompts == ["one"] * 3
@@ -234,7 +234,7 @@ def test_a_server_that_takes_too_long_is_asked_again(site: Site, monkeypatch: py
     assert site.prompts == ["one"] * 2
 
 
-def test_a_wait_that_the_server_asks_for_is_kept_but_for_the_longest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_that_the_server_asks_for_is_respected_up_to_the_longest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     for asked, longest, least in (("0.3", 60.0, 0.3), ("3600", 0.3, 0.3)):
         monkeypatch.setattr(client, "LONGEST_WAIT_SECONDS", longest)
         site.faults = [status(429, Retry_After=asked)]
@@ -243,13 +243,13 @@ def test_a_wait_that_the_server_asks_for_is_kept_but_for_the_longest(site: Site,
         assert least <= time.monotonic() - started < 5
 
 
-def test_waits_without_an_order_grow_and_are_bounded() -> None:
+def test_waits_without_retry_after_grow_and_are_bounded() -> None:
     from tenacity import AsyncRetrying, Future, RetryCallState
 
     def wait(attempt: int) -> float:
         state = RetryCallState(AsyncRetrying(), None, (), {})
         state.attempt_number, state.outcome = attempt, Future.construct(attempt, ValueError("any"), True)
-        return client._wait(state)
+        return client.wait_seconds(state)
 
     waits = [wait(attempt) for attempt in range(1, 12)]
     assert all(2**place <= each <= 2**place + 1 for place, each in enumerate(waits[:5]))
@@ -269,33 +269,33 @@ LASTING: dict[str, tuple[Fault, str]] = {
     "429": (status(429), "status 429: {"),
     "500": (status(500), "status 500: {"),
     "cut": (cut, "no connection: "),
-    "no choices": (reply('{"choices": []}'), 'a reply that is no chat completion: {"choices": []}'),
-    "broken JSON": (reply("{"), "a reply that is no chat completion: {"),
-    "nothing": (reply(""), "a reply that is no chat completion: nothing"),
+    "no choices": (reply('{"choices": []}'), 'a reply that is not a chat completion: {"choices": []}'),
+    "broken JSON": (reply("{"), "a reply that is not a chat completion: {"),
+    "nothing": (reply(""), "a reply that is not a chat completion: nothing"),
 }
 
 
 @pytest.mark.parametrize("fault", LASTING)
 def test_a_fault_that_lasts_stops_with_a_sentence_and_keeps_what_was_paid_for(site: Site, fault: str) -> None:
     ask(PROMPTS[:2])
-    what, told = LASTING[fault]
+    what, reason = LASTING[fault]
     site.faults = [what] * 100
     found = refusal()
-    assert found.startswith(f"systems.mine: the endpoint at {site.base} fails {ATTEMPTS} times running ({told}")
-    assert found.endswith("; try again later; 2 of 5 answers are kept, and only the rest will be asked for")
+    assert found.startswith(f"systems.mine: the endpoint at {site.base} failed {ATTEMPTS} times in a row ({reason}")
+    assert found.endswith("; try again later; 2 of 5 answers are kept, and only the rest will be requested")
     assert site.prompts == [*PROMPTS[:2], *["three"] * ATTEMPTS]
     site.faults = []
     assert ask() == right()
     assert site.prompts[2 + ATTEMPTS :] == PROMPTS[2:]
 
 
-def test_a_server_that_always_hangs_or_is_not_there_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_always_hangs_or_is_missing_is_named(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.1)
     site.faults = [hang] * 100
-    assert "times running (no answer within 0.1 seconds); try again later" in refusal(["one"])
+    assert "times in a row (no answer within 0.1 seconds); try again later" in refusal(["one"])
     monkeypatch.setenv(BASE_VARIABLE, "http://127.0.0.1:9/v1")
     assert refusal(["one"]).startswith(
-        "systems.mine: the endpoint at http://127.0.0.1:9/v1 fails 6 times running (no connection:"
+        "systems.mine: the endpoint at http://127.0.0.1:9/v1 failed 6 times in a row (no connection:"
     )
 
 
@@ -314,7 +314,7 @@ def test_a_refusal_stops_at_once(site: Site, code: int, advice: str) -> None:
     assert refusal() == (
         f"systems.mine: the endpoint at {site.base} refuses model large "
         f'(status {code}: {{"error": {{"message": "told so"}}}}); '
-        f"{advice}; 0 of 5 answers are kept, and only the rest will be asked for"
+        f"{advice}; 0 of 5 answers are kept, and only the rest will be requested"
     )
     assert len(site.requests) == 1
 
@@ -332,7 +332,7 @@ STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def stop_under_way(site: Site, workplace: Path, *numbers: signal.Signals) -> tuple[int | None, str]:
-    """A stage of nine questions, three at a time, stopped while the fourth to sixth are asked: its status and what it said."""
+    """A stage with nine questions, three at a time, stopped while the fourth to sixth are running: its status and message."""
     gate = threading.Event()
     lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 3}}, rows=9)
     site.answer = lambda prompt: (
@@ -342,19 +342,19 @@ def stop_under_way(site: Site, workplace: Path, *numbers: signal.Signals) -> tup
         while len(site.requests) < 6 and stage.poll() is None:
             time.sleep(0.01)
         assert stage.stderr is not None
-        told = []
+        printed = []
         for number in numbers:
             stage.send_signal(number)
-            told += [stage.stderr.readline()] if not told else []
+            printed += [stage.stderr.readline()] if not printed else []
         if len(numbers) == 1:
             gate.set()
-        told.append(stage.communicate(timeout=60)[1])
+        printed.append(stage.communicate(timeout=60)[1])
         gate.set()
-    assert told[0] == (
-        "stopping: answers under way, which cost, are awaited for 120 seconds at most; stop once more to drop them\n"
+    assert printed[0] == (
+        "stopping: waiting at most 120 seconds for answers already requested, which are paid for; stop again to discard them\n"
     )
     assert not (workplace / "data/predictions/large").exists()
-    return stage.returncode, told[1]
+    return stage.returncode, printed[1]
 
 
 @pytest.mark.parametrize("number", STATUS)
@@ -366,9 +366,9 @@ def test_a_signal_to_stop_waits_for_the_answers_under_way_and_keeps_them(
 
 
 @pytest.mark.parametrize("number", STATUS)
-def test_a_second_signal_to_stop_drops_them(site: Site, workplace: Path, number: signal.Signals) -> None:
-    status, told = stop_under_way(site, workplace, number, number)
-    assert (status, told) == (STATUS[number], "predict: stopped; nothing half-written is left\n")
+def test_a_second_signal_to_stop_discards_them(site: Site, workplace: Path, number: signal.Signals) -> None:
+    status, printed = stop_under_way(site, workplace, number, number)
+    assert (status, printed) == (STATUS[number], "predict: stopped; nothing half-written is left\n")
     assert len(list(FOLDER.glob("*.json"))) == 3
 
 
@@ -384,7 +384,7 @@ def test_a_stop_between_two_tries_ends_at_once(site: Site, workplace: Path) -> N
     assert stage.returncode == 130 and len(site.requests) == 1
 
 
-def test_what_fails_after_a_stop_is_not_asked_again_even_at_once(site: Site, workplace: Path) -> None:
+def test_what_fails_after_a_stop_is_not_retried_even_at_once(site: Site, workplace: Path) -> None:
     lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=2)
     gate = threading.Event()
 
@@ -397,7 +397,7 @@ def test_what_fails_after_a_stop_is_not_asked_again_even_at_once(site: Site, wor
         while not site.requests and stage.poll() is None:
             time.sleep(0.01)
         stage.send_signal(signal.SIGINT)
-        assert stage.stderr is not None and stage.stderr.readline().startswith("stopping: answers under way")
+        assert stage.stderr is not None and stage.stderr.readline().startswith("stopping: ")
         gate.set()
         stage.communicate(timeout=20)
     assert stage.returncode == 130 and len(site.requests) == 1
@@ -416,23 +416,22 @@ def test_an_interrupt_that_the_stage_was_started_to_ignore_is_ignored(site: Site
     assert stage.returncode == 0 and len(predicted(workplace)) == 3, err
 
 
-# Replies without end.
+# Endless replies.
 
 
 @pytest.mark.parametrize("code", [200, 500])
-def test_a_reply_without_end_is_broken_off(site: Site, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+def test_an_endless_reply_is_aborted(site: Site, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     monkeypatch.setattr(client, "MOST_BYTES", 1000)
     site.faults = [endless(code)]
     assert ask(["one"]) == right(["one"])
     assert len(site.requests) == 2
     site.faults = [endless(code)] * ATTEMPTS
-    assert "times running (no connection: a reply of more than 1,000 bytes); try again later" in refusal(["two"])
+    assert "times in a row (no connection: a reply of more than 1,000 bytes); try again later" in refusal(["two"])
 
 
-def test_a_reply_that_would_unpack_to_anything_is_not_unpacked(site: Site) -> None:
+def test_a_compressed_reply_is_not_unpacked(site: Site) -> None:
     site.faults = [status(200, "{}", Content_Encoding="GZip")]
-    told = refusal(["one"])
-    assert f"the endpoint at {site.base} compresses its replies; have it, or the proxy before it, send them as they are" in told
+    assert f"the endpoint at {site.base} compresses its replies, although" in refusal(["one"])
     assert site.encodings == ["identity"]
     site.faults = [status(200, json.dumps(completion("plain")), Content_Encoding=" Identity")]
     assert ask(["two"]) == ["plain"]
@@ -450,7 +449,7 @@ def test_an_endpoint_without_address_or_key_is_refused(
         monkeypatch.delenv(variable)
     else:
         monkeypatch.setenv(variable, value)
-    assert f"{variable} isn't set in the environment; set it to " in refusal()
+    assert f"the environment variable {variable} is not set; set it to " in refusal()
     assert site.requests == []
 
 
@@ -466,17 +465,17 @@ def test_an_endpoint_without_address_or_key_is_refused(
         "http://[::1",
     ],
 )
-def test_an_address_that_is_none_is_refused_and_not_repeated(site: Site, monkeypatch: pytest.MonkeyPatch, base: str) -> None:
+def test_an_invalid_address_is_refused_and_not_repeated(site: Site, monkeypatch: pytest.MonkeyPatch, base: str) -> None:
     monkeypatch.setenv(BASE_VARIABLE, base)
     found = refusal()
-    assert found.startswith(f"{BASE_VARIABLE} is no plain web address") and base not in found
+    assert found.startswith(f"the environment variable {BASE_VARIABLE} is not a plain web address") and base not in found
 
 
 @pytest.mark.parametrize("key", ["two words", "schlüssel", "tab\tbed", "line\nbreak"])
 def test_a_key_that_no_header_holds_is_refused_and_not_repeated(site: Site, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setenv(KEY_VARIABLE, key)
     found = refusal()
-    assert f"{KEY_VARIABLE} in the environment holds a space or another character that no key has; copy it anew" in found
+    assert f"{KEY_VARIABLE} contains a space or another character that no key has; copy it again" in found
     assert key not in found
 
 
@@ -492,7 +491,7 @@ def test_what_a_server_says_moves_no_terminal(site: Site) -> None:
     assert sentence.isprintable() and "no ?]0;mine??[2J?2J model" in sentence
 
 
-def test_a_server_that_sends_elsewhere_takes_no_key_there(site: Site) -> None:
+def test_a_redirect_takes_no_key_along(site: Site) -> None:
     with serving() as elsewhere:
         site.faults = [status(307, Location=f"{elsewhere.base}/chat/completions")] * 100
         assert ask(["one"]) == right(["one"])
@@ -515,7 +514,7 @@ def test_tokens_and_costs_are_printed_and_logged(site: Site, capsys: pytest.Capt
     ask(input_price=2000, output_price=10_000)
     assert capsys.readouterr().out.splitlines()[-1] == (
         "mine: ner: answers paid for now: 3 (30 tokens in, 9 out, cost 0.1500), before: 2 (20 tokens in, 6 out, cost 0.1000), "
-        "in all: 5 (50 tokens in, 15 out, cost 0.2500)"
+        "in total: 5 (50 tokens in, 15 out, cost 0.2500)"
     )
     logged = [json.loads(line) for line in COSTS.read_text().splitlines()]
     assert [(entry["now"]["answers"], entry["all"]["answers"]) for entry in logged] == [(2, 2), (3, 5)]
@@ -530,10 +529,10 @@ def test_the_tokens_of_every_answer_are_counted_whenever_it_was_paid_for(site: S
     assert twice == (2 * once[0], 2 * once[1])
 
 
-def test_what_the_server_does_not_count_is_told(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_server_does_not_count_is_reported(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.counts_tokens = False
     assert answer_prompts("mine", "ner", Endpoint(model="large"), ["one"], 8)[1] is None
-    assert "in all: 1 (0 tokens in, 0 out, 1 of them not counted by the server)" in capsys.readouterr().out
+    assert "in total: 1 (0 tokens in, 0 out, 1 of them not counted by the server)" in capsys.readouterr().out
 
 
 def test_the_tokens_of_some_answers_alone_are_not_those_of_all(site: Site) -> None:
@@ -544,7 +543,7 @@ def test_the_tokens_of_some_answers_alone_are_not_those_of_all(site: Site) -> No
 
 
 @pytest.mark.parametrize("count", [-1, 10**30, 10**400, "3", True, 2.5, [3], None], ids=lambda count: str(count)[:8])
-def test_an_answer_whose_tokens_can_not_be_is_kept_as_uncounted(site: Site, count: Any) -> None:
+def test_an_answer_with_an_impossible_token_count_is_kept_as_uncounted(site: Site, count: Any) -> None:
     """It is paid for, whatever its server counts; and no later sum or file takes such a number."""
     usage = {"prompt_tokens": count, "completion_tokens": 4}
     site.faults = [reply(json.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}))]
@@ -617,10 +616,12 @@ def test_a_second_run_waits_says_so_and_pays_for_nothing_twice(site: Site, workp
             time.sleep(0.01)
         with start_stage(workplace) as second:
             assert second.stdout is not None
-            told = second.stdout.readline()
+            printed = second.stdout.readline()
             gate.set()
             ends = [process.communicate(timeout=60) for process in (first, second)]
-    assert told == "another process asks for the answers of large; waiting until it ends, to pay for none of them twice\n"
+    assert (
+        printed == "another process is requesting the answers of large; waiting until it ends, so that none is paid for twice\n"
+    )
     assert (first.returncode, second.returncode) == (0, 0), ends
     assert len(site.requests) == 6 and "before: 6 (" in ends[1][0]
     assert [row.answer for row in predicted(workplace)] == ["Exact"] * 6

@@ -127,13 +127,9 @@ def test_no_demonstration_is_of_the_rows_own_group_nor_of_anothers(how: str) -> 
         (ids,) = shown_ids(row, train, how, 2, seed)
         groups = {each.group for each in train if each.id in ids}
         assert groups == {"a", "c"} and len(ids) == 2
-    with pytest.raises(
-        UserError, match=r"^3 shots need .*, but there are 2; lower the system's shots"
-    ):
+    with pytest.raises(UserError, match=r"^3 shots need .*, but there are 2; lower the system's shots"):
         shown_ids(row, train, how, 3)
-    with pytest.raises(
-        UserError, match=r"^4 shots need .*, but there are 3; lower the system's shots"
-    ):
+    with pytest.raises(UserError, match=r"^4 shots need .*, but there are 3; lower the system's shots"):
         shown_ids(row, train, how, 4)
 
 

@@ -1,4 +1,4 @@
-"""The floor for labels: logistic regression over TF-IDF of words and of the words that query and product share."""
+"""The floor for labels: logistic regression on TF-IDF of words, and of the words that query and product share."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ecomtune.tasks.base import Task
 def fit(job: Job) -> None:
     """Fit vocabulary and weights, balanced by class; written as JSON and safetensors, never as a pickle.
 
-    Raises UserError where the training rows have one label only, or no word.
+    Raises UserError where the training rows have only one label, or no word.
     """
     labels_of(job.train, job.task)
-    texts = [_text(example, job.task) for example in job.train]
+    texts = [marked_words(example, job.task) for example in job.train]
     if not any(texts):
         raise UserError(f"tasks.{job.task.name}: no training row holds a word of letters or digits; correct its data set")
     vectorizer = _vectorizer()
@@ -42,23 +42,23 @@ def fit(job: Job) -> None:
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
     """The likeliest label of each example."""
-    with reading(folder):  # all of it: words and weights may not fit
-        known = read_json(folder / "vocabulary.json")
+    with reading(folder):  # all of it: words and weights may not match
+        stored = read_json(folder / "vocabulary.json")
         tensors = load_file(folder / "weights.safetensors")
-        vectorizer = _vectorizer(known["words"])
+        vectorizer = _vectorizer(stored["words"])
         vectorizer.idf_ = tensors["idf"]
-        features: csr_matrix = vectorizer.transform([_text(example, task) for example in examples])
+        features: csr_matrix = vectorizer.transform([marked_words(example, task) for example in examples])
         scores = features @ tensors["coefficients"].T + tensors["intercepts"]
         best = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(int)
-        return [task.target(example.fields, known["classes"][index]) for example, index in zip(examples, best, strict=True)]
+        return [task.target(example.fields, stored["classes"][index]) for example, index in zip(examples, best, strict=True)]
 
 
 def _vectorizer(vocabulary: dict[str, int] | None = None) -> TfidfVectorizer:
     return TfidfVectorizer(vocabulary=vocabulary, token_pattern=r"\S+", lowercase=False)
 
 
-def _text(example: Example, task: Task) -> str:
-    """Words of both sides, marked by side, and the words that they share or that the query alone has."""
+def marked_words(example: Example, task: Task) -> str:
+    """The words of both texts, marked by text, and the words that they share or that only the query has."""
     query, product = (normalize(text).split() for text in input_pair(example, task))
     marked = [f"query:{word}" for word in query] + [f"product:{word}" for word in product]
     overlap = [f"shared:{word}" if word in product else f"missing:{word}" for word in query]

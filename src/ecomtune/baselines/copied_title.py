@@ -1,4 +1,4 @@
-"""The floor for descriptions: the product's title as it stands."""
+"""The floor for descriptions: the product's title, unchanged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ecomtune.tasks.base import Task, text_of
 
 
 def fit(job: Job) -> None:
-    """Nothing to learn; the folder says which field is copied."""
+    """There is nothing to train; the folder records which input is copied."""
     write_text(job.folder / "title.json", dump_json({"field": "title"}))
 
 

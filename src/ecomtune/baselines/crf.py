@@ -1,4 +1,4 @@
-"""Whole tag sequences: the best valid one, and the loss of a linear-chain conditional random field (Lafferty et al. 2001)."""
+"""Tag sequences: the best valid one, and the loss of a linear-chain conditional random field (Lafferty et al. 2001)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 from ecomtune.models.tokenization import IGNORED
 
-#: How much faster than an encoder's weights transitions are learnt, since they start at nothing (chosen on QueryNER's
-#: validation queries). A factor does it: AdamW's step doesn't depend on the size of a gradient.
+#: How much faster transitions are trained than an encoder's weights, since they start at zero (chosen on QueryNER's validation
+#: queries). A factor is enough: AdamW's step doesn't depend on the size of a gradient.
 GAIN = 32
 
 
 class Transitions(nn.Module):
-    """The score of each of T tags right after each other one, and in the last row at the beginning: [T + 1, T]."""
+    """The score of each of T tags directly after each other one, and in the last row at the start: [T + 1, T]."""
 
     def __init__(self, tags: int) -> None:
         super().__init__()
@@ -29,23 +29,23 @@ class Transitions(nn.Module):
 
 
 def negative_log_likelihood(scores: Tensor, tags: Tensor, transitions: Tensor) -> Tensor:
-    """Of the right tag sequences among all there are, their mean over B sentences.
+    """The mean over B sentences of -log p(gold tag sequence).
 
-    ``scores`` [B, L, T] of tokens and ``tags`` [B, L], IGNORED at those that are no first piece of a word.
+    ``scores`` [B, L, T] of tokens and ``tags`` [B, L], IGNORED at tokens other than the first of a word.
     """
     words = tags != IGNORED
     order = torch.argsort((~words).byte(), dim=1, stable=True)[:, : int(words.sum(dim=1).max())]  # words come first
     words, tags = words.gather(1, order), tags.gather(1, order).clamp(min=0)
     scores = scores.gather(1, order[:, :, None].expand(-1, -1, scores.shape[-1]))
     between, start = transitions[:-1], transitions[-1]
-    every = start + scores[:, 0]  # of each last tag the log of the sum over all sequences that end in it
-    right = every.gather(1, tags[:, :1]).squeeze(1)
+    every = start + scores[:, 0]  # for each last tag, the log-sum of all sequences that end in it
+    gold = every.gather(1, tags[:, :1]).squeeze(1)
     for place in range(1, scores.shape[1]):
         step = scores[:, place].gather(1, tags[:, place, None]).squeeze(1) + between[tags[:, place - 1], tags[:, place]]
-        right = right + step * words[:, place]
+        gold = gold + step * words[:, place]
         onward = torch.logsumexp(every[:, :, None] + between, dim=1) + scores[:, place]
         every = torch.where(words[:, place, None], onward, every)
-    return (torch.logsumexp(every, dim=1) - right).mean()
+    return (torch.logsumexp(every, dim=1) - gold).mean()
 
 
 def best_path(scores: NDArray[np.floating[Any]], tags: Sequence[str], transitions: NDArray[np.floating[Any]]) -> list[str]:
@@ -68,5 +68,5 @@ def best_path(scores: NDArray[np.floating[Any]], tags: Sequence[str], transition
 
 
 def follows(before: str, tag: str) -> bool:
-    """Whether ``tag`` may stand right after ``before`` in IOB2."""
+    """Whether ``tag`` may directly follow ``before`` in IOB2."""
     return not tag.startswith("I-") or (before != "O" and before[2:] == tag[2:])

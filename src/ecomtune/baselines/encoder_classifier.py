@@ -11,7 +11,7 @@ from transformers import AutoModelForSequenceClassification, DataCollatorWithPad
 from ecomtune.baselines.encoder_head import classes_of, train_head
 from ecomtune.baselines.inputs import input_pair, labels_of
 from ecomtune.baselines.job import Encoded, Job, TrainingData
-from ecomtune.baselines.trained_model import batches, finite, load_trained, load_with_head, save
+from ecomtune.baselines.trained_model import batches, check_finite, load_trained, load_with_head, save
 from ecomtune.core.config import Baseline
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import reading
@@ -24,7 +24,7 @@ def fit(job: Job) -> None:
     tokenizer, model = load_with_head(AutoModelForSequenceClassification, job, labels)
 
     def rows_of(examples: Sequence[Example]) -> list[Encoded]:
-        known = [example for example in examples if str(example.reference) in labels]  # a head knows its own labels only
+        known = [example for example in examples if str(example.reference) in labels]  # the head has no other labels
         pairs = [input_pair(example, job.task) for example in known]
         encoded = [tokenizer(*pair, truncation=True, max_length=job.settings.max_length) for pair in pairs]
         targets = [labels.index(str(example.reference)) for example in known]
@@ -46,5 +46,5 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     for batch in batches(examples):
         pairs = [input_pair(example, task) for example in batch]
         encoded = tokenizer(pairs, truncation=True, max_length=settings.max_length, padding=True, return_tensors="pt")
-        answers += [labels[index] for index in finite(model(**encoded).logits, folder).argmax(dim=-1).tolist()]
+        answers += [labels[index] for index in check_finite(model(**encoded).logits, folder).argmax(dim=-1).tolist()]
     return answers

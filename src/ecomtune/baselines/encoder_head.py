@@ -1,4 +1,4 @@
-"""What the encoder baselines share once their rows are encoded: weighing classes, and training encoder and head."""
+"""What the encoder baselines share once their rows are encoded: class weights, and training encoder and head."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def classes_of(model: PreTrainedModel) -> list[str]:
 
 
 def train_head(model: PreTrainedModel, data: TrainingData, job: Job) -> dict[str, Any]:
-    """Train encoder and head on rows whose ``labels`` are a class, or one a token; gives the record of the training.
+    """Train encoder and head on rows whose ``labels`` are one class, or one for each token; returns the training record.
 
-    The loss is cross-entropy where ``data`` has none of its own. Raises UserError where no row has anything to learn.
+    The loss is cross-entropy unless ``data`` has another. Raises UserError where no row has a label.
     """
     if not data.rows:
         raise UserError(f"tasks.{job.settings.task}: no training row holds a word that the model reads; correct its data set")
@@ -39,13 +39,13 @@ def train_head(model: PreTrainedModel, data: TrainingData, job: Job) -> dict[str
 
 
 def class_weights(classes: Sequence[int], number: int) -> Tensor:
-    """Weights [number] that give every class that is there the same say: n / (classes there * n of the class)."""
+    """Weights [number] by which every class that occurs counts the same: rows / (classes that occur * rows of the class)."""
     counts = torch.bincount(torch.tensor(list(classes)), minlength=number).float()
     return torch.where(counts > 0, counts.sum() / ((counts > 0).sum() * counts.clamp(min=1)), 0.0)
 
 
 def weighted_loss(weights: Tensor) -> Loss:
-    """Cross-entropy over logits [..., C] and labels [...] with a weight for each class; IGNORED labels count nowhere."""
+    """Cross-entropy over logits [..., C] and labels [...] with a weight for each class; IGNORED labels don't count."""
 
     def loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         logits = outputs.logits.flatten(0, -2)

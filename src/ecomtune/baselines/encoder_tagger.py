@@ -1,4 +1,4 @@
-"""A pretrained encoder with a tag for the first piece of each word, decoded so that every tag sequence is valid IOB2."""
+"""A pretrained encoder that tags the first token of each word, decoded so that every tag sequence is valid IOB2."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from transformers import AutoModelForTokenClassification, DataCollatorForTokenCl
 from ecomtune.baselines.crf import Transitions, best_path, negative_log_likelihood
 from ecomtune.baselines.encoder_head import classes_of, train_head
 from ecomtune.baselines.job import Encoded, Job, TrainingData
-from ecomtune.baselines.trained_model import batches, finite, load_trained, load_with_head, save
+from ecomtune.baselines.trained_model import batches, check_finite, load_trained, load_with_head, save
 from ecomtune.core.config import Baseline
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import reading
 from ecomtune.models.tokenization import IGNORED
 from ecomtune.tasks.base import Task, texts_of
 
-#: The learnt scores of one tag after another, beside the model.
+#: The trained scores of one tag after another, next to the model's weights.
 TRANSITIONS = "transitions.safetensors"
 
 
 def fit(job: Job) -> None:
-    """Train encoder and head on the examples' tags, each word's alone or, with ``crf``, each query's as a whole."""
+    """Train encoder and head on the examples' tags: each word's alone or, with ``crf``, each query's as one sequence."""
     tags = sorted({tag for example in job.train for tag in example.reference} | {"O"})
     tokenizer, model = load_with_head(AutoModelForTokenClassification, job, tags)
 
@@ -38,10 +38,10 @@ def fit(job: Job) -> None:
         for example in examples:
             encoded = _encode(tokenizer, texts_of(example.fields, "words"), job.settings.max_length)
             labels = [IGNORED] * len(encoded["input_ids"])
-            for word, place in _first_pieces(encoded).items():
-                if example.reference[word] in tags:  # a head knows its own tags only
+            for word, place in _first_tokens(encoded).items():
+                if example.reference[word] in tags:  # the head has no other tags
                     labels[place] = tags.index(example.reference[word])
-            if set(labels) != {IGNORED}:  # else there is nothing to learn, and the mean of no loss is no number
+            if set(labels) != {IGNORED}:  # otherwise the mean loss of no tag would be NaN
                 rows.append({**encoded, "labels": labels})
         return rows
 
@@ -49,20 +49,20 @@ def fit(job: Job) -> None:
     if not job.settings.crf:
         save(tokenizer, model, train_head(model, data, job), job.folder)
         return
-    model.transitions = transitions = Transitions(len(tags))  # a part of the model, so that it is trained and resumed as one
+    model.transitions = transitions = Transitions(len(tags))  # part of the model, so that both are trained and resumed together
 
     def loss(outputs: Any, labels: Tensor, num_items_in_batch: Any = None) -> Tensor:
         return negative_log_likelihood(outputs.logits, labels, transitions())
 
     record = train_head(model, replace(data, loss=loss), job)
-    del model.transitions  # what is left is a plain token classifier
+    del model.transitions  # what remains is a plain token classifier
     save(tokenizer, model, record, job.folder)
     save_file({"transitions": transitions().detach().numpy()}, job.folder / TRANSITIONS)
 
 
 @torch.inference_mode()
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
-    """The best valid tag sequence of each example; words beyond ``max_length``, or of which no piece is left, are O."""
+    """The best valid tag sequence of each example; words beyond ``max_length``, or without any token, are O."""
     tokenizer, model = load_trained(AutoModelForTokenClassification, folder)
     tags = _tags(model, task, folder)
     transitions = _transitions(settings, folder, len(tags))
@@ -71,16 +71,16 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
         words = [texts_of(example.fields, "words") for example in batch]
         encoded = [_encode(tokenizer, each, settings.max_length) for each in words]
         logits = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits
-        scores = finite(logits, folder).log_softmax(dim=-1)
-        for row, (example, pieces) in enumerate(zip(batch, map(_first_pieces, encoded), strict=True)):
+        scores = check_finite(logits, folder).log_softmax(dim=-1)
+        for row, (example, first) in enumerate(zip(batch, map(_first_tokens, encoded), strict=True)):
             table = np.where(np.array(tags) == "O", 0.0, np.full((len(words[row]), 1), -np.inf))
-            table[list(pieces)] = scores[row, list(pieces.values())].numpy()
+            table[list(first)] = scores[row, list(first.values())].numpy()
             answers.append(task.target(example.fields, best_path(table, tags, transitions)))
     return answers
 
 
 def _tags(model: Any, task: Task, folder: Path) -> list[str]:
-    """The tags that the head was trained on. Raises UserError where they are not the task's."""
+    """The tags that the head was trained on. Raises UserError where they aren't the task's."""
     with reading(folder):
         tags = classes_of(model)
         for tag in tags:
@@ -90,13 +90,13 @@ def _tags(model: Any, task: Task, folder: Path) -> list[str]:
 
 
 def _transitions(settings: Baseline, folder: Path, tags: int) -> NDArray[np.floating[Any]]:
-    """The score of each tag after each other one; all alike without ``crf``."""
+    """The score of each tag after each other one; zeros without ``crf``."""
     if not settings.crf:
         return np.zeros((tags + 1, tags))
     with reading(folder):
         transitions: NDArray[np.floating[Any]] = load_file(folder / TRANSITIONS)["transitions"]
         if transitions.shape != (tags + 1, tags) or not np.isfinite(transitions).all():
-            raise ValueError(f"{TRANSITIONS} holds no {tags + 1} times {tags} finite numbers")
+            raise ValueError(f"{TRANSITIONS} does not hold {tags + 1} times {tags} finite numbers")
         return transitions
 
 
@@ -104,7 +104,7 @@ def _encode(tokenizer: Any, words: Sequence[str], max_length: int) -> Any:
     return tokenizer(list(words), is_split_into_words=True, truncation=True, max_length=max_length)
 
 
-def _first_pieces(encoded: Any) -> dict[int, int]:
-    """The place of each word's first piece; a word of which the tokenizer makes nothing (zero-width characters) has none."""
+def _first_tokens(encoded: Any) -> dict[int, int]:
+    """The position of each word's first token; a word without any (zero-width characters) has none."""
     words = encoded.word_ids()
     return {word: words.index(word) for word in words if word is not None}

@@ -1,4 +1,4 @@
-"""The text of an example as conventional models read it: its fields alone, no instruction."""
+"""The text of an example as conventional models read it: its inputs only, without an instruction."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ecomtune.tasks.base import Task, text_of
 
 
 def labels_of(train: Sequence[Example], task: Task) -> list[str]:
-    """The labels of the training examples, sorted. Raises UserError where there is one only: nothing could be learnt."""
+    """The labels of the training examples, sorted. Raises UserError where there is only one."""
     labels = sorted({str(example.reference) for example in train})
     if len(labels) < 2:
-        raise UserError(f"tasks.{task.name}.train_size: its {len(train)} training rows have one label only; raise it")
+        raise UserError(f"tasks.{task.name}.train_size: all {len(train)} training rows have the same label; raise it")
     return labels
 
 
 def input_text(example: Example, task: Task) -> str:
-    """All fields of an example, the required ones first, apart by spaces."""
+    """All inputs of an example, the required ones first, separated by spaces."""
     names = [*task.required_fields, *sorted(set(example.fields) - set(task.required_fields))]
     return " ".join(text for name in names if (text := text_of(example.fields, name)))
 
 
 def input_pair(example: Example, task: Task) -> tuple[str, str]:
-    """The first field, and all the others: what a pair classifier compares."""
+    """The first input, and all the others: the two texts that a pair classifier compares."""
     first, *others = task.required_fields
     names = [*others, *sorted(set(example.fields) - set(task.required_fields))]
     return text_of(example.fields, first), " ".join(text for name in names if (text := text_of(example.fields, name)))

@@ -1,4 +1,4 @@
-"""What a baseline is fitted from, and where to."""
+"""What a baseline is trained from, and where to."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.records import Example
 from ecomtune.tasks.base import Task
 
-#: A row's token ids, and what else its model takes, by name.
+#: A row's token ids and its other model inputs, by name.
 Encoded = dict[str, Any]
-#: The loss of a model's outputs against labels, as Trainer calls it.
+#: The loss of a model's outputs against labels, in the form that Trainer calls.
 Loss = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Encoded rows to train on and to validate on, and how a batch of them is collated.
+    """Encoded rows for training and validation, and how a batch of them is collated.
 
-    ``loss`` takes the place of the model's own.
+    ``loss``, if given, replaces the model's own.
     """
 
     rows: Sequence[Encoded]
-    held_out: Sequence[Encoded]
+    validation: Sequence[Encoded]
     collate: Callable[[list[Encoded]], Any]
     loss: Loss | None = None
 
 
 @dataclass(frozen=True)
 class Job:
-    """One baseline's training; what answering needs is written to ``folder``.
+    """The training of one baseline, which writes to ``folder`` what answering needs.
 
-    ``train_weights`` trains all weights of a model and gives the record of the training. It is a part of the job, so that
-    baselines can be read for answering without the code that trains them.
+    ``train_weights`` trains all weights of a network and returns the training record. The job carries this function, so that a
+    baseline's module answers without importing the code that trains.
     """
 
     settings: Baseline

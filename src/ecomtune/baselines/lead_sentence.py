@@ -1,4 +1,4 @@
-"""The floor for texts: the first sentence of what is summed up or described (the first review, the first bullet)."""
+"""The floor for texts: the first sentence of what is summarized or described (the first review, the first bullet)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ecomtune.tasks.base import Task, texts_of
 
 
 def fit(job: Job) -> None:
-    """Nothing to learn; the folder says which field is read."""
+    """There is nothing to train; the folder records which input is read."""
     write_text(job.folder / "lead.json", dump_json({"field": job.task.required_fields[-1], "sentences": 1}))
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
-    """The first sentence of each example's last required field."""
+    """The first sentence of each example's last required input."""
     texts = [texts_of(example.fields, task.required_fields[-1])[0].strip() for example in examples]
     return [re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0] for text in texts]

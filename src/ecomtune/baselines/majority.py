@@ -1,4 +1,4 @@
-"""The floor of guessing: the label that most training rows have, or for each word the tag that it has most often there."""
+"""The guessing floor: the most frequent label of the training rows, or for each word its most frequent tag there."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from ecomtune.tasks.base import Task, texts_of
 
 
 def fit(job: Job) -> None:
-    """Count the labels, or the tags of each word, case aside. Raises UserError where there is no word."""
+    """Count the labels, or the tags of each word, ignoring case. Raises UserError where no row holds a word."""
     if job.task.decoder == "label":
-        most = _most(Counter(str(each.reference) for each in job.train))
+        most = _most_frequent(Counter(str(each.reference) for each in job.train))
         write_text(job.folder / "majority.json", dump_json({"label": most}))
         return
     words: dict[str, Counter[str]] = {}
     for example in job.train:
         for word, tag in zip(texts_of(example.fields, "words"), example.reference, strict=True):
             words.setdefault(word.lower(), Counter())[tag] += 1
-    of_all = Counter(tag for example in job.train for tag in example.reference)
-    if not of_all:
+    overall = Counter(tag for example in job.train for tag in example.reference)
+    if not overall:
         raise UserError(f"tasks.{job.task.name}: no training row holds a word; correct its data set")
-    known = {"tag": _most(of_all), "words": {word: _most(tags) for word, tags in words.items()}}
-    write_text(job.folder / "majority.json", dump_json(known))
+    majority = {"tag": _most_frequent(overall), "words": {word: _most_frequent(tags) for word, tags in words.items()}}
+    write_text(job.folder / "majority.json", dump_json(majority))
 
 
 def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example]) -> list[str]:
-    """The one label for each example, or its words' tags; a word that no training row has gets the most frequent tag."""
-    with reading(folder):  # all of it: what it knows may be no tag or label of the task
-        known = read_json(folder / "majority.json")
+    """The most frequent label for each example, or the tags of its words; an unseen word gets the most frequent tag of all."""
+    with reading(folder):  # all of it: what is stored may not be a tag or label of the task
+        stored = read_json(folder / "majority.json")
         if task.decoder == "label":
-            return [task.target(example.fields, known["label"]) for example in examples]
-        tags = [[known["words"].get(w.lower(), known["tag"]) for w in texts_of(each.fields, "words")] for each in examples]
-        return [task.target(example.fields, _valid(of_words)) for example, of_words in zip(examples, tags, strict=True)]
+            return [task.target(example.fields, stored["label"]) for example in examples]
+        tags = [[stored["words"].get(w.lower(), stored["tag"]) for w in texts_of(each.fields, "words")] for each in examples]
+        return [task.target(example.fields, _valid(each)) for example, each in zip(examples, tags, strict=True)]
 
 
-def _most(counts: Counter[str]) -> str:
-    """The most frequent one, of equally frequent ones the first in the alphabet."""
+def _most_frequent(counts: Counter[str]) -> str:
+    """The most frequent one; of equally frequent ones, the alphabetically first."""
     return min(counts, key=lambda name: (-counts[name], name))
 
 

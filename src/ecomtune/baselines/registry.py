@@ -1,8 +1,8 @@
-"""Which module fits a conventional model and answers with it, by family and by the kind of answer that its task has.
+"""Which module trains a conventional model and answers with it, by family and by the kind of answer of its task.
 
 Each module has ``fit(job)``, which trains into a folder, and ``answer(settings, task, folder, examples)``, which reads that
-folder. A causal model is written as a pretrained folder like any other and answers by prompts (inference/answering.py), so its
-module has no ``answer``.
+folder. A causal model is written as an ordinary pretrained folder and answers prompts (inference/answering.py), so its module
+has no ``answer``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from threadpoolctl import threadpool_limits
 
 from ecomtune.baselines.job import Job
 from ecomtune.core.config import Baseline
-from ecomtune.core.config.systems import Family
+from ecomtune.core.config.systems import Family, Method
 from ecomtune.messages.errors import UserError
 from ecomtune.models.process import prepare
 from ecomtune.tasks.base import Task
 
-#: The module of each family, or method of family floor, for each kind of answer.
-MODULES = {
+#: The module of each family, or of each method of family floor, for each kind of answer; without a method, a floor has the
+#: default one.
+MODULES: dict[tuple[Family | Method, str], str] = {
     ("encoder", "label"): "encoder_classifier",
     ("encoder", "tags"): "encoder_tagger",
     ("seq2seq", "text"): "seq2seq",
@@ -40,31 +41,32 @@ MODULES = {
 
 
 def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str:
-    """The module that fits and answers. Raises UserError, naming ``where``, where the task has none such."""
-    way, chosen = ("method", settings.method) if settings.method else ("family", settings.family)
+    """The module that trains a baseline and answers with it. Raises UserError, naming ``where``, where the task has none."""
+    key, chosen = ("method", settings.method) if settings.method else ("family", settings.family)
+    has_title = "title" in task.required_fields
     name = MODULES.get((chosen, task.decoder))
     if name is None:
         *others, last = [
             f"family {each}" if each in get_args(Family) else f"method {each} of family floor"
             for each, decoder in MODULES
-            if decoder == task.decoder and each != settings.family and (each != "title" or "title" in task.required_fields)
+            if decoder == task.decoder and each != settings.family and (each != "title" or has_title)
         ]
-        fits = f"{', '.join(others)} or {last}"
-        raise UserError(f"{where}: {way} {chosen} has no model for task {task.name}; choose {fits}, or remove the baseline")
+        choices = f"{', '.join(others)} or {last}"
+        raise UserError(f"{where}: {key} {chosen} has no model for task {task.name}; choose {choices}, or remove the baseline")
     if settings.crf and task.decoder != "tags":
-        raise UserError(f"{where}: crf goes with a task of tags, and task {task.name} has none; remove the key")
-    if chosen == "title" and "title" not in task.required_fields:
+        raise UserError(f"{where}: crf needs a task of tags, which {task.name} is not; remove the key")
+    if chosen == "title" and not has_title:
         raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
     return name
 
 
 def module_of(settings: Baseline, task: Task) -> ModuleType:
-    """The module that fits a baseline and answers with it."""
+    """The imported module, see :func:`module_name`."""
     return importlib.import_module(f"ecomtune.baselines.{module_name(settings, task)}")
 
 
 def limited_threads(settings: Baseline) -> AbstractContextManager[Any]:
-    """One thread for a floor, whose sums would differ with the machine's cores; torch's are set by ``prepare``."""
+    """One thread for a floor, whose sums would depend on the machine's cores; ``prepare`` sets torch's threads."""
     return threadpool_limits(limits=1) if settings.model is None else nullcontext()
 
 

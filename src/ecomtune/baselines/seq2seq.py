@@ -1,6 +1,6 @@
-"""A seq2seq model for the text tasks: a pretrained one such as T5 or BART, or one made of an encoder's weights.
+"""A seq2seq model for the text tasks: a pretrained one such as T5 or BART, or one built from an encoder's weights.
 
-From an encoder both halves are warm-started and the cross-attention between them is fresh (arXiv 1907.12461).
+From an encoder, both halves are warm-started, and the cross-attention between them is initialized at random (arXiv 1907.12461).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from ecomtune.tasks.base import Task
 
 def fit(job: Job) -> None:
     """Train all weights on the examples' targets."""
-    set_seed(job.seed)  # a fresh cross-attention starts at random
+    set_seed(job.seed)  # for the random cross-attention
     base = model_folder(job.settings)
     with reading(base):
         tokenizer, model, start = _load(str(base))
@@ -41,34 +41,34 @@ def fit(job: Job) -> None:
     def rows_of(examples: Sequence[Example]) -> list[Encoded]:
         texts, targets = _texts(examples, job.task)
         inputs = [tokenizer(text, truncation=True, max_length=job.settings.max_length) for text in texts]
-        wanted = [tokenizer(text, truncation=True, max_length=job.settings.max_new_tokens)["input_ids"] for text in targets]
-        # no token types: T5 and BART know none, and others take zeros for none, which they are here
+        labels = [tokenizer(text, truncation=True, max_length=job.settings.max_new_tokens)["input_ids"] for text in targets]
+        # no token types: T5 and BART have none, and to others a missing type is 0, which it would be here
         names = ("input_ids", "attention_mask")
         return [
             {**{name: encoded[name] for name in names}, "labels": ids[start:]}
-            for encoded, ids in zip(inputs, wanted, strict=True)
+            for encoded, ids in zip(inputs, labels, strict=True)
         ]
 
     inputs, targets = _texts(job.train, job.task)
-    _tell_cut(tokenizer, inputs, job.settings.max_length, f"{job.task.name}: inputs are cut at max_length")
-    _tell_cut(tokenizer, targets, job.settings.max_new_tokens, f"{job.task.name}: targets are cut at max_new_tokens")
+    _report_truncated(tokenizer, inputs, job.settings.max_length, f"{job.task.name}: inputs truncated to max_length")
+    _report_truncated(tokenizer, targets, job.settings.max_new_tokens, f"{job.task.name}: targets truncated to max_new_tokens")
     collate = DataCollatorForSeq2Seq(tokenizer, model=model)
     record = job.train_weights(model, TrainingData(rows_of(job.train), rows_of(job.validation), collate))
     save(tokenizer, model, record, job.folder)
 
 
 def _texts(examples: Sequence[Example], task: Task) -> tuple[list[str], list[str]]:
-    """What is read for each example, and what is to be written."""
+    """The input and the target of each example."""
     return [input_text(example, task) for example in examples], [example.target for example in examples]
 
 
 def _load(base: str) -> tuple[Any, Any, int]:
-    """The tokenizer, the model to train, and how many tokens of a target the model itself puts before its labels."""
+    """The tokenizer, the model to train, and how many leading tokens of a target the model itself prepends to its labels."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     if AutoConfig.from_pretrained(base).is_encoder_decoder:
         model = load_model(AutoModelForSeq2SeqLM, Path(base), dtype=torch.float32)
         own = model.generation_config
-        # its special tokens alone: beams and rules of length, as BART brings them, are no part of a greedy answer
+        # only its special tokens: beams and length rules, which BART's config has, don't belong to a greedy answer
         names = ("bos_token_id", "decoder_start_token_id", "eos_token_id", "pad_token_id")
         model.generation_config = GenerationConfig(**{name: getattr(own, name) for name in names})
         return tokenizer, model, 0
@@ -80,8 +80,8 @@ def _load(base: str) -> tuple[Any, Any, int]:
     return tokenizer, model, 1
 
 
-def _tell_cut(tokenizer: Any, texts: Sequence[str], tokens: int, what: str) -> None:
-    """Print how many texts are longer than ``tokens``: what is cut must not go unsaid."""
+def _report_truncated(tokenizer: Any, texts: Sequence[str], tokens: int, what: str) -> None:
+    """Print how many texts are longer than ``tokens``, if any are."""
     number = sum(len(ids) > tokens for ids in tokenizer(list(texts))["input_ids"])
     if number:
         print(f"{what} ({tokens} tokens): {number} of {len(texts)}")

@@ -15,8 +15,10 @@ from ecomtune.messages.errors import reading
 from ecomtune.tasks.base import Task, texts_of
 
 
-def count(settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], answers: Sequence[str]) -> tuple[int, int]:
-    """Tokens of all inputs, cut as the model's are, and of all answers; an encoder writes none, a floor reads none either."""
+def count_baseline_tokens(
+    settings: Baseline, task: Task, folder: Path, examples: Sequence[Example], answers: Sequence[str]
+) -> tuple[int, int]:
+    """Tokens of all inputs, truncated as for the model, and of all answers; an encoder writes none, a floor has neither."""
     if settings.model is None:
         return 0, 0
     file = folder / "tokenizer.json"

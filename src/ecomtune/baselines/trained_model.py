@@ -1,4 +1,4 @@
-"""What baselines with a neural model share: loading it, saving it, and batches of rows."""
+"""What baselines with a neural network share: loading it, saving it, and batches of rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def load_with_head(kind: Any, job: Job, names: Sequence[str]) -> tuple[Any, PreT
 
 
 def load_trained(kind: Any, folder: Path) -> tuple[Any, PreTrainedModel]:
-    """The tokenizer and model of a trained baseline. Raises UserError where they are missing, broken or unlike each other."""
+    """The tokenizer and model of a trained baseline. Raises UserError where they are missing, broken or don't match."""
     model = load_model(kind, folder).eval()
     with reading(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -46,8 +46,8 @@ def load_trained(kind: Any, folder: Path) -> tuple[Any, PreTrainedModel]:
     return tokenizer, model
 
 
-def finite(scores: Tensor, folder: Path) -> Tensor:
-    """The scores as they are. Raises UserError, naming the model's folder, where they aren't finite numbers."""
+def check_finite(scores: Tensor, folder: Path) -> Tensor:
+    """The same scores. Raises UserError, naming the model's folder, where they aren't finite numbers."""
     with reading(folder):
         if not scores.isfinite().all():
             raise ValueError("its scores are not finite numbers")
@@ -55,7 +55,7 @@ def finite(scores: Tensor, folder: Path) -> Tensor:
 
 
 def save(tokenizer: Any, model: PreTrainedModel, record: dict[str, Any], folder: Path) -> None:
-    """Write a trained model, its tokenizer and its training's record."""
+    """Write a trained model, its tokenizer and its training record."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_text(folder / TRAINING_RECORD, dump_json(record))

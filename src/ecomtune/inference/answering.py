@@ -19,7 +19,7 @@ from ecomtune.tasks.registry import load_task
 Rows = Mapping[str, list[Example]]
 
 
-def answer(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+def answer_with_model(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
     """The answers of system ``name``, whose kind is in ANSWER_BY_KIND, to the examples of each task of ``rows``.
 
     Raises UserError where its model, or the data of its demonstrations, is missing or broken.

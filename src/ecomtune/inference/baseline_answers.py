@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from ecomtune.baselines import token_counts
 from ecomtune.baselines.registry import limited_threads, module_of
+from ecomtune.baselines.token_counts import count_baseline_tokens
 from ecomtune.core.code import code_hashes
 from ecomtune.core.config import Baseline
 from ecomtune.core.files import sha256_folder
@@ -43,4 +43,4 @@ def answer_baseline(
         "threads": threads,
     }
     answers = cached(key, len(examples), compute)
-    return answers, token_counts.count(settings, task, folder, examples, answers)
+    return answers, count_baseline_tokens(settings, task, folder, examples, answers)

@@ -1,8 +1,7 @@
-"""baseline@B: one conventional model of one task, into models/baselines/<family>/<task>."""
+"""baseline@B: trains one conventional model of one task, into models/baselines/<family>/<task>."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from ecomtune.baselines.job import Job, TrainingData
@@ -24,16 +23,15 @@ def main(params: Params, name: str) -> None:
     threads, live = params.train.shared.threads, SCRATCH / "live" / "baselines" / name
     key = training_key("baseline", base, settings, params.seed, threads, train, validation)
     with open_checkpoints(key) as checkpoints, output_folder(BASELINES / settings.out) as folder:
-        train_weights = partial(_train_weights, settings=settings, seed=params.seed, checkpoints=checkpoints, live=live)
+
+        def train_weights(model: Any, data: TrainingData) -> dict[str, Any]:
+            # imported here: a floor has no network to train, and does without the libraries
+            from ecomtune.baselines.fitting.full_training import train_model
+
+            return train_model(model, data, settings, params.seed, checkpoints, live)
+
         job = Job(settings, load_task(settings.task), train, validation, folder, params.seed, train_weights)
         fit_baseline(job, threads)
-
-
-def _train_weights(model: Any, data: TrainingData, **options: Any) -> dict[str, Any]:
-    """See :func:`train_model`, whose libraries a floor, which has no weights of a network, does without."""
-    from ecomtune.baselines.fitting.full_training import train_model
-
-    return train_model(model, data, **options)
 
 
 if __name__ == "__main__":

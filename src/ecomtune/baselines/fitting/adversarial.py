@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from transformers import Trainer
 
-#: Keeps the quotient finite where a batch gives no gradient at all.
+#: Keeps the quotient finite where the gradient is zero.
 TINY = 1e-12
 
 
 class AdversarialTrainer(Trainer):
-    """Learns each batch twice: as it is, and with the table of word embeddings moved to where its loss grows fastest.
+    """Trains on each batch twice: unchanged, and with the table of word embeddings moved to where its loss grows fastest.
 
-    The table as a whole moves by a vector of length ``size``, along its gradient over the batch; both passes' gradients are
-    summed, and the step itself changes the weights as they were.
+    The whole table moves by a vector of length ``size``, along its gradient over the batch. The gradients of both passes are
+    summed, and the step changes the original weights.
     """
 
     def __init__(self, size: float, **options: Any) -> None:
@@ -25,13 +25,13 @@ class AdversarialTrainer(Trainer):
         self.size = size
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        """The loss of the batch as it is."""
-        loss: Tensor = super().training_step(model, dict(inputs), num_items_in_batch)  # which takes the labels out
+        """The loss of the unchanged batch."""
+        loss: Tensor = super().training_step(model, dict(inputs), num_items_in_batch)  # a copy: the labels are removed from it
         table = self.accelerator.unwrap_model(model).get_input_embeddings().weight
         kept, gradient = table.detach().clone(), table.grad
         with torch.no_grad():
             table += self.size * gradient / (vector_norm(gradient) + TINY)
         super().training_step(model, dict(inputs), num_items_in_batch)
         with torch.no_grad():
-            table.copy_(kept)  # not the same shift back, which rounding would leave inexact
+            table.copy_(kept)  # subtracting the shift would leave rounding errors
         return loss

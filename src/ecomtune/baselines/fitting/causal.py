@@ -1,6 +1,6 @@
-"""A causal model all of whose weights are trained on a task's prompts: GPT-2, or the LLM itself without LoRA.
+"""A causal model whose weights are all trained on a task's prompts: GPT-2, or the LLM itself without LoRA.
 
-What it writes is a pretrained folder like any other, so that it answers as a prompted model does (ecomtune/systems.py).
+It writes an ordinary pretrained folder, so that it answers as a prompted model does (inference/answering.py).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ecomtune.models.tokenization import IGNORED, Tokenizer, context_of, encode_
 
 
 def fit(job: Job) -> None:
-    """Train all weights on the examples' targets, each behind its whole prompt.
+    """Train all weights on the examples' targets, each behind its complete prompt.
 
-    Raises UserError naming the row where an example is too long or empty, and where ``max_length`` is beyond the context.
+    Raises UserError naming a row that is too long or empty, and where ``max_length`` exceeds the context.
     """
     base = model_folder(job.settings)
     with reading(base):
@@ -32,10 +32,10 @@ def fit(job: Job) -> None:
     context, caches = context_of(model.config), getattr(model.config, "use_cache", True)
     limit = job.settings.max_length
     if limit > context:
-        raise UserError(f"the baseline's max_length {limit} is beyond the model's context of {context}; lower it")
-    rows, held_out = (encode_rows(tokenizer, examples, limit) for examples in (job.train, job.validation))
-    record = job.train_weights(model, TrainingData(rows, held_out, collate))
-    model.config.use_cache = caches  # Trainer has switched it off, and whoever loads the folder wants it as it was
+        raise UserError(f"the baseline's max_length {limit} exceeds the model's context of {context}; lower it")
+    rows, validation = (encode_rows(tokenizer, examples, limit) for examples in (job.train, job.validation))
+    record = job.train_weights(model, TrainingData(rows, validation, collate))
+    model.config.use_cache = caches  # which Trainer has switched off: the folder keeps the pretrained value
     save(tokenizer, model, record, job.folder)
 
 
@@ -52,7 +52,7 @@ def encode_rows(tokenizer: Tokenizer, examples: Sequence[Example], max_length: i
 def collate(rows: Sequence[Encoded]) -> dict[str, Tensor]:
     """The arguments of a causal model's forward.
 
-    ``input_ids`` [B, L]: padded on the right by any token, since no real one sees what stands after it; ``logits_to_keep`` [K]:
+    ``input_ids`` [B, L]: padded on the right with any token, since no real one sees what follows it; ``logits_to_keep`` [K]:
     the last columns, from the one before the first target on: scores of the whole vocabulary take the most memory, and those
     of the instruction aren't needed; ``labels`` [B, K]: the target tokens in these columns, IGNORED elsewhere.
     """

@@ -30,15 +30,15 @@ def train_model(
 ) -> dict[str, Any]:
     """Train all weights of ``model`` (AdamW, linear decay after a tenth of warm-up, the usual BERT recipe).
 
-    The training has as many epochs as ``settings`` give for the number of rows, and resumes from the newest whole checkpoint.
-    The loss on the held-out rows is logged, and decides when to stop where ``settings.patience`` is set. ``live`` is a folder
-    for the losses as they come. Gives the training's record: its losses by step, rows, tokens without padding, and weights.
-    Raises UserError where the training diverges.
+    The number of epochs follows from ``settings`` and the number of rows; training resumes from the newest complete checkpoint.
+    The loss on the validation rows is logged, and determines when to stop if ``settings.patience`` is set. ``live`` is a folder
+    for the losses as they are computed. Returns the training record: losses by step, rows, tokens without padding, and
+    weights. Raises UserError where the training diverges.
     """
-    rows, held_out = data.rows, data.held_out
+    rows = data.rows
     steps, epochs = -(-len(rows) // settings.batch_size), settings.epochs_of(len(rows))
     set_seed(seed)
-    if settings.patience and not held_out:
+    if settings.patience and not data.validation:
         raise UserError("a baseline's patience needs validation rows to stop by; raise validation_size, or set it to 0")
     arguments = training_arguments(
         checkpoints.folder,
@@ -54,34 +54,34 @@ def train_model(
     trainer = kind(
         model=model, args=arguments, train_dataset=list(rows), data_collator=data.collate, compute_loss_func=data.loss
     )
-    ends = _validations(settings, steps, epochs) if held_out else []
-    losses = partial(held_out_loss, model, data)
+    ends = _validations(settings, steps, epochs) if data.validation else []
+    losses = partial(validation_loss, model, data)
     train(trainer, checkpoints, Validation(losses, ends, settings.patience, checkpoints.best), live)
     if not all(weight.isfinite().all() for weight in model.parameters()):
         raise UserError("the training has diverged: its weights are not finite numbers; lower the baseline's learning_rate")
     parameters = sum(weight.numel() for weight in model.parameters())
-    seen_epochs = trainer.state.global_step // steps  # whole ones: a training stops early at an epoch's end
-    texts = ("input_ids", "labels") if settings.family == "seq2seq" else ("input_ids",)  # else labels are no text
+    seen_epochs = trainer.state.global_step // steps  # complete ones: training stops early only at the end of an epoch
+    texts = ("input_ids", "labels") if settings.family == "seq2seq" else ("input_ids",)  # other labels are no text
     tokens = sum(len(row[text]) for row in rows for text in texts)
     seen = {"rows": seen_epochs * len(rows), "tokens": seen_epochs * tokens, "trained_parameters": parameters}
     return {**seen, **loss_history(trainer.state)}
 
 
 def _validations(settings: Baseline, steps: int, epochs: int) -> list[int]:
-    """The steps after which validation rows are read: each epoch's end, or where ``min_steps`` makes epochs many and nothing
-    is decided by them, as many of these as ``settings.epochs``."""
+    """The steps after which validation rows are read: the end of each epoch; or, where ``min_steps`` raises the number of
+    epochs and no early stopping needs them all, only ``settings.epochs`` of these."""
     every = 1 if settings.patience else -(-epochs // settings.epochs)
     return sorted({steps * epoch for epoch in (*range(every, epochs + 1, every), epochs)})
 
 
 @torch.no_grad()
-def held_out_loss(model: PreTrainedModel, data: TrainingData) -> dict[str, float]:
-    """The mean over the held-out rows of the loss that the model is trained by, each batch weighted by its rows."""
+def validation_loss(model: PreTrainedModel, data: TrainingData) -> dict[str, float]:
+    """The mean over the validation rows of the loss that the model is trained with, each batch weighted by its rows."""
     total = 0.0
     model.eval()
-    for batch in batches(data.held_out):
+    for batch in batches(data.validation):
         inputs = {name: value.to(model.device) for name, value in data.collate([dict(row) for row in batch]).items()}
         outputs = model(**inputs)
         total += len(batch) * float(outputs.loss if data.loss is None else data.loss(outputs, inputs["labels"]))
     model.train()
-    return {"loss": total / len(data.held_out)}
+    return {"loss": total / len(data.validation)}

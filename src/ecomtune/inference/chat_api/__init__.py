@@ -1,1 +1,1 @@
-"""Models too large for this machine, behind an OpenAI-compatible chat API: asked side by side, and paid for once."""
+"""Models too large for this machine, behind an OpenAI-compatible chat API: asked concurrently, and paid for once."""

@@ -1,4 +1,4 @@
-"""Answers that were paid for: each is written to scratch as soon as it is there, so that none is paid for twice."""
+"""Answers that were paid for: each is written to scratch as soon as it arrives, so that none is paid for twice."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ecomtune.core.files import dump_json, write_text
 from ecomtune.core.paths import SCRATCH
 from ecomtune.core.records import Record
 
-#: A file for each answer, by the sha256 of its question. Cleaning scratch loses what they cost.
+#: One file for each answer, named by the sha256 of its question. Whoever deletes them pays again.
 FOLDER = SCRATCH / "endpoint"
-#: In a question or an answer: far more than any model reads, and few enough to be summed over any number of rows.
+#: The most tokens of a question or an answer: far more than any model reads, and few enough to be summed over all rows.
 MOST_TOKENS = 10**9
 
 
 @dataclass(frozen=True)
 class Question:
-    """All that decides an answer: who is asked, what, and how it is to be decoded."""
+    """Everything that determines an answer: who is asked, what, and how the answer is decoded."""
 
     base: str
     model: str
@@ -32,34 +32,34 @@ class Question:
 
     @property
     def file(self) -> Path:
-        """Where its answer is kept."""
+        """Where its answer is stored."""
         return FOLDER / f"{hashlib.sha256(dump_json(asdict(self)).encode()).hexdigest()}.json"
 
 
 class PaidAnswer(Record):
-    """An answer, and the tokens that it cost: None where the server doesn't count them."""
+    """An answer and the tokens that it cost, None where the server doesn't count them."""
 
     answer: str
     input_tokens: int | None = Field(ge=0, le=MOST_TOKENS)
     output_tokens: int | None = Field(ge=0, le=MOST_TOKENS)
 
 
-def kept(question: Question) -> PaidAnswer | None:
-    """The answer that was paid for before; None where there is none, or its file isn't whole."""
+def lookup(question: Question) -> PaidAnswer | None:
+    """The answer that was paid for before; None where there is none, or its file is incomplete."""
     try:
         return PaidAnswer.model_validate_json(question.file.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def keep(question: Question, answer: PaidAnswer) -> None:
-    """Write an answer, whole or not at all."""
+def store(question: Question, answer: PaidAnswer) -> None:
+    """Write an answer, completely or not at all."""
     write_text(question.file, dump_json(answer.model_dump()))
 
 
 @dataclass(frozen=True)
 class Total:
-    """What some answers cost: tokens, and money where the prices are known; ``uncounted`` answers came without their tokens."""
+    """What some answers cost: tokens, and money where the prices are known. ``uncounted`` answers came without token counts."""
 
     answers: int
     input_tokens: int
