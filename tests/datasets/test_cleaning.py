@@ -1,4 +1,4 @@
-"""Texts lose their markup and nothing else, and what makes one unfit is said."""
+"""Texts lose their markup and nothing else, and a text that can't be used has a reason."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ MARKUP = st.sampled_from(
         ("", ""),
     ],
 )
-def test_markup_is_taken_out_and_entities_are_resolved(raw: str, expected: str) -> None:
+def test_markup_is_removed_and_entities_are_resolved(raw: str, expected: str) -> None:
     assert plain(raw) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["3 < 5 > 2", "A&M R&B &c", "I <3 tea", "under <20 and >10", "<unknown> word", "&nothing; here"]
 )
-def test_signs_that_are_no_markup_stay(text: str) -> None:
+def test_characters_that_are_not_markup_stay(text: str) -> None:
     assert plain(text) == text
 
 
 @given(st.lists(MARKUP, max_size=40).map("".join))
-def test_a_plain_text_has_a_tag_only_where_it_is_rejected(raw: str) -> None:
+def test_a_cleaned_text_with_a_tag_is_rejected(raw: str) -> None:
     text = plain(raw)
     assert text == " ".join(text.split())
     assert bool(TAG.search(text)) == (text_fault({"title": text}) == "HTML is left in title")
@@ -51,7 +51,7 @@ def test_a_text_without_markup_keeps_its_words(text: str) -> None:
     assert plain(text).split() == text.split()
 
 
-def test_lines_are_made_plain_one_by_one_and_empty_ones_left_out() -> None:
+def test_lines_are_cleaned_one_by_one_and_empty_ones_left_out() -> None:
     assert plain_lines("<b>warm</b>\r\n\n  \nred  mug\r<br>") == ["warm", "red mug"]
 
 
@@ -65,7 +65,7 @@ def test_lines_are_made_plain_one_by_one_and_empty_ones_left_out() -> None:
         ("größe \U0001f600 3 < 5", None),
     ],
 )
-def test_a_text_that_cannot_be_used_is_told_by_its_name(text: str, reason: str | None) -> None:
+def test_a_text_that_cannot_be_used_is_named(text: str, reason: str | None) -> None:
     assert text_fault({"query": "mug", "title": text}) == reason
     assert text_fault({"title": ["mug", text]}) == reason
 

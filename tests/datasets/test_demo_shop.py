@@ -18,7 +18,7 @@ import pytest
 from ecomtune.core.config import Dataset
 from ecomtune.core.records import Row
 from ecomtune.datasets import demo_shop
-from ecomtune.datasets.demo import vocabulary as demo_words
+from ecomtune.datasets.demo import vocabulary
 from ecomtune.datasets.demo.schema import Product
 from ecomtune.datasets.demo.searches import searches
 from ecomtune.messages.errors import UserError
@@ -62,7 +62,7 @@ def normal(text: str) -> str:
 
 
 def generate_in_process(folder: Path, seed: int, hash_seed: str) -> dict[str, bytes]:
-    """The files' bytes, written by a Python of its own, whose sets are ordered by ``hash_seed``."""
+    """The files' bytes, written by a new Python process, whose sets are ordered by ``hash_seed``."""
     folder.mkdir()
     code = f"from pathlib import Path; from ecomtune.datasets import demo_shop; demo_shop.generate(Path('raw'), {seed})"
     source = str(Path(demo_shop.__file__).parents[2])
@@ -119,7 +119,7 @@ def test_the_shop_has_variety(raw: Path) -> None:
     assert len({product["brand"] for product in products}) >= 40
     forms = {tuple(re.sub("^[BI]-", "", tag) for tag in query["tags"]) for query in load(raw, "queries")}
     assert len(forms) >= 30
-    assert {product["category"] for product in products if product["split"] == "test"} == set(demo_words.CATEGORIES)
+    assert {product["category"] for product in products if product["split"] == "test"} == set(vocabulary.CATEGORIES)
 
 
 def splits_of(pairs: Iterable[tuple[str, str | None]]) -> dict[str, set[str | None]]:
@@ -158,7 +158,7 @@ def test_no_product_or_brand_of_one_split_is_seen_in_another(raw: Path, task: st
     assert {split for splits in found.values() for split in splits} == set(SPLITS)
 
 
-def test_queries_and_products_never_meet_across_splits(raw: Path) -> None:
+def test_queries_and_products_of_a_judgement_are_in_one_split(raw: Path) -> None:
     products = {product["id"]: product for product in load(raw, "products")}
     queries = {query["id"]: query for query in load(raw, "queries")}
     brands = splits_of((product["brand"], product["split"]) for product in products.values())
@@ -199,7 +199,7 @@ def spans(words: list[str], tags: list[str]) -> dict[str, str]:
     return found
 
 
-def test_spans_say_the_attributes_of_the_query_and_the_other_words_are_no_entity(raw: Path) -> None:
+def test_spans_are_the_attributes_of_the_query_and_the_other_words_are_no_entity(raw: Path) -> None:
     types = {
         "category": "core_product_type",
         "brand": "creator",
@@ -219,7 +219,7 @@ def test_spans_say_the_attributes_of_the_query_and_the_other_words_are_no_entity
         for name, value in query["attributes"].items():
             said = found[types[name]]
             if name == "category":
-                assert said in (value, demo_words.CATEGORIES[value].alias)
+                assert said in (value, vocabulary.CATEGORIES[value].alias)
             elif name == "price":
                 assert re.findall(r"\d+", said) == [value]
                 assert not said[0].isdigit()
@@ -243,13 +243,13 @@ def test_every_query_fits_a_product_of_its_split(raw: Path) -> None:
 
 
 def expected_label(named: dict[str, str], product: dict[str, Any]) -> str:
-    """The documented rule, told once more and without the generator's help."""
+    """The documented rule, implemented again without the generator's help."""
     wanted = named["category"]
     if product["category"] == wanted:
         wrong = [name for name, value in named.items() if product[name] != value]
         assert len(wrong) <= 1
         return "Substitute" if wrong else "Exact"
-    goes_with = any({wanted, product["category"]} == set(pair) for pair in demo_words.PAIRS)
+    goes_with = any({wanted, product["category"]} == set(pair) for pair in vocabulary.PAIRS)
     return "Complement" if goes_with else "Irrelevant"
 
 
@@ -280,7 +280,7 @@ def test_titles_state_all_attributes_that_judged_queries_name(raw: Path) -> None
 
 
 def test_complements_pair_every_category_with_one_other() -> None:
-    assert sorted(name for pair in demo_words.PAIRS for name in pair) == sorted(demo_words.CATEGORIES)
+    assert sorted(name for pair in vocabulary.PAIRS for name in pair) == sorted(vocabulary.CATEGORIES)
 
 
 def test_every_label_occurs_in_each_split_in_the_shares_on_the_card(raw: Path) -> None:
@@ -301,7 +301,7 @@ def test_a_judged_query_has_four_to_six_products_and_one_is_exact(raw: Path) -> 
 def opinions(reviews: list[str]) -> dict[str, tuple[int, int]]:
     """How many reviews praise and fault each part, read from their texts."""
     counts: dict[str, tuple[int, int]] = {}
-    for part, aspect in (pair for aspects in demo_words.ASPECTS.values() for pair in aspects.items()):
+    for part, aspect in (pair for aspects in vocabulary.ASPECTS.values() for pair in aspects.items()):
         good = sum(any(f"he {part} {said}" in text for said in aspect.praise) for text in reviews)
         bad = sum(any(f"he {part} {said}" in text for said in aspect.fault) for text in reviews)
         if good or bad:
@@ -310,10 +310,10 @@ def opinions(reviews: list[str]) -> dict[str, tuple[int, int]]:
 
 
 def kinds_of(summary: str, parts: dict[str, str]) -> list[str]:
-    """The kinds of summary that this is, told about these parts."""
+    """The kinds whose wording, filled with these parts, is this summary."""
     return [
         kind
-        for kind, wordings in demo_words.SUMMARIES.items()
+        for kind, wordings in vocabulary.SUMMARIES.items()
         if summary in [re.sub("LIKED|ALSO|FAULT", lambda slot: parts.get(slot[0], "?"), text) for text in wordings]
     ]
 
@@ -333,10 +333,10 @@ def test_summaries_follow_from_the_reviews(raw: Path) -> None:
         assert kinds_of(row.reference[0], parts) == [kind]
         assert len(liked) == (2 if kind in ("no fault", "one faults") else 1)
         seen.add(kind)
-    assert seen == set(demo_words.SUMMARIES)
+    assert seen == set(vocabulary.SUMMARIES)
 
 
-def test_no_reviewer_says_two_things_about_a_part(raw: Path) -> None:
+def test_no_reviewer_has_two_opinions_about_a_part(raw: Path) -> None:
     for row in task_rows(raw, "summarization"):
         for text in row.fields["reviews"]:
             said = opinions([text])
@@ -359,12 +359,12 @@ def test_descriptions_follow_from_title_and_bullets(raw: Path) -> None:
         assert len(row.reference) == 1
         text = row.reference[0]
         given = normal(" ".join([str(row.fields["title"]), *row.fields["bullets"]]))
-        quality, benefit = demo_words.MATERIALS[product["material"]], demo_words.FEATURES[product["feature"]]
+        quality, benefit = vocabulary.MATERIALS[product["material"]], vocabulary.FEATURES[product["feature"]]
         stated = [product[name] for name in ("brand", "category", "color", "material", "size", "pack", "occasion")]
         for fact in (*stated, quality, benefit):
             assert normal(fact) in normal(text)
             assert normal(fact) in given
-        unstated = set(demo_words.MATERIALS) | set(demo_words.BRANDS) | set(demo_words.MATERIALS.values())
+        unstated = set(vocabulary.MATERIALS) | set(vocabulary.BRANDS) | set(vocabulary.MATERIALS.values())
         assert not any(f" {normal(fact)} " in f" {normal(text)} " for fact in unstated - {*stated, quality})
 
 
@@ -387,7 +387,7 @@ def test_descriptions_have_the_promised_length(raw: Path) -> None:
         ("description", "products", ["title", "brand", "color", "bullets"]),
     ],
 )
-def test_a_row_names_its_fields_and_the_line_it_comes_from(raw: Path, task: str, name: str, fields: list[str]) -> None:
+def test_a_row_names_its_inputs_and_the_line_it_comes_from(raw: Path, task: str, name: str, fields: list[str]) -> None:
     records = load(raw, name)
     queries = {query["id"]: " ".join(query["words"]) for query in load(raw, "queries")}
     for row in task_rows(raw, task):
@@ -412,17 +412,6 @@ def test_the_first_rows_of_a_split_are_a_fair_sample(raw: Path) -> None:
     assert 60 <= sum("B-price" in row.reference or "B-occasion" in row.reference for row in first) <= 140
 
 
-def test_an_unknown_task_is_refused_with_the_names_of_the_tasks(raw: Path) -> None:
-    with pytest.raises(UserError, match=r"no task 'sentiment'; choose one of relevance, ner, summarization, description"):
-        demo_shop.rows(raw, "sentiment", SHOP)
-
-
-@pytest.mark.parametrize("task", demo_shop.TASKS)
-def test_a_missing_file_is_named_at_once(tmp_path: Path, task: str) -> None:
-    with pytest.raises(UserError, match=r"\.jsonl is missing"):
-        demo_shop.rows(tmp_path, task, SHOP)
-
-
 def test_a_judgement_of_an_unknown_product_is_refused_with_its_line(raw: Path, tmp_path: Path) -> None:
     for name in FILES:
         (tmp_path / name).write_bytes((raw / name).read_bytes())
@@ -431,10 +420,10 @@ def test_a_judgement_of_an_unknown_product_is_refused_with_its_line(raw: Path, t
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     (tmp_path / "judgements.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=r"judgements\.jsonl line 5: P9999 is not in the shop"):
-        demo_shop.rows(tmp_path, "relevance", SHOP)
+        task_rows(tmp_path, "relevance")
 
 
-def test_a_shop_with_too_few_products_for_the_judgements_ends_with_an_error_that_names_them(raw: Path) -> None:
+def test_a_shop_with_too_few_products_for_the_judgements_is_an_error_that_names_them(raw: Path) -> None:
     alone = Product.model_validate({**load(raw, "products")[0], "split": "train"})
     with pytest.raises(RuntimeError, match=r"finds no new query with the judgements \{'Exact': 2"):
         searches(random.Random(1), [alone])

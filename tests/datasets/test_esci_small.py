@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,30 +12,12 @@ from hypothesis import strategies as st
 
 from ecomtune.datasets import esci_small
 from ecomtune.messages.errors import UserError
-from tests.support.readers import SPOILT, accepted, check_no_leak, mirrored, reasons, refusal, rows_of, screened, spoil
-
-RATINGS: list[Any] = [("mug", "A1", "100.000"), ("mug", "A2", "10.000"), ("tea", "A1", "1.000"), ("tea", "A2", "0.000")]
-PRODUCTS: list[dict[str, Any]] = [
-    {"asin": "A1", "title": "Acme Mug", "description": "A <b>mug</b> for tea", "bullet_points": "12 oz\nred", "brand": "Acme"},
-    {"asin": "A2", "title": "Tea", "description": "", "bullet_points": "", "brand": None, "color": "green"},
-]
+from tests.support.readers import accepted, check_no_leak, mirrored, reasons, refusal, rows_of, screened
+from tests.support.sample_data import ESCI_SMALL_PRODUCTS, ESCI_SMALL_RATINGS, write_esci_small
 
 
-def write(folder: Path, ratings: list[Any] = RATINGS, lines: list[Any] | None = None) -> Path:
-    """The two files; ``lines`` are products, or bytes that stand as they are."""
-    queries = [{"query": query, "ratings": [{"docId": product, "rating": rating}]} for query, product, rating in ratings]
-    (folder / esci_small.JUDGEMENTS).write_text(json.dumps({"name": "small", "judgmentRatings": queries}))
-    text = b""
-    for line in PRODUCTS if lines is None else lines:
-        named = {"color": None, **line} if isinstance(line, dict) else line
-        text += b'{"index": {"_id": "any"}}\n' + (json.dumps(named).encode() if isinstance(named, dict) else named) + b"\n"
-    with zipfile.ZipFile(folder / esci_small.PRODUCTS, "w", zipfile.ZIP_DEFLATED) as opened:
-        opened.writestr("products.ndjson", text)
-    return folder
-
-
-def test_each_rating_is_a_label_and_no_split_is_given(tmp_path: Path) -> None:
-    found = accepted(rows_of("esci_small", write(tmp_path), "relevance"))
+def test_each_rating_is_a_label_and_there_is_no_official_split(tmp_path: Path) -> None:
+    found = accepted(rows_of("esci_small", write_esci_small(tmp_path), "relevance"))
     assert [(row.fields["query"], row.fields["title"], row.reference, row.split) for row in found] == [
         ("mug", "Acme Mug", "Exact", None),
         ("mug", "Tea", "Substitute", None),
@@ -48,8 +28,8 @@ def test_each_rating_is_a_label_and_no_split_is_given(tmp_path: Path) -> None:
     assert found[1].source == f"esci_small:{esci_small.JUDGEMENTS}:2"
 
 
-def test_a_product_is_described_with_the_line_that_it_stands_on(tmp_path: Path) -> None:
-    found = rows_of("esci_small", write(tmp_path), "description")
+def test_a_description_names_the_line_of_its_product(tmp_path: Path) -> None:
+    found = rows_of("esci_small", write_esci_small(tmp_path), "description")
     (row,) = accepted(found)
     assert row.fields == {"title": "Acme Mug", "bullets": ["12 oz", "red"], "brand": "Acme"}
     assert (row.reference, row.source) == (["A mug for tea"], f"esci_small:{esci_small.PRODUCTS}:2")
@@ -57,15 +37,15 @@ def test_a_product_is_described_with_the_line_that_it_stands_on(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("rating", ["50.000", "", "E", None, [1], "nan"])
-def test_a_rating_that_is_none_of_the_four_is_rejected(tmp_path: Path, rating: object) -> None:
-    found = rows_of("esci_small", write(tmp_path, [("mug", "A1", rating)]), "relevance")
+def test_a_rating_that_is_not_one_of_the_four_is_rejected(tmp_path: Path, rating: object) -> None:
+    found = rows_of("esci_small", write_esci_small(tmp_path, [("mug", "A1", rating)]), "relevance")
     assert list(reasons(found).values()) == ["the label is not one of E, S, C, I"]
 
 
-def test_a_judgement_of_no_product_and_one_that_stands_twice_are_rejected(tmp_path: Path) -> None:
+def test_a_judgement_of_an_unknown_product_and_a_repeated_one_are_rejected(tmp_path: Path) -> None:
     ratings = [("mug", "A9", "1.000"), ("mug", "A1", "1.000"), ("mug", "A1", "10.000"), ("mug", None, "1.000")]
     missing, again = "its product is not among the products", "its query and product are those of an earlier row"
-    found = rows_of("esci_small", write(tmp_path, ratings), "relevance")
+    found = rows_of("esci_small", write_esci_small(tmp_path, ratings), "relevance")
     assert list(reasons(found).values()) == [missing, again, missing]
 
 
@@ -84,19 +64,15 @@ def test_a_judgement_of_no_product_and_one_that_stands_twice_are_rejected(tmp_pa
     ],
 )
 def test_a_broken_product_line_is_rejected_alone(tmp_path: Path, line: Any, reason: str) -> None:
-    found = rows_of("esci_small", write(tmp_path, lines=[PRODUCTS[0], line]), "description")
+    found = rows_of("esci_small", write_esci_small(tmp_path, lines=[ESCI_SMALL_PRODUCTS[0], line]), "description")
     assert (len(accepted(found)), list(reasons(found).values())) == (1, [reason])
 
 
-@pytest.mark.parametrize("how", [*SPOILT, "cut"])
-@pytest.mark.parametrize("name", [esci_small.JUDGEMENTS, esci_small.PRODUCTS])
-def test_a_spoilt_file_is_named(tmp_path: Path, name: str, how: str) -> None:
-    spoil(write(tmp_path) / name, how)
-    assert refusal("esci_small", tmp_path, "relevance").startswith(f"{tmp_path / name} ")
-
-
 def test_a_zip_with_a_broken_byte_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path, lines=[{**PRODUCTS[0], "asin": f"A{number}"} for number in range(500)]) / esci_small.PRODUCTS
+    path = (
+        write_esci_small(tmp_path, lines=[{**ESCI_SMALL_PRODUCTS[0], "asin": f"A{number}"} for number in range(500)])
+        / esci_small.PRODUCTS
+    )
     content = bytearray(path.read_bytes())
     content[200] ^= 255
     path.write_bytes(content)
@@ -104,29 +80,29 @@ def test_a_zip_with_a_broken_byte_is_named(tmp_path: Path) -> None:
 
 
 @given(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4))
-def test_damage_anywhere_in_a_zip_rejects_rows_or_is_told(
+def test_damage_anywhere_in_a_zip_rejects_rows_or_stops_with_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, place: float, damage: bytes
 ) -> None:
-    path = write(tmp_path_factory.mktemp("small")) / esci_small.PRODUCTS
+    path = write_esci_small(tmp_path_factory.mktemp("small")) / esci_small.PRODUCTS
     content = bytearray(path.read_bytes())
     start = int(place * len(content))
     content[start : start + len(damage)] = damage
     path.write_bytes(content)
     try:
-        assert len(rows_of("esci_small", path.parent, "relevance")) == len(RATINGS)
+        assert len(rows_of("esci_small", path.parent, "relevance")) == len(ESCI_SMALL_RATINGS)
     except UserError as error:
         assert str(error).startswith(str(path))
 
 
 def test_a_zip_that_unpacks_to_far_more_than_itself_is_refused(tmp_path: Path) -> None:
-    path = write(tmp_path, lines=[b" " * (2**24 + 1)]) / esci_small.PRODUCTS
+    path = write_esci_small(tmp_path, lines=[b" " * (2**24 + 1)]) / esci_small.PRODUCTS
     for task in esci_small.TASKS:
         told = refusal("esci_small", tmp_path, task)
         assert told.startswith(f"{path} would unpack ") and told.endswith("it is made to fill the disk, so don't use it")
 
 
 def test_products_with_other_columns_are_named(tmp_path: Path) -> None:
-    path = write(tmp_path, lines=[{"asin": "A1", "name": "Mug"}]) / esci_small.PRODUCTS
+    path = write_esci_small(tmp_path, lines=[{"asin": "A1", "name": "Mug"}]) / esci_small.PRODUCTS
     assert refusal("esci_small", tmp_path, "description").startswith(f"{path} has no column 'title'; its columns are ")
 
 
@@ -134,13 +110,13 @@ def test_products_with_other_columns_are_named(tmp_path: Path) -> None:
     "content", [b"[]", b"{}", b'{"judgmentRatings": [{"query": 3, "ratings": [{}]}]}', b'{"judgmentRatings": 1}']
 )
 def test_judgements_of_another_shape_are_named(tmp_path: Path, content: bytes) -> None:
-    path = write(tmp_path) / esci_small.JUDGEMENTS
+    path = write_esci_small(tmp_path) / esci_small.JUDGEMENTS
     path.write_bytes(content)
     assert refusal("esci_small", tmp_path, "relevance").startswith(f"{path}")
 
 
 def test_a_zip_without_products_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path, lines=[]) / esci_small.PRODUCTS
+    path = write_esci_small(tmp_path, lines=[]) / esci_small.PRODUCTS
     assert refusal("esci_small", tmp_path, "description").startswith(f"{path} holds no products; ")
 
 

@@ -7,27 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ecomtune.datasets import fewsum
-from tests.support.readers import SPOILT, accepted, check_no_leak, mirrored, reasons, refusal, rows_of, screened, spoil
-
-COLUMNS = ["cat", "group_id", *fewsum.REVIEWS, *fewsum.SUMMARIES]
-
-
-def line(product: str, reviews: str = "review", summaries: str = "summary") -> str:
-    texts = [f"{reviews} {number}" for number in range(1, 9)], [f"{summaries} {number}" for number in range(1, 4)]
-    return "\t".join(["shoes", product, *texts[0], *texts[1]])
-
-
-def write(folder: Path, *train: str | bytes) -> Path:
-    lines = [text.encode() if isinstance(text, str) else text for text in ("\t".join(COLUMNS), *(train or (line("B1"),)))]
-    (folder / "train.csv").write_bytes(b"\n".join(lines) + b"\n")
-    (folder / "val.csv").write_text("\t".join(COLUMNS) + "\n" + line("B2"))
-    (folder / "test.csv").write_text("\t".join(COLUMNS) + "\n" + line("B3"))
-    return folder
+from tests.support.readers import accepted, check_no_leak, mirrored, reasons, refusal, rows_of, screened
+from tests.support.sample_data import fewsum_line, write_fewsum
 
 
 def test_each_product_is_a_row_of_its_official_split(tmp_path: Path) -> None:
-    found = accepted(rows_of("fewsum", write(tmp_path), "summarization"))
+    found = accepted(rows_of("fewsum", write_fewsum(tmp_path), "summarization"))
     assert found[0].fields == {"reviews": [f"review {number}" for number in range(1, 9)]}
     assert found[0].reference == ["summary 1", "summary 2", "summary 3"]
     assert [(row.group, row.split, row.source) for row in found] == [
@@ -39,41 +24,37 @@ def test_each_product_is_a_row_of_its_official_split(tmp_path: Path) -> None:
 
 def test_quotes_inside_a_text_stay_and_those_around_it_are_resolved(tmp_path: Path) -> None:
     texts = (
-        line("B1").replace("review 1", 'a 12" pan').replace("review 2", '"a ""soft"" shoe"').replace("review 3", 'so "warm"')
+        fewsum_line("B1")
+        .replace("review 1", 'a 12" pan')
+        .replace("review 2", '"a ""soft"" shoe"')
+        .replace("review 3", 'so "warm"')
     )
-    (row,) = [row for row in accepted(rows_of("fewsum", write(tmp_path, texts), "summarization")) if row.group == "B1"]
+    (row,) = [row for row in accepted(rows_of("fewsum", write_fewsum(tmp_path, texts), "summarization")) if row.group == "B1"]
     assert row.fields["reviews"][:3] == ['a 12" pan', 'a "soft" shoe', 'so "warm"']
 
 
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
-        (line("B4").replace("review 5", " "), "rev5 is missing or empty"),
-        (line("B4").replace("summary 2", ""), "summ2 is missing or empty"),
-        (line(" "), "group_id is missing or empty"),
-        (line("B1"), "its product is that of an earlier row"),
-        (line("B4") + "\tmore", "it has more or fewer cells than there are columns"),
+        (fewsum_line("B4").replace("review 5", " "), "rev5 is missing or empty"),
+        (fewsum_line("B4").replace("summary 2", ""), "summ2 is missing or empty"),
+        (fewsum_line(" "), "group_id is missing or empty"),
+        (fewsum_line("B1"), "its product is that of an earlier row"),
+        (fewsum_line("B4") + "\tmore", "it has more or fewer cells than there are columns"),
         ("only one cell", "it has more or fewer cells than there are columns"),
-        (line("B4").replace("review 1", '"open" quote'), "its quotes don't match, or a cell is far too long"),
-        (line("B4").encode().replace(b"review 1", b"gr\xf6\xdfe"), "broken UTF-8"),
-        (line("B4", reviews="word " * 5000), "reviews is over-long, more than 20000 characters"),
+        (fewsum_line("B4").replace("review 1", '"open" quote'), "its quotes don't match, or a cell is far too long"),
+        (fewsum_line("B4").encode().replace(b"review 1", b"gr\xf6\xdfe"), "broken UTF-8"),
+        (fewsum_line("B4", reviews="word " * 5000), "reviews is over-long, more than 20000 characters"),
     ],
 )
 def test_a_broken_line_is_rejected_alone(tmp_path: Path, broken: str | bytes, reason: str) -> None:
-    found = rows_of("fewsum", write(tmp_path, line("B1"), broken, line("B5")), "summarization")
+    found = rows_of("fewsum", write_fewsum(tmp_path, fewsum_line("B1"), broken, fewsum_line("B5")), "summarization")
     assert reasons(found) == {"fewsum:train.csv:2": reason}
     assert [row.group for row in accepted(found)] == ["B1", "B5", "B2", "B3"]
 
 
-@pytest.mark.parametrize("how", SPOILT)
-@pytest.mark.parametrize("name", fewsum.SPLITS.values())
-def test_a_spoilt_file_is_named(tmp_path: Path, name: str, how: str) -> None:
-    spoil(write(tmp_path) / name, how)
-    assert refusal("fewsum", tmp_path, "summarization").startswith(f"{tmp_path / name} ")
-
-
-def test_a_comma_separated_file_has_not_the_columns(tmp_path: Path) -> None:
-    path = write(tmp_path) / "val.csv"
+def test_a_comma_separated_file_lacks_the_columns(tmp_path: Path) -> None:
+    path = write_fewsum(tmp_path) / "val.csv"
     path.write_text(path.read_text().replace("\t", ","))
     assert refusal("fewsum", tmp_path, "summarization").startswith(
         f"{path} has no column 'group_id'; its columns are 'cat,group_id,"

@@ -33,7 +33,7 @@ def product(**changes: Any) -> Row | Rejected:
     return description_row("esci:products:1", RawProduct(**{**PRODUCT, **changes}))
 
 
-def test_a_described_product_has_its_fields_without_markup_and_one_bullet_a_line() -> None:
+def test_a_description_row_has_its_inputs_without_markup_and_a_list_of_bullets() -> None:
     row = product()
     assert isinstance(row, Row)
     assert row.fields == {"title": "Acme Mug", "bullets": ["holds 12 oz", "red & round"], "brand": "Acme"}
@@ -58,12 +58,12 @@ def test_a_described_product_has_its_fields_without_markup_and_one_bullet_a_line
         ({"description": "tell \ud83d of a mug"}, "description holds broken UTF-8"),
     ],
 )
-def test_a_product_that_fails_a_filter_is_rejected_by_it(changes: dict[str, str | None], reason: str | None) -> None:
+def test_a_product_that_fails_a_filter_has_its_reason(changes: dict[str, str | None], reason: str | None) -> None:
     row = product(**changes)
     assert (row.reason if isinstance(row, Rejected) else None) == reason
 
 
-def test_products_of_one_description_are_one_group() -> None:
+def test_products_with_the_same_description_are_one_group() -> None:
     first, copy, other = (
         product(),
         product(title="Mug", description="a MUG that keeps tea hot"),
@@ -73,7 +73,7 @@ def test_products_of_one_description_are_one_group() -> None:
     assert first.group == copy.group != other.group
 
 
-def test_a_title_counts_once_and_only_where_its_product_is_kept() -> None:
+def test_a_repeated_title_is_rejected_where_the_earlier_product_was_accepted() -> None:
     titles = [("1", "Mug", None), ("2", "Mug", "a hot red mug"), ("3", "MUG!", "a cold red mug"), ("4", "Cup", "a red cup")]
     products = [(number, RawProduct(title, text, "red", None, None)) for number, title, text in titles]
     found = list(reject_repeated_titles(description_row(number, product) for number, product in products))
@@ -81,7 +81,7 @@ def test_a_title_counts_once_and_only_where_its_product_is_kept() -> None:
     assert len(found) == 4
 
 
-def test_a_judged_product_has_the_label_as_a_word_and_only_the_fields_that_are_known() -> None:
+def test_a_judgement_row_has_the_label_as_a_word_and_no_empty_inputs() -> None:
     row = judgement_row("esci:1", RawJudgement("red  mug", "Acme Mug &amp; Lid", None, "", "S"), "test")
     assert row == Row(
         fields={"query": "red mug", "title": "Acme Mug & Lid"},
@@ -93,13 +93,13 @@ def test_a_judged_product_has_the_label_as_a_word_and_only_the_fields_that_are_k
 
 
 @pytest.mark.parametrize("label", [None, "", "e", "Exact", "X", "ES"])
-def test_a_label_that_is_no_letter_of_the_four_is_rejected(label: str | None) -> None:
+def test_a_label_that_is_not_one_of_the_four_letters_is_rejected(label: str | None) -> None:
     row = judgement_row("esci:1", RawJudgement("mug", "Mug", None, None, label), None)
     text = json.dumps({"query": "mug", "title": "Mug", "label": label})
     assert row == Rejected(source="esci:1", reason="the label is not one of E, S, C, I", text=text)
 
 
-def test_near_copies_of_a_query_share_a_group_and_punctuation_alone_is_its_own() -> None:
+def test_near_copies_of_a_query_share_a_group_and_a_query_of_punctuation_is_its_own() -> None:
     assert [query_group(query) for query in ("Red-Mug!", " red  mug", "&", "")] == ["red mug", "red mug", "&", ""]
 
 

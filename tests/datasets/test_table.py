@@ -1,4 +1,4 @@
-"""A user's own table serves any task through a column map alone; each fault is told of its row, or of its file."""
+"""A user's own table serves any task through a column map alone; each fault is reported for its row or its file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ecomtune.datasets.registry import part_readers
 from ecomtune.examples.formatting import format_rows
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.ner import TYPE_WORDS
-from tests.support.readers import SPOILT, accepted, reasons, refusal, rows_of, screened, spoil
+from tests.support.readers import accepted, reasons, refusal, rows_of, screened
 
 RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
 HEADER = "q,t,label\n"
@@ -106,7 +106,7 @@ def test_a_label_is_a_letter_or_a_word_in_any_case(tmp_path: Path, label: str, w
     assert only(csv_of(tmp_path, f"{HEADER}mug,Mug,{label}\n"), "relevance", RELEVANCE).reference == word
 
 
-def test_words_and_tags_are_lists_or_texts_apart_by_white_space(tmp_path: Path) -> None:
+def test_words_and_tags_are_lists_or_texts_separated_by_white_space(tmp_path: Path) -> None:
     words, tags = ["red", "mug"], ["B-color", "B-core_product_type"]
     jsonl_of(tmp_path, {"w": words, "t": tags}, {"w": " red  mug", "t": " ".join(tags)})
     found = accepted(rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
@@ -125,7 +125,7 @@ def test_a_text_of_bullets_is_split_at_line_breaks(tmp_path: Path) -> None:
     assert (row.fields["bullets"], row.reference) == (["holds 12 oz", "red", "round"], ["A mug.\nFor tea."])
 
 
-def test_rows_without_a_group_column_are_grouped_by_what_is_asked(tmp_path: Path) -> None:
+def test_rows_without_a_group_column_are_grouped_by_their_first_input(tmp_path: Path) -> None:
     csv_of(tmp_path, f"{HEADER}Red mug!,Mug,E\nred  MUG,Cup,S\n&,Cup,S\n")
     assert [row.group for row in accepted(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))] == [
         "red mug",
@@ -180,7 +180,7 @@ def texts(rows: Iterable[Row | Rejected]) -> list[str]:
     return [row.text for row in rows if isinstance(row, Rejected)]
 
 
-def test_a_row_of_a_csv_is_named_by_the_line_in_which_it_begins_as_an_editor_shows_it(tmp_path: Path) -> None:
+def test_a_row_of_a_csv_is_named_by_its_first_line_as_an_editor_shows_it(tmp_path: Path) -> None:
     lines = ["q,t,label", "mug,Mug,E", "", '"red', 'mug",Mug,X', "tea,Cup,X", ""]
     found = rows_of("table", csv_of(tmp_path, "\r\n".join(lines)), "relevance", columns=RELEVANCE)
     assert [row.source for row in found] == [f"table:mine.csv:{number}" for number in (2, 4, 6)]
@@ -197,7 +197,7 @@ def test_a_row_of_a_csv_is_named_by_the_line_in_which_it_begins_as_an_editor_sho
         ("a\tb,gr\u00f6\u00dfe" * 50, ("a\tb,gr\u00f6\u00dfe" * 50)[:200]),
     ],
 )
-def test_a_rejected_row_says_how_it_begins_in_two_hundred_characters_at_most(tmp_path: Path, line: str, text: str) -> None:
+def test_a_rejected_row_has_an_excerpt_of_at_most_two_hundred_characters(tmp_path: Path, line: str, text: str) -> None:
     found = rows_of("table", csv_of(tmp_path, f"{HEADER}{line}\n"), "relevance", columns=RELEVANCE)
     assert texts(found) == [text] and len(text) <= 200
 
@@ -223,7 +223,7 @@ def test_a_broken_line_of_json_is_rejected_alone(tmp_path: Path, record: Any, re
     assert [row.source for row in accepted(found)] == ["table:mine.jsonl:1", "table:mine.jsonl:4"]
 
 
-def test_tags_that_are_too_few_are_left_to_formatting(tmp_path: Path) -> None:
+def test_too_few_tags_are_left_to_formatting(tmp_path: Path) -> None:
     csv_of(tmp_path, "w,t\nred mug,O\nred mug,O B-shade\n")
     good, bad = screened("ner", rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
     assert (good, bad) == ([], {"2 words but 1 tags": 1, f"the type of tag 'B-shade' is not one of {', '.join(TYPE_WORDS)}": 1})
@@ -232,7 +232,7 @@ def test_tags_that_are_too_few_are_left_to_formatting(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("split", "reason"), [("old", "the split is not one of train, validation, dev, test"), (None, "split is missing or empty")]
 )
-def test_a_split_that_is_none_is_rejected(tmp_path: Path, split: str | None, reason: str) -> None:
+def test_an_unknown_split_is_rejected(tmp_path: Path, split: str | None, reason: str) -> None:
     jsonl_of(tmp_path, {"r": "soft", "s": "Nice.", "part": split})
     assert reason_of(tmp_path, "summarization", {**TEXT, "split": "part"}) == reason
 
@@ -243,14 +243,14 @@ def test_a_key_that_is_empty_is_rejected(tmp_path: Path, key: str) -> None:
     assert reason_of(tmp_path, "summarization", {**TEXT, key: "k"}) == f"{key} is missing or empty"
 
 
-def test_a_row_that_is_rejected_takes_no_id(tmp_path: Path) -> None:
+def test_a_rejected_row_does_not_use_up_its_id(tmp_path: Path) -> None:
     csv_of(tmp_path, "q,t,label,n\nmug,Mug,X,1\nmug,Mug,E,1\n")
     found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
     assert (len(accepted(found)), list(reasons(found))) == (1, ["table:mine.csv:2"])
 
 
 @pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
-def test_a_missing_column_is_named_with_the_file_and_those_there_are(tmp_path: Path, name: str) -> None:
+def test_a_missing_column_is_named_with_the_file_and_the_others(tmp_path: Path, name: str) -> None:
     {
         "mine.csv": lambda: csv_of(tmp_path, "q,text,label\nmug,Mug,E\n"),
         "mine.jsonl": lambda: jsonl_of(tmp_path, {"q": "mug", "text": "Mug"}, {"label": "E"}),
@@ -260,7 +260,7 @@ def test_a_missing_column_is_named_with_the_file_and_those_there_are(tmp_path: P
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
 
 
-def test_a_column_that_stands_twice_is_named(tmp_path: Path) -> None:
+def test_a_repeated_column_is_named(tmp_path: Path) -> None:
     csv_of(tmp_path, "q,t,t,label\nmug,Mug,Cup,E\n")
     assert "has more than one column 't'" in refusal("table", tmp_path, "relevance", columns=RELEVANCE)
 
@@ -278,42 +278,27 @@ def test_a_column_map_that_does_not_fit_is_refused(tmp_path: Path, columns: dict
     )
 
 
-def test_columns_of_other_tasks_are_left_alone(tmp_path: Path) -> None:
+def test_columns_of_other_tasks_are_ignored(tmp_path: Path) -> None:
     csv_of(tmp_path, f"{HEADER}mug,Mug,E\n")
     assert only(tmp_path, "relevance", {**RELEVANCE, "bullets": "absent"}).reference == "Exact"
 
 
-@pytest.mark.parametrize("how", [name for name in SPOILT if name != "missing"])
-@pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
-def test_a_spoilt_file_is_named(tmp_path: Path, name: str, how: str) -> None:
-    (tmp_path / name).touch()
-    spoil(tmp_path / name, how)
-    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(f"{tmp_path / name} is ")
-
-
-def test_a_parquet_file_that_is_cut_off_is_named(tmp_path: Path) -> None:
-    spoil(parquet_of(tmp_path, q=["mug"], t=["Mug"], label=["E"]) / "mine.parquet", "cut")
-    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(
-        f"{tmp_path / 'mine.parquet'} is broken or cut off ("
-    )
-
-
 @pytest.mark.parametrize("number", [50, 90, 120])
-def test_a_damaged_page_of_a_parquet_file_loses_no_rows_in_silence(
+def test_a_damaged_page_of_a_parquet_file_loses_no_rows_silently(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """A page of 3,000 rows says another number: polars' own iterator of batches takes that for the end of the file."""
+    """A page of 3,000 rows states another number, which polars' own iterator of batches takes for the end of the file."""
     rows = pyarrow.table({name: ["ESCI"[row % 4] for row in range(30_000)] for name in ("q", "t", "label")})
     write_table(rows, tmp_path / "mine.parquet", row_group_size=3000)
     content = bytearray((tmp_path / "mine.parquet").read_bytes())
     content[ParquetFile(tmp_path / "mine.parquet").metadata.row_group(8).column(0).data_page_offset + 10] = number
     (tmp_path / "mine.parquet").write_bytes(content)
     monkeypatch.setattr(parquet, "BATCH_ROWS", 5000)
-    told = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
-    assert told.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
+    sentence = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
+    assert sentence.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
 
 
-def test_reading_a_parquet_file_can_be_ended_early(tmp_path: Path) -> None:
+def test_reading_a_parquet_file_can_be_stopped_early(tmp_path: Path) -> None:
     frame = pl.DataFrame({"q": ["mug"] * 400_000})
     frame.write_parquet(tmp_path / "mine.parquet")
     before = threading.active_count()
@@ -324,15 +309,15 @@ def test_reading_a_parquet_file_can_be_ended_early(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [date(9999, 1, 1), datetime(9999, 1, 1)], ids=["date", "timestamp"])
-def test_a_date_that_python_has_not_is_told(tmp_path: Path, value: date) -> None:
+def test_a_date_that_python_cannot_represent_is_refused(tmp_path: Path, value: date) -> None:
     late = pl.Series("q", [value]).to_physical() * 30
     kind = pl.Date if type(value) is date else pl.Datetime("us")
     pl.DataFrame({"q": late.cast(kind), "t": ["Mug"], "label": ["E"]}).write_parquet(tmp_path / "mine.parquet")
-    told = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
-    assert told.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
+    sentence = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
+    assert sentence.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
 
 
-def test_what_a_table_writes_for_no_number_is_missing_and_decimals_are_texts(tmp_path: Path) -> None:
+def test_nan_is_a_missing_value_and_decimals_are_texts(tmp_path: Path) -> None:
     values = pl.Series("q", [Decimal("1.50"), Decimal("2.25")])
     pl.DataFrame({"q": values, "t": [1.5, float("nan")], "label": ["E", "E"]}).write_parquet(tmp_path / "mine.parquet")
     found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
@@ -344,19 +329,19 @@ def test_what_a_table_writes_for_no_number_is_missing_and_decimals_are_texts(tmp
 def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str) -> None:
     csv_of(tmp_path, HEADER + "mug,Mug,E\n")
     files = tuple(SourceFile(path=each, url=each, sha256="a" * 64, bytes=9, licence="own") for each in ("mine.csv", path))
-    told = f"files of data set {tmp_path.name}: {path} is not a .csv, .jsonl or .parquet file directly in its folder, so"
-    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE, files=files).startswith(told)
+    sentence = f"files of data set {tmp_path.name}: {path} is not a .csv, .jsonl or .parquet file directly in its folder, so"
+    assert refusal("table", tmp_path, "relevance", columns=RELEVANCE, files=files).startswith(sentence)
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-def test_lines_of_json_in_another_encoding_are_told_so(tmp_path: Path, encoding: str) -> None:
+def test_json_lines_in_another_encoding_are_refused(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "mine.jsonl").write_bytes('{"q": "mug", "t": "Mug", "label": "E"}\n'.encode(encoding))
     sentence = f"{tmp_path / 'mine.jsonl'} holds no JSON object with columns; write one a line, and save it as UTF-8"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_column_names_of_another_encoding_are_named(tmp_path: Path, encoding: str) -> None:
+def test_column_names_in_another_encoding_are_refused(tmp_path: Path, encoding: str) -> None:
     csv_of(tmp_path, "größe,t,label\nmug,Mug,E\n".encode(encoding))
     assert (
         refusal("table", tmp_path, "relevance", columns=RELEVANCE)
@@ -364,20 +349,20 @@ def test_column_names_of_another_encoding_are_named(tmp_path: Path, encoding: st
     )
 
 
-def test_the_mark_that_spreadsheets_put_first_is_no_part_of_a_name(tmp_path: Path) -> None:
+def test_the_byte_order_mark_of_spreadsheets_is_not_part_of_a_name(tmp_path: Path) -> None:
     csv_of(tmp_path, f"\ufeff{HEADER}mug,Mug,E\n")
     jsonl_of(tmp_path, '\ufeff{"q": "mug", "t": "Mug", "label": "E"}'.encode())
     assert len(accepted(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))) == 2
 
 
-def test_a_table_that_is_named_and_not_there_yet_is_brought_by_the_download(tmp_path: Path) -> None:
+def test_a_named_table_that_is_missing_is_brought_by_the_download(tmp_path: Path) -> None:
     own = SourceFile(path="mine.csv", url="data of ours/mine.csv", sha256="a" * 64, bytes=9, licence="own")
-    told = refusal("table", tmp_path / "mine", "relevance", columns=RELEVANCE, files=(own,))
+    sentence = refusal("table", tmp_path / "mine", "relevance", columns=RELEVANCE, files=(own,))
     run = "run dvc repro download@mine, which puts a copy of data of ours/mine.csv there"
-    assert told == f"{tmp_path / 'mine'} is missing; {run}"
+    assert sentence == f"{tmp_path / 'mine'} is missing; {run}"
 
 
-def test_a_file_of_column_names_alone_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+def test_a_file_with_only_a_header_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE).startswith(
         f"{tmp_path} holds no .csv, .jsonl or .parquet file"
     )
@@ -396,14 +381,14 @@ def test_a_written_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, ro
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_of_a_csv_give_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_any_bytes_of_a_csv_yield_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,E\n" + content)
     good, _ = screened("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
     assert good[0].source == "table:mine.csv:2"
 
 
 @given(st.floats(0, 1, exclude_max=True), st.binary(max_size=4))
-def test_damage_anywhere_in_a_parquet_file_gives_rows_or_is_told(
+def test_damage_anywhere_in_a_parquet_file_yields_rows_or_a_sentence(
     tmp_path_factory: pytest.TempPathFactory, place: float, damage: bytes
 ) -> None:
     """No damage means that the file ends there."""

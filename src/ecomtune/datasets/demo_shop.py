@@ -22,12 +22,12 @@ Known faults: none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 from ecomtune.core.config import Dataset
-from ecomtune.core.records import Row, read_records
+from ecomtune.core.records import RecordType, Row, read_records
 from ecomtune.datasets.demo.generator import generate
 from ecomtune.datasets.demo.schema import Judgement, Product, Query, Reviews
 from ecomtune.messages.errors import UserError
@@ -43,16 +43,14 @@ Item = TypeVar("Item")
 
 def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
     """Rows of one task from the files in ``raw``, in file order. Raises UserError for a file or line that can't be read."""
-    if task not in READERS:
-        raise UserError(f"the demo shop has no task {task!r}; choose one of {', '.join(TASKS)}")
-    return iter(list(READERS[task](raw)))
+    return READERS[task](raw)
 
 
 def _relevance(raw: Path) -> Iterator[Row]:
-    products = {product.id: product for product in read_records(raw / "products.jsonl", Product)}
-    queries = {query.id: query for query in read_records(raw / "queries.jsonl", Query)}
+    products = {product.id: product for product in _records(raw / "products.jsonl", Product)}
+    queries = {query.id: query for query in _records(raw / "queries.jsonl", Query)}
     path = raw / "judgements.jsonl"
-    for number, judgement in enumerate(read_records(path, Judgement), start=1):
+    for number, judgement in enumerate(_records(path, Judgement), start=1):
         query = _find(queries, judgement.query_id, path, number)
         product = _find(products, judgement.product_id, path, number)
         text = " ".join(query.words)
@@ -66,7 +64,7 @@ def _relevance(raw: Path) -> Iterator[Row]:
 
 
 def _ner(raw: Path) -> Iterator[Row]:
-    for number, query in enumerate(read_records(raw / "queries.jsonl", Query), start=1):
+    for number, query in enumerate(_records(raw / "queries.jsonl", Query), start=1):
         yield Row(
             fields={"words": query.words},
             reference=query.tags,
@@ -77,7 +75,7 @@ def _ner(raw: Path) -> Iterator[Row]:
 
 
 def _summarization(raw: Path) -> Iterator[Row]:
-    for number, reviews in enumerate(read_records(raw / "reviews.jsonl", Reviews), start=1):
+    for number, reviews in enumerate(_records(raw / "reviews.jsonl", Reviews), start=1):
         yield Row(
             fields={"reviews": reviews.reviews},
             reference=[reviews.summary],
@@ -88,7 +86,7 @@ def _summarization(raw: Path) -> Iterator[Row]:
 
 
 def _description(raw: Path) -> Iterator[Row]:
-    for number, product in enumerate(read_records(raw / "products.jsonl", Product), start=1):
+    for number, product in enumerate(_records(raw / "products.jsonl", Product), start=1):
         if product.description is None:
             continue
         yield Row(
@@ -105,13 +103,21 @@ def _description(raw: Path) -> Iterator[Row]:
         )
 
 
+def _records(path: Path, kind: type[RecordType]) -> list[RecordType]:
+    """All records of a file, which is never empty."""
+    records = read_records(path, kind)
+    if not records:
+        raise UserError(f"{path} is empty; delete {path.parent} and run dvc repro again")
+    return records
+
+
 def _find(index: Mapping[str, Item], key: str, path: Path, number: int) -> Item:
     if key not in index:
         raise UserError(f"{path} line {number}: {key} is not in the shop; delete {path.parent} and run dvc repro again")
     return index[key]
 
 
-READERS: Final[Mapping[str, Callable[[Path], Iterable[Row]]]] = {
+READERS: Final[Mapping[str, Callable[[Path], Iterator[Row]]]] = {
     "relevance": _relevance,
     "ner": _ner,
     "summarization": _summarization,

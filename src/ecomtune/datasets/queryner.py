@@ -21,7 +21,7 @@ from typing import Final
 from ecomtune.core.config import Dataset
 from ecomtune.core.records import Reference, Row
 from ecomtune.core.text import normalize
-from ecomtune.datasets.reading.raw_files import PIN_ADVICE, check_file, json_object, missing_file
+from ecomtune.datasets.reading.raw_files import PIN_ADVICE, check_file, json_object
 from ecomtune.messages.errors import UserError
 
 TASKS: Final = ("ner",)
@@ -112,6 +112,7 @@ def as_iob2(tags: Sequence[str]) -> list[str]:
 
 def read_conll(path: Path) -> Iterator[tuple[list[str], list[str]]]:
     """Words and tags of each query in a CoNLL file of two tab-separated columns."""
+    check_file(path)
     words: list[str] = []
     tags: list[str] = []
     try:
@@ -127,8 +128,6 @@ def read_conll(path: Path) -> Iterator[tuple[list[str], list[str]]]:
                     tags.append(parts[1])
                 else:
                     raise UserError(f"{path} line {number}: expected a word, a tab and a tag; download the file again")
-    except FileNotFoundError as error:
-        raise missing_file(path) from error
     except UnicodeDecodeError as error:
         again = f"download it again (dvc repro download@{path.parent.name})"
         raise UserError(f"{path} can't be read as UTF-8 text ({error}); {again}") from error

@@ -1,0 +1,169 @@
+"""What datasets/registry.py promises of a reader holds for every module that is one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ecomtune.checks.references import modules_with
+from ecomtune.core.config import Dataset
+from ecomtune.core.records import Rejected, Row
+from ecomtune.core.task_inputs import TASK_INPUTS
+from ecomtune.datasets.reading.raw_files import EXCERPT_CHARACTERS, check_file
+from ecomtune.datasets.registry import check_keys, load_reader, part_readers
+from ecomtune.examples.splits import SPLITS
+from ecomtune.messages.errors import UserError
+from ecomtune.tasks.registry import load_task
+from tests.support.readers import SPOILT, accepted, refusal, rows_of, screened, spoil
+from tests.support.sample_data import SAMPLES, Sample
+
+READERS = modules_with("TASKS", "datasets")
+ROW_KEYS = {"locales": ("us",), "columns": {"reference": "a"}, "part": "pros"}
+#: Formats that are refused too where the second half of the file is missing.
+BINARY = (".parquet", ".zip")
+
+each_reader = pytest.mark.parametrize("reader", READERS)
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=str)
+
+
+def read(sample: Sample, folder: Path) -> list[Row | Rejected]:
+    return rows_of(sample.reader, folder, sample.task, **sample.keys)
+
+
+def test_every_task_of_every_reader_has_a_sample() -> None:
+    """A new reader needs one in tests/support/sample_data.py, and is then held to all that follows."""
+    promised = {(reader, task) for reader in READERS for task in load_reader(reader).TASKS}
+    assert {(sample.reader, sample.task) for sample in SAMPLES} == promised
+
+
+@each_reader
+def test_a_reader_names_its_tasks_and_options(reader: str) -> None:
+    module = load_reader(reader)
+    assert module.TASKS and all(load_task(task).name == task for task in module.TASKS)
+    assert set(getattr(module, "OPTIONS", ())) <= set(ROW_KEYS)
+    assert set(getattr(module, "ROW_TOKENS", {})) <= set(module.TASKS)
+    assert callable(module.rows)
+
+
+@each_reader
+@pytest.mark.parametrize("part", ["source", "licence", "size", "columns", "known faults"])
+def test_the_data_card_states_each_of_its_parts(reader: str, part: str) -> None:
+    card = " ".join((load_reader(reader).__doc__ or "").split())
+    assert re.search(rf"\b{part}", card, re.IGNORECASE), f"the docstring of datasets/{reader}.py doesn't state its {part}"
+
+
+@each_reader
+def test_a_task_that_a_reader_does_not_serve_is_refused_with_those_it_does(reader: str, tmp_path: Path) -> None:
+    served = ", ".join(load_reader(reader).TASKS)
+    with pytest.raises(UserError) as caught:
+        part_readers(Dataset(reader=reader), tmp_path, "sentiment")
+    start = f"tasks.sentiment.dataset: reader {reader} has no data for sentiment, only for {served}; "
+    assert str(caught.value).startswith(start)
+
+
+@pytest.mark.parametrize("reader", ["nothing", "fetch", "demo", "reading", "registry", "", "../queryner"])
+def test_a_name_of_no_reader_is_refused(reader: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        part_readers(Dataset(reader=reader), tmp_path, "ner")
+    assert str(caught.value) == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
+
+
+@each_reader
+@pytest.mark.parametrize("key", ROW_KEYS)
+def test_a_key_that_is_not_an_option_of_the_reader_is_refused(reader: str, key: str) -> None:
+    options = getattr(load_reader(reader), "OPTIONS", ())
+    only = f", only for {', '.join(options)}" if options else ""
+    expected = f"datasets.some.{key}: reader {reader} has no use for {key}{only}; remove the key"
+    with pytest.raises(UserError) as caught:
+        check_keys("some", Dataset.model_validate({"reader": reader, key: ROW_KEYS[key]}))
+    assert (str(caught.value) == expected) == (key not in options)  # where it is, the files are missing
+
+
+@each_sample
+def test_valid_rows_become_examples_of_the_task(sample: Sample, tmp_path: Path) -> None:
+    sample.write(tmp_path)
+    found = read(sample, tmp_path)
+    good, bad = screened(sample.task, found)
+    assert good and len(good) + bad.total() == len(found)
+    inputs = TASK_INPUTS[sample.task]
+    for row in good:
+        assert set(inputs.required) <= set(row.fields) <= set(inputs.names)
+        assert row.split in (None, *SPLITS) and row.group
+
+
+@each_sample
+def test_rows_come_in_the_same_order_whatever_the_order_of_the_folder(sample: Sample, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    sample.write(tmp_path / "first")
+    files = sorted((tmp_path / "first").iterdir(), reverse=True)
+    for file in files:
+        (tmp_path / "second" / file.name).write_bytes(file.read_bytes())
+    rows = read(sample, tmp_path / "first")
+    assert rows == read(sample, tmp_path / "first") == read(sample, tmp_path / "second")
+
+
+@each_sample
+def test_a_source_names_the_reader_the_file_and_the_row_and_no_two_rows_share_one(sample: Sample, tmp_path: Path) -> None:
+    (sample.write_broken or sample.write)(tmp_path)
+    sources = [row.source for row in read(sample, tmp_path)]
+    assert len(set(sources)) == len(sources)
+    for source in sources:
+        reader, file, number = re.fullmatch(r"(\w+):(.+):(\d+)", source).groups()  # type: ignore[union-attr]
+        assert reader == sample.reader and int(number) > 0
+        assert any(path.name.startswith(Path(file).parts[0]) for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.write_broken], ids=str)
+def test_a_broken_record_is_rejected_alone_with_its_reason_and_an_excerpt(sample: Sample, tmp_path: Path) -> None:
+    for name in ("valid", "broken"):
+        (tmp_path / name).mkdir()
+    sample.write(tmp_path / "valid")
+    assert sample.write_broken
+    sample.write_broken(tmp_path / "broken")
+    before, after = read(sample, tmp_path / "valid"), read(sample, tmp_path / "broken")
+    assert len(after) == len(before) + 1
+    assert [row.fields for row in accepted(after)] == [row.fields for row in accepted(before)]
+    for row in after:
+        if isinstance(row, Rejected):
+            assert row.reason and 0 < len(row.text) <= EXCERPT_CHARACTERS
+
+
+SPOILT_FILES = [
+    pytest.param(sample, name, how, id=f"{sample}-{name}-{how}")
+    for sample in SAMPLES
+    for name in sample.files
+    for how in (*SPOILT, *(["cut"] if name.endswith(BINARY) else []))
+]
+
+
+@pytest.mark.parametrize(("sample", "name", "how"), SPOILT_FILES)
+def test_a_file_that_is_missing_empty_or_something_else_stops_in_one_sentence(
+    sample: Sample, name: str, how: str, tmp_path: Path
+) -> None:
+    sample.write(tmp_path)
+    spoil(tmp_path / name, how)
+    path = tmp_path / name if how != "missing" or len(sample.files) > 1 else tmp_path  # of files of any name, the folder
+    assert refusal(sample.reader, tmp_path, sample.task, **sample.keys).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ("missing", "is missing; run dvc repro download@shop, and if it is still missing, name it under files of its data set"),
+        ("empty", "is empty; correct its url and sha256 under datasets in params.yaml and run dvc repro again"),
+        ("page", "is an HTML page, not data; correct its url"),
+        ("pointer", "is a Git LFS pointer, which only names the data, not data; correct its url"),
+    ],
+)
+def test_the_sentence_says_what_to_change(how: str, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "shop" / "a.csv"
+    path.parent.mkdir()
+    path.write_bytes(b"a,b\n1,2\n")
+    check_file(path)
+    spoil(path, how)
+    with pytest.raises(UserError) as caught:
+        check_file(path)
+    assert str(caught.value).startswith(f"{path} {sentence}")
