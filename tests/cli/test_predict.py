@@ -1,4 +1,4 @@
-"""Answers to inputs of one's own: the stage's own answers, from texts, fields, files or standard input, as JSON lines."""
+"""The user's own inputs get the answers that the stage gives: from texts, fields, a file or standard input, as JSON lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from transformers import AutoTokenizer
 from typer.testing import CliRunner, Result
 
 from ecomtune.checks.parameters import load_params
-from ecomtune.cli import predict_inputs as predicting
 from ecomtune.cli.app import app
+from ecomtune.cli.predict_inputs import read_inputs
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.inference.answer_costs import count_tokens
 from ecomtune.messages.errors import UserError
@@ -78,7 +78,7 @@ def ask(*arguments: str, given: str | bytes | None = None, system: str = "zero",
     return CliRunner().invoke(app, ["predict", "--task", task, "--system", system, *arguments], input=given)
 
 
-def told(*arguments: str, **options: Any) -> list[dict[str, Any]]:
+def results(*arguments: str, **options: Any) -> list[dict[str, Any]]:
     """The JSON lines of a command that succeeds."""
     done = ask(*arguments, **options)
     assert done.exit_code == 0, done.output
@@ -93,20 +93,22 @@ def refusal(*arguments: str, **options: Any) -> str:
 
 
 @pytest.mark.parametrize(("system", "names"), [("zero", OWN_TASKS), ("one", ("relevance", "ner"))])
-def test_an_answer_is_the_stages_own_for_the_same_row(project: Path, system: str, names: tuple[str, ...]) -> None:
+def test_an_input_gets_the_answer_that_the_stage_gives_for_the_same_row(
+    project: Path, system: str, names: tuple[str, ...]
+) -> None:
     stage(load_params(), system)
     for name in names:
         given = read_task(Path(f"data/predictions/{system}/{name}.jsonl"), Prediction, name)
-        shutil.rmtree(".scratch/answers")  # else the answer is remembered, not given
+        shutil.rmtree(".scratch/answers")  # otherwise the answers would come from the cache
         lines = "".join(f"{json.dumps(fields)}\n" for fields in FIELDS[name])
-        found = told(given=lines, system=system, task=name)
+        found = results(given=lines, system=system, task=name)
         assert [(line["answer"], line["parsed"], line["valid"]) for line in found] == [
             (each.answer, each.parsed, each.valid) for each in given
         ]
 
 
 @pytest.mark.parametrize(("system", "shots"), [("zero", 0), ("one", 1)])
-def test_the_stage_notes_the_mean_tokens_of_its_prompts_and_answers(project: Path, system: str, shots: int) -> None:
+def test_the_stage_records_the_mean_tokens_of_its_prompts_and_answers(project: Path, system: str, shots: int) -> None:
     stage(load_params(), system)
     tokenizer = AutoTokenizer.from_pretrained("models/pretrained/pico")
     asked, examples = load_task("ner"), rows("ner")
@@ -120,45 +122,45 @@ def test_the_stage_notes_the_mean_tokens_of_its_prompts_and_answers(project: Pat
 
 
 def test_a_query_may_be_a_text_a_line_or_a_json_object(project: Path) -> None:
-    (first, second) = told("red running shoes", " shoes ")
+    (first, second) = results("red running shoes", " shoes ")
     assert first["words"] == ["red", "running", "shoes"] and second["words"] == ["shoes"]
     assert first["tagged"] == [list(pair) for pair in zip(first["words"], first["parsed"], strict=True)]
     assert list(first) == ["words", "answer", "parsed", "valid", "tagged"]
     Path("queries.txt").write_bytes("\ufeffred running shoes\r\n\n  shoes\n".encode())
     Path("queries.jsonl").write_text('{"words": "red running shoes"}\n{"words": ["shoes"]}\n')
-    assert told("--file", "queries.txt") == told("--file", "queries.jsonl") == [first, second]
-    assert told(given="red running shoes\nshoes\n") == [first, second]
-    assert told("--field", "words=red running shoes") == [first]
+    assert results("--file", "queries.txt") == results("--file", "queries.jsonl") == [first, second]
+    assert results(given="red running shoes\nshoes\n") == [first, second]
+    assert results("--field", "words=red running shoes") == [first]
 
 
-def test_several_fields_are_given_by_name_and_a_list_by_naming_it_again(project: Path) -> None:
-    (line,) = told("--field", "query=red mug", "--field", "title=Mug = red", task="relevance")
+def test_fields_are_given_by_name_and_a_list_by_repeating_the_name(project: Path) -> None:
+    (line,) = results("--field", "query=red mug", "--field", "title=Mug = red", task="relevance")
     assert (line["query"], line["title"]) == ("red mug", "Mug = red") and line["parsed"] == line["answer"]
-    (line,) = told("--field", "title=Mug", "--field", "bullets=red", "--field", "bullets=light", task="description")
+    (line,) = results("--field", "title=Mug", "--field", "bullets=red", "--field", "bullets=light", task="description")
     assert line["bullets"] == ["red", "light"] and "brand" not in line
 
 
-def test_only_json_lines_go_to_standard_output_and_progress_to_the_other(project: Path) -> None:
+def test_only_json_lines_go_to_standard_output_and_progress_to_standard_error(project: Path) -> None:
     done = ask("red shoes")
     (line,) = done.stdout.splitlines()
     assert json.loads(line)["words"] == ["red", "shoes"] and "ner" in done.stderr and "100%" in done.stderr
 
 
-def test_a_model_of_other_parameters_answers_and_says_so(project: Path) -> None:
-    """By a lock as dvc writes it, of a run with the weights pinned otherwise."""
+def test_a_model_of_other_parameters_answers_with_a_warning(project: Path) -> None:
+    """The lock is that of a run whose weights were pinned with another licence."""
     shutil.copy(REPOSITORY / "dvc.yaml", "dvc.yaml")
     now = yaml.safe_load(Path("params.yaml").read_text())["models"]["pico"]
-    for licence, told in ((now["licence"], False), ("other", True)):
+    for licence, warns in ((now["licence"], False), ("other", True)):
         params = {"params.yaml": {"models.pico": {**now, "licence": licence}}}
         stage = {"cmd": "python", "params": params, "outs": [{"path": "models/pretrained/pico", "md5": "0"}]}
         Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": {"pretrained@pico": stage}}))
         done = ask("red shoes")
-        note = "note: models/pretrained/pico isn't that of params.yaml: stage pretrained@pico of dvc.lock ran with"
-        assert done.exit_code == 0 and done.stderr.startswith(f"{note} models.pico.licence other, and") == told
+        difference = "stage pretrained@pico of dvc.lock ran with models.pico.licence other, and"
+        assert done.exit_code == 0 and (done.stderr.startswith("warning: ") and difference in done.stderr) == warns
         assert len(done.stdout.splitlines()) == 1
 
 
-def test_other_writing_systems_stay_readable(project: Path) -> None:
+def test_other_scripts_stay_readable(project: Path) -> None:
     assert '["靴", "é"]' in ask("靴 é").stdout
 
 
@@ -166,8 +168,8 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
     ("arguments", "options", "sentence"),
     [
         (["x"], {"system": "none"}, "systems of params.yaml have no 'none'; name one of: merged_shards, floor, zero, one"),
-        (["x"], {"system": "floor"}, "system floor doesn't answer 'ner'; name a task of its own: relevance"),
-        (["x"], {"task": "none"}, "system zero doesn't answer 'none'; name a task of its own: relevance, ner, summarization"),
+        (["x"], {"system": "floor"}, "system floor doesn't answer 'ner'; name one of its tasks: relevance"),
+        (["x"], {"task": "none"}, "system zero doesn't answer 'none'; name one of its tasks: relevance, ner, summarization"),
         (
             ["x"],
             {"system": "in_use", "task": "relevance"},
@@ -176,12 +178,12 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
         (
             ["x"],
             {"system": "merged_shards", "task": "relevance"},
-            "models/adapters/merged/relevance_shards isn't there; run dvc repro, or dvc checkout where it has run before",
+            "models/adapters/merged/relevance_shards is missing; run dvc repro, or dvc checkout if it has been run before",
         ),
         (["x", "--field", "words=y"], {}, "texts, --field and --file are three ways to give inputs; use one of them"),
         (["--file", "a", "--field", "words=y"], {}, "texts, --field and --file are three ways to give inputs; use one of them"),
         (["--field", "words"], {}, "--field 'words' has no value; write it as --field NAME=VALUE"),
-        (["--field", "query=x"], {}, "the input: 'query' is no field; ner needs words, its fields are words"),
+        (["--field", "query=x"], {}, "the input: 'query' is not a field; ner needs words, its fields are words"),
         (["red mug"], {"task": "relevance"}, "text 1: relevance needs query and title, not one text; give --field query=..."),
         (
             [],
@@ -197,25 +199,25 @@ def test_other_writing_systems_stay_readable(project: Path) -> None:
         (["--field", "query=x", "--field", "query=y"], {"task": "relevance"}, "the input: query is not text; relevance needs"),
         (["  "], {}, "text 1: field words is missing or empty; ner needs words"),
         ([], {"given": "\n \n"}, "there is nothing to answer: the input is empty; give a text, --field NAME=VALUE or --file"),
-        ([], {"given": 'mug\n{"words": \n'}, "standard input line 2 is no JSON object (Expecting value"),
+        ([], {"given": 'mug\n{"words": \n'}, "standard input line 2 is not a JSON object ("),
         ([], {"given": '{"words": ["red mug", "a\\nb"]}'}, "standard input line 1: its target doesn't parse back"),
         ([], {"given": '{"words": "\\ud800"}'}, "standard input line 1: words holds broken UTF-8; ner needs words"),
         ([], {"given": '{"words": null}'}, "standard input line 1: field words is missing or empty; ner needs words"),
-        ([], {"given": b"caf\xe9\n"}, "standard input is no UTF-8 text ('utf-8' codec can't decode byte 0xe9"),
+        ([], {"given": b"caf\xe9\n"}, "standard input is not UTF-8 text ("),
         (["--file", "gone.txt"], {}, "--file gone.txt names no file; correct it"),
         (["--file", "data"], {}, "--file data names no file; correct it"),
         (["word " * 3000], {}, "example input 1: its prompt and answer need up to "),
     ],
 )
-def test_what_can_not_be_answered_is_refused_in_one_sentence(
+def test_an_input_that_can_not_be_answered_is_refused_in_one_sentence(
     project: Path, arguments: list[str], options: dict[str, Any], sentence: str
 ) -> None:
     assert refusal(*arguments, **options).startswith(sentence)
 
 
-def test_nobody_waits_for_a_terminal_without_input(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_without_input_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     other, terminal = pty.openpty()
     with os.fdopen(terminal) as file, os.fdopen(other, "rb"):
         monkeypatch.setattr("sys.stdin", file)
         with pytest.raises(UserError, match=r"^there is nothing to answer; give a text, --field NAME=VALUE, --file, or lines"):
-            predicting.as_inputs(load_task("ner"), [], [], None)
+            read_inputs(load_task("ner"), [], [], None)

@@ -1,4 +1,4 @@
-"""What `ecomtune export --merged` writes of a pico study answers a question behind transformers serve, as its adapter does."""
+"""A model written by `ecomtune export --merged` answers behind transformers serve as its adapter does here."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def chat() -> bool:
 
 @pytest.fixture
 def study(workplace: Path, chat: bool) -> Path:
-    """The pico profile with a system of one trained adapter, as far as that adapter."""
+    """The pico profile with a system of one trained adapter, run up to that adapter."""
     params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
     params["models"]["pico"]["chat"] = chat
     params["systems"]["tuned"] = {"kind": "adapter", "reads": str(ADAPTER), "tasks": ["relevance"]}
@@ -68,7 +68,7 @@ def test_an_exported_model_answers_behind_a_server_as_its_adapter_does(study: Pa
 
 @pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
 @pytest.mark.parametrize("merged", [False, True], ids=["adapter", "merged"])
-def test_the_code_of_a_card_loads_and_asks_what_lies_beside_it(study: Path, merged: bool, chat: bool) -> None:
+def test_the_code_in_a_card_loads_and_asks_the_model_in_its_folder(study: Path, merged: bool, chat: bool) -> None:
     command = ["export", "--system", "tuned", "--task", "relevance", "--out", "made", *(["--merged"] if merged else [])]
     assert CliRunner().invoke(app, command).exit_code == 0
     (row,) = read_records(Path("data/examples/relevance/test.jsonl"), Example, 1)
@@ -87,14 +87,14 @@ def answers(asked: PromptedTask, rows: list[Example]) -> list[str]:
 
 
 def ask(base: str, model: Path, prompt: str, tokens: int) -> str:
-    """The answer to one question, the likeliest token at a time."""
+    """The answer to one prompt, decoded greedily."""
     question = {"model": str(model), "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": tokens}
     answered = httpx.post(f"{base}/chat/completions", json=question, timeout=120).raise_for_status()
     return str(answered.json()["choices"][0]["message"]["content"]).strip()
 
 
 @pytest.mark.parametrize("adds_bos", [False, True])
-def test_the_chat_form_of_an_export_gives_the_tokens_that_it_was_tuned_on(adds_bos: bool) -> None:
+def test_the_chat_template_of_an_export_gives_the_tokens_that_it_was_tuned_on(adds_bos: bool) -> None:
     tokenizer: PreTrainedTokenizerFast = seq2seq_tokenizer("<s> $A") if adds_bos else causal_tokenizer()
     tokenizer.chat_template = None
     tuned_on = encode_prompt(tokenizer, "Query: mug\nAnswer:")

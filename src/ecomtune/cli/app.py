@@ -1,4 +1,4 @@
-"""The command line: what a user does beside dvc, one module a command."""
+"""The command line: what a user does in addition to dvc."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app = typer.Typer(cls=Commands, help="Choose, on evidence, how to solve an e-com
 
 @app.callback()
 def commands() -> None:
-    """Commands beside dvc: run them in the repository's root."""
+    """Commands in addition to dvc; run them in the repository's root."""
 
 
 for command in (

@@ -6,11 +6,11 @@ from ecomtune.cli.common import report_left_overs
 
 
 def check() -> None:
-    """Say whether params.yaml is valid and names files as they are, before any stage runs."""
-    from ecomtune.checks import fit as checks
+    """Check, before any stage runs, that params.yaml is valid and that its files are as it says."""
+    from ecomtune.checks import fit
     from ecomtune.checks.parameters import load_params
 
     params = load_params()
-    checks.check(params)
+    fit.check(params)
     print("params.yaml is valid")
     report_left_overs(params)

@@ -1,37 +1,35 @@
-"""How a command tells a mistake: one sentence, and where to run it if it runs elsewhere."""
+"""How a command reports a user's mistake: in one sentence, which may say where to run the command."""
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from ecomtune.messages.errors import UserError
+from ecomtune.core.paths import PARAMS_FILE, PIPELINE_FILE, PROFILES
+from ecomtune.messages.errors import UserError, sentence
 
-#: What lies in the repository's root, and the sentence of a command that failed where none of it is.
-OF_ROOT = ("params.yaml", "dvc.yaml", "profiles")
-OUTSIDE = f"this folder is not the repository's root, which has {', '.join(OF_ROOT)}; change to it and run this again"
+#: What the repository's root has, and what a failed command says if the working folder has none of it.
+IN_ROOT = (PARAMS_FILE, PIPELINE_FILE, PROFILES)
+OUTSIDE = f"this folder is not the repository's root, which has {', '.join(map(str, IN_ROOT))}; change to it and run this again"
 
 
 class Commands(TyperGroup):
-    """Commands that tell a user's mistake, or a file that can't be read or written, in one sentence with status 1."""
+    """Commands that report a user's mistake, or a file that can't be read or written, in one sentence, with status 1."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            raise  # the reader has gone, as in `ecomtune table | head`: typer ends in silence
+            raise  # the reader has gone, as in `ecomtune table | head`: typer ends without a message
         except (UserError, OSError) as error:
-            from ecomtune.messages.errors import sentence
-
-            lost = ctx.invoked_subcommand != "pin" and is_outside()
-            print(f"error: {OUTSIDE if lost else sentence(error)}", file=sys.stderr)
+            outside = ctx.invoked_subcommand != "pin" and is_outside()  # pin works in any folder
+            print(f"error: {OUTSIDE if outside else sentence(error)}", file=sys.stderr)
             raise typer.Exit(1) from error
 
 
 def is_outside() -> bool:
     """Whether the working folder has nothing of the repository's root."""
-    return not any(Path(name).exists() for name in OF_ROOT)
+    return not any(path.exists() for path in IN_ROOT)

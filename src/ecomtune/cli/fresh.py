@@ -10,7 +10,7 @@ from ecomtune.cli.common import problems_here
 
 
 def fresh() -> None:
-    """Say whether dvc.lock and metrics/ belong to this code and these parameters."""
+    """Check whether dvc.lock and metrics/ belong to this code and these parameters."""
     found = problems_here()
     for problem in found:
         print(f"error: {problem}", file=sys.stderr)

@@ -10,12 +10,12 @@ from ecomtune.cli.common import problems_here
 
 
 def pr_report(
-    base: Annotated[str, typer.Option(help="the branch or commit that this one is to be merged into")] = "main",
+    base: Annotated[str, typer.Option(help="the branch or commit to compare with, usually the one to merge into")] = "main",
 ) -> None:
-    """Print, as Markdown, which parameters and metrics this branch changes, for its pull request."""
-    from ecomtune.runs import pull_request
+    """Print, as Markdown for a pull request, which parameters and metrics this branch changes."""
+    from ecomtune.runs.pull_request import report
 
     found = problems_here()
-    print(pull_request.report(base))
+    print(report(base))
     for problem in found:
         print(f"- **Stale:** {problem}")

@@ -20,11 +20,11 @@ def profile(name: Annotated[str, typer.Argument(help="a file of profiles/, witho
     load_params(source)
     new = source.read_text(encoding="utf-8")
     old = PARAMS_FILE.read_text(encoding="utf-8", errors="replace") if PARAMS_FILE.is_file() else ""
-    changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), "params.yaml", str(source), lineterm="", n=0))
+    changes = list(difflib.unified_diff(old.splitlines(), new.splitlines(), str(PARAMS_FILE), str(source), lineterm="", n=0))
     if old and PARAMS_FILE.read_bytes() not in {file.read_bytes() for file in PROFILES.glob("*.yaml")}:
         kept = SCRATCH / f"params.{sha256_file(PARAMS_FILE)[:8]}.yaml"
         write_text(kept, old)
-        print(f"the former params.yaml, of no profile, is kept as {kept}")
+        print(f"the former params.yaml, which is not that of any profile, is kept as {kept}")
     write_text(PARAMS_FILE, new)
-    print("\n".join(changes) if changes else f"params.yaml is profile {name} already")
+    print("\n".join(changes) if changes else f"params.yaml already is profile {name}")
     report_left_overs(load_params())
