@@ -1,4 +1,4 @@
-"""What another profile has left behind is found, since stages that read whole folders would read it."""
+"""Outputs of another profile are found, since a stage that depends on their parent folder would read them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 
 from ecomtune.checks.leftovers import left_overs
 from ecomtune.checks.parameters import load_params
+from tests.support.scratch_clone import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
-QUERYNER = load_params(ROOT / "profiles" / "queryner.yaml")
+QUERYNER = load_params(REPOSITORY / "profiles" / "queryner.yaml")
+#: Folders that profile queryner writes.
 OWN = [
     "data/raw/queryner",
     "data/examples/ner",
@@ -27,7 +28,7 @@ def make(root: Path, folders: list[str]) -> None:
         (root / folder / "file.json").write_text("{}", encoding="utf-8")
 
 
-def test_a_profiles_own_outputs_are_no_left_overs(tmp_path: Path) -> None:
+def test_the_outputs_of_a_profile_are_not_left_over(tmp_path: Path) -> None:
     assert left_overs(QUERYNER, tmp_path) == []
     make(tmp_path, OWN)
     (tmp_path / "data/README.md").touch()
@@ -48,6 +49,6 @@ def test_a_profiles_own_outputs_are_no_left_overs(tmp_path: Path) -> None:
         "models/baselines/floor",
     ],
 )
-def test_what_another_profile_wrote_is_found(tmp_path: Path, folder: str) -> None:
+def test_the_outputs_of_another_profile_are_found(tmp_path: Path, folder: str) -> None:
     make(tmp_path, [*OWN, folder])
     assert left_overs(QUERYNER, tmp_path) == [Path(folder)]

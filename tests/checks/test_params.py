@@ -22,8 +22,8 @@ from ecomtune.datasets.registry import load_reader
 from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.registry import load_task
+from tests.support.scratch_clone import REPOSITORY
 
-ROOT = Path(__file__).resolve().parents[2]
 #: A small file with one item of every kind.
 VALID = """
 seed: 7
@@ -135,10 +135,10 @@ def refusal_of(folder: Path, place: str, value: Any) -> str:
 
 
 def test_params_yaml_is_the_demo_profile() -> None:
-    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "profiles" / "demo.yaml").read_bytes()
+    assert (REPOSITORY / "params.yaml").read_bytes() == (REPOSITORY / "profiles" / "demo.yaml").read_bytes()
 
 
-@pytest.mark.parametrize("profile", sorted((ROOT / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("profile", sorted((REPOSITORY / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_profile_is_valid(profile: Path) -> None:
     assert isinstance(load_params(profile), Params)
 
@@ -526,7 +526,7 @@ def test_the_modules_that_params_may_name_are_those_that_load(package: str, cons
         except UserError:
             return False
 
-    names = sorted(file.stem for file in (ROOT / "src/ecomtune" / package).glob("*.py"))
+    names = sorted(file.stem for file in (REPOSITORY / "src/ecomtune" / package).glob("*.py"))
     assert modules_with(constant, package) == [name for name in names if loads(name)]
 
 

@@ -1,4 +1,4 @@
-"""Scratch clones: this working tree, committed in a repository of its own, with the real DVC in it."""
+"""Scratch clones: a copy of this working tree, committed in a new repository, in which the real DVC runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def make_clone(folder: Path, profile: str | None = None) -> Path:
-    """A repository at ``folder`` with all files of this working tree that git doesn't ignore, committed."""
+    """A repository at ``folder`` with all files of this working tree that git doesn't ignore, committed.
+
+    With ``profile``, params.yaml is that profile, and nothing has run: no dvc.lock, no metrics.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
     )
@@ -37,7 +40,7 @@ def make_clone(folder: Path, profile: str | None = None) -> Path:
 
 
 def run(clone: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a clone, with this Python first on PATH and the clone's own package."""
+    """Run a command in a clone, with this Python first on PATH and the clone's own copy of the package."""
     env = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

@@ -1,4 +1,4 @@
-"""A working folder with pico weights and formatted examples, in which single stages run without DVC."""
+"""A study in a folder, with pico weights and formatted examples: single stages run in it without DVC."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from tests.support.scratch_clone import REPOSITORY, run
 
 
 def make_study(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
-    """Write params.yaml, changed by ``edit``, with an adapter ``mixed`` and a baseline ``encoder``, and run what they read."""
+    """Write params.yaml with an adapter ``mixed`` and a baseline ``encoder``, and run the stages that these depend on.
+
+    ``edit`` changes the parameters before they are written.
+    """
     params = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text())
     make_causal(folder / ".scratch/pico/causal")
     make_encoder(folder / ".scratch/pico/encoder")
@@ -42,6 +45,6 @@ def make_study(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
 
 
 def run_module(folder: Path, module: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``python -m module`` in the folder, with this project's and the tests' modules."""
+    """Run ``python -m module`` in the folder, where this checkout's package and tests can be imported."""
     path = f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"
     return run(folder, sys.executable, "-m", module, *arguments, PYTHONPATH=path, **environment)
