@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 import yaml
 from transformers import PreTrainedTokenizerFast
@@ -89,7 +89,7 @@ def answers(asked: PromptedTask, rows: list[Example]) -> list[str]:
 def ask(base: str, model: Path, prompt: str, tokens: int) -> str:
     """The answer to one prompt, decoded greedily."""
     question = {"model": str(model), "messages": [{"role": "user", "content": prompt}], "temperature": 0, "max_tokens": tokens}
-    answered = httpx.post(f"{base}/chat/completions", json=question, timeout=120).raise_for_status()
+    answered = httpx2.post(f"{base}/chat/completions", json=question, timeout=120).raise_for_status()
     return str(answered.json()["choices"][0]["message"]["content"]).strip()
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from ecomtune.core.files import sha256_folder
@@ -36,9 +36,9 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         until = time.monotonic() + 60
         while True:
             try:
-                httpx.put(f"{address}/store").raise_for_status()
+                httpx2.put(f"{address}/store").raise_for_status()
                 break
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 assert server.poll() is None and time.monotonic() < until, log.read_text()
                 time.sleep(0.1)
         yield address

@@ -21,17 +21,17 @@ def test_every_package_that_the_project_needs_is_pinned_in_the_installed_version
 
 
 def test_a_new_dependency_without_a_pin_is_noticed_with_all_that_it_needs() -> None:
-    without = {name: version for name, version in pins().items() if name not in ("httpx", "httpcore")}
-    assert [each.partition("==")[0] for each in unpinned(["httpx>=0"], without)] == ["httpcore", "httpx"]
+    without = {name: version for name, version in pins().items() if name not in ("httpx2", "httpcore2")}
+    assert [each.partition("==")[0] for each in unpinned(["httpx2>=0"], without)] == ["httpcore2", "httpx2"]
     assert [each.partition("==")[0] for each in unpinned([*requirements(), "pip"], pins())] == ["pip"]
-    assert unpinned(["httpx"], {**pins(), "httpx": "0.0.1"}) == [f"httpx=={pins()['httpx']}"]
+    assert unpinned(["httpx2"], {**pins(), "httpx2": "0.0.1"}) == [f"httpx2=={pins()['httpx2']}"]
 
 
 def test_an_extra_that_is_asked_for_counts_and_one_that_is_not_does_not() -> None:
     assert "aiohttp" in needed(["fsspec[http]"]) and "aiohttp" not in needed(["fsspec"])
     assert "hypothesis" in needed(requirements()) and "setuptools" in needed(requirements())
     assert set(needed(["attrs"])) == {"attrs"}
-    assert needed(["httpx ; python_version < '3'"]) == {}
+    assert needed(["httpx2 ; python_version < '3'"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_list_of_licences_names_every_package_with_its_version() -> None:
     assert [name for name, (_, said) in rows.items() if not said.strip()] == []
 
 
-KNOWN: dict[str, Any] = {"name": "httpx", "version": "0.28.1", "vulns": []}
+KNOWN: dict[str, Any] = {"name": "httpx2", "version": "2.16.2", "vulns": []}
 
 
 def test_an_audit_passes_where_every_package_was_looked_up() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import httpx
+import httpx2
 
 #: What goes wrong at a request, in place of an answer.
 Fault = Callable[["Handler"], None]
@@ -177,7 +177,7 @@ def forward(base: str) -> Fault:
     """No fault: another server answers."""
 
     def ask(handler: Handler) -> None:
-        answered = httpx.post(f"{base}/chat/completions", json=handler.request_body, timeout=120)
+        answered = httpx2.post(f"{base}/chat/completions", json=handler.request_body, timeout=120)
         handler.send(answered.status_code, answered.text)
 
     return ask

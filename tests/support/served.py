@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 
 
 @contextmanager
@@ -28,8 +28,8 @@ def transformers_serve(model: Path, log: Path) -> Iterator[str]:
     try:
         until = time.monotonic() + 240
         while time.monotonic() < until and server.poll() is None:
-            with suppress(httpx.HTTPError):
-                if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
+            with suppress(httpx2.HTTPError):
+                if httpx2.get(f"http://127.0.0.1:{port}/health", timeout=5).status_code == 200:
                     break
             time.sleep(0.2)
         else:
