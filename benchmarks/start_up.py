@@ -10,7 +10,7 @@ from time import perf_counter
 
 from benchmarks.harness import Options, Turns, measure
 from benchmarks.results import Entry, Target, entry
-from ecomtune.stages import runner as stages
+from ecomtune import stages
 
 WARM_UP, TURNS = 1, 5
 OURS = ("from ecomtune.lora import adapter_training", "from ecomtune.inference.decoding import local_answers; import peft")

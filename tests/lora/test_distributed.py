@@ -20,7 +20,7 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.core.files import sha256_folder
 from ecomtune.messages.errors import UserError
 from ecomtune.stages import predict
-from ecomtune.training.callbacks import check_processes
+from ecomtune.training.distributed import check_processes
 from tests.support.scratch_clone import REPOSITORY
 from tests.support.studies import make_study, run_module
 
