@@ -31,7 +31,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Job:
-    """What both sides answer; ``adapter`` is trained on ``train`` where it isn't there yet."""
+    """What both sides answer; ``adapter`` is trained on ``train`` unless it exists."""
 
     options: Options
     task: str
@@ -48,7 +48,7 @@ class Job:
 
 
 def job(options: Options, task: str, train: list[Example], test: list[Example]) -> Job:
-    """A job whose adapter lies in scratch under the hash of all that decides it."""
+    """A job whose adapter is kept in scratch under the hash of everything that determines it."""
     settings = Training(
         model="smollm2",
         rank=8,

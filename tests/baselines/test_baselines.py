@@ -272,7 +272,7 @@ def test_a_word_has_the_tag_that_it_has_most_often_and_an_unknown_word_the_most_
     assert [parsed for _, parsed in answers] == list(asked.values())
 
 
-def test_the_title_floor_copies_the_whole_title(tmp_path: Path) -> None:
+def test_the_title_floor_copies_the_complete_title(tmp_path: Path) -> None:
     asked = example("description", {"title": " Acme Mug. 12 oz ", "bullets": ["Big"]}, ["x"])
     assert answer(baseline("title", "description"), tmp_path, [asked]) == [("Acme Mug. 12 oz", ["Acme Mug. 12 oz"])]
 
@@ -619,7 +619,7 @@ def test_transitions_are_trained_faster_than_weights() -> None:
         ("I-price", "B-color", True),
     ],
 )
-def test_an_inside_tag_follows_its_own_type_only(before: str, tag: str, allowed: bool) -> None:
+def test_an_inside_tag_follows_only_its_own_type(before: str, tag: str, allowed: bool) -> None:
     assert follows(before, tag) is allowed
 
 
@@ -842,7 +842,7 @@ def test_without_progress_training_stops_at_the_best_epoch(pico: Path, family: s
 
 @pytest.mark.parametrize(("family", "task"), TRAINED)
 def test_few_rows_are_repeated_until_there_are_min_steps(pico: Path, family: str, task: str) -> None:
-    for least, steps in ((0, 4), (4, 4), (5, 6)):  # 2 epochs of 2 steps, and whole ones
+    for least, steps in ((0, 4), (4, 4), (5, 6)):  # 2 epochs of 2 steps; only complete epochs
         fit(baseline(family, task, epochs=2, min_steps=least), examples(task), pico / str(least), validation=examples(task)[:3])
         record = json.loads((pico / str(least) / "training.json").read_text())
         assert record["steps"] == steps and record["rows"] == 4 * steps

@@ -115,7 +115,7 @@ def test_transformers_alone_loads_it_and_continues_a_prompt_with_its_target(made
     assert tokenizer.decode(answer[:end]) == row.target
 
 
-def test_gpt2s_tokenizer_has_neither_padding_token_nor_chat_form(tmp_path: Path) -> None:
+def test_gpt2s_tokenizer_has_neither_padding_token_nor_chat_template(tmp_path: Path) -> None:
     """The tests of GPT-2 assume it."""
     tokenizer = AutoTokenizer.from_pretrained(make_gpt2(tmp_path))
     assert tokenizer.pad_token_id is None and not tokenizer.chat_template and tokenizer.eos_token_id is not None
@@ -162,7 +162,7 @@ def test_scores_are_computed_from_the_column_before_the_first_target_on() -> Non
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_a_row_that_is_too_long_is_refused_and_none_is_cut(causal: Path, split: str) -> None:
+def test_a_row_that_is_too_long_is_refused_and_none_is_truncated(causal: Path, split: str) -> None:
     rows = examples("relevance")
     long = rows[0].model_copy(update={"id": "long", "prompt": rows[0].prompt * 3})
     length = len(encode_rows(AutoTokenizer.from_pretrained("models/pretrained/pico"), [long], 1024)[0]["input_ids"])

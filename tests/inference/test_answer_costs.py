@@ -21,7 +21,7 @@ from ecomtune.tasks.registry import load_task
 from tests.baselines.test_baselines import baseline, examples
 
 
-@pytest.mark.parametrize("max_length", [256, 6], ids=["whole", "cut"])
+@pytest.mark.parametrize("max_length", [256, 6], ids=["complete", "truncated"])
 @pytest.mark.parametrize(
     ("family", "task"), [("encoder", "relevance"), ("encoder", "ner"), ("seq2seq", "summarization"), ("seq2seq", "description")]
 )

@@ -313,7 +313,7 @@ def test_a_refusal_stops_at_once(site: Site, code: int, advice: str) -> None:
     site.faults = [status(code)] * 100
     assert refusal() == (
         f"systems.mine: the endpoint at {site.base} refuses model large "
-        f'(status {code}: {{"error": {{"message": "told so"}}}}); '
+        f'(status {code}: {{"error": {{"message": "refused"}}}}); '
         f"{advice}; 0 of 5 answers are kept, and only the rest will be requested"
     )
     assert len(site.requests) == 1
@@ -372,7 +372,7 @@ def test_a_second_signal_to_stop_discards_them(site: Site, workplace: Path, numb
     assert len(list(FOLDER.glob("*.json"))) == 3
 
 
-def test_a_stop_between_two_tries_ends_at_once(site: Site, workplace: Path) -> None:
+def test_a_stop_between_two_attempts_ends_at_once(site: Site, workplace: Path) -> None:
     lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=2)
     site.faults = [status(429, Retry_After="50")]
     with start_stage(workplace) as stage:
@@ -407,7 +407,7 @@ def test_an_interrupt_that_the_stage_was_started_to_ignore_is_ignored(site: Site
     lay_out(workplace, {"endpoint": {"model": "large", "concurrency": 1}}, rows=3)
     gate = threading.Event()
     site.answer = lambda prompt: "Exact" if gate.wait(60) else None
-    with start_stage(workplace, heeds=signal.SIG_IGN) as stage:
+    with start_stage(workplace, on_interrupt=signal.SIG_IGN) as stage:
         while not site.requests and stage.poll() is None:
             time.sleep(0.01)
         stage.send_signal(signal.SIGINT)
@@ -485,7 +485,7 @@ def test_a_key_that_the_server_repeats_is_not_repeated(site: Site, code: int) ->
     assert "wrong key Bearer [key]" in refusal()
 
 
-def test_what_a_server_says_moves_no_terminal(site: Site) -> None:
+def test_a_servers_text_controls_no_terminal(site: Site) -> None:
     site.faults = [status(400, "no \x1b]0;mine\x07\x1b[2J\x9b2J model")] * 100
     sentence = refusal()
     assert sentence.isprintable() and "no ?]0;mine??[2J?2J model" in sentence

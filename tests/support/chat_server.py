@@ -1,4 +1,4 @@
-"""A chat API on this machine that answers as it is told to, and fails as it is told to: a real HTTP server in a thread."""
+"""A chat API on this machine whose answers and faults a test chooses: a real HTTP server in a thread."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx2
 
-#: What goes wrong at a request, in place of an answer.
+#: What goes wrong with a request, instead of an answer.
 Fault = Callable[["Handler"], None]
 
 
 @dataclass
 class Site:
-    """What a server was asked and what it is to do: ``faults`` befall the next requests in turn."""
+    """What a server was asked, and how it replies: each of ``faults`` happens to one of the next requests, in order."""
 
     base: str = ""
     answer: Callable[[str], str | None] = lambda prompt: f"answer to {prompt}"
@@ -36,7 +36,7 @@ class Site:
 
     @property
     def prompts(self) -> list[str]:
-        """What was asked, in turn."""
+        """What was asked, in order."""
         return [request["messages"][-1]["content"] for request in self.requests]
 
 
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
                 site.at_once -= 1
 
     def send(self, status: int, body: str, sent: int | None = None, **headers: str) -> None:
-        """A response of which only the first ``sent`` bytes leave."""
+        """A response of which only the first ``sent`` bytes are sent."""
         data = body.encode()
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}.items():
@@ -83,7 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Says nothing of clients that hang up, and doesn't wait for requests that hang."""
+    """Prints nothing about clients that hang up, and doesn't wait for requests that hang."""
 
     daemon_threads = True
     block_on_close = False
@@ -109,7 +109,7 @@ def serving() -> Iterator[Site]:
         thread.start()
         try:
             yield site
-        finally:  # else the thread, and with it the process, would outlive a failed test
+        finally:  # otherwise the thread, and with it the process, would outlive a failed test
             server.shutdown()
             thread.join()
 
@@ -117,33 +117,33 @@ def serving() -> Iterator[Site]:
 # Faults.
 
 
-def status(code: int, body: str = '{"error": {"message": "told so"}}', **headers: str) -> Fault:
+def status(code: int, body: str = '{"error": {"message": "refused"}}', **headers: str) -> Fault:
     """A response of this status."""
     return lambda handler: handler.send(code, body, **headers)
 
 
 def reply(body: str) -> Fault:
-    """A response that says that all is well, with this body."""
+    """A response with status 200 and this body."""
     return lambda handler: handler.send(200, body)
 
 
 def cut(handler: Handler) -> None:
-    """The connection ends without a word."""
+    """The connection closes without a reply."""
     handler.close_connection = True
 
 
 def cut_within(handler: Handler) -> None:
-    """The connection ends within the answer."""
+    """The connection closes within the answer."""
     handler.send(200, json.dumps(completion("half an answer")), sent=40)
 
 
 def hang(handler: Handler) -> None:
-    """No answer comes for long."""
+    """No answer comes for two seconds."""
     time.sleep(2)
 
 
 def drip(handler: Handler) -> None:
-    """The answer comes byte by byte, and never ends."""
+    """The answer arrives byte by byte, and never ends."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -153,7 +153,7 @@ def drip(handler: Handler) -> None:
 
 
 def drip_headers(handler: Handler) -> None:
-    """The headers come byte by byte, and never end."""
+    """The headers arrive byte by byte, and never end."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nSlow: ")
     for _ in range(100):
         handler.wfile.write(b"x")
@@ -161,7 +161,7 @@ def drip_headers(handler: Handler) -> None:
 
 
 def endless(code: int) -> Fault:
-    """A response of this status goes on until nobody takes it any more."""
+    """A response with this status continues until the client disconnects."""
 
     def send(handler: Handler) -> None:
         handler.send_response(code)
@@ -184,5 +184,5 @@ def forward(base: str) -> Fault:
 
 
 def repeat_key(code: int) -> Fault:
-    """The server repeats the key in all that it says."""
+    """The server repeats the key in its reply."""
     return lambda handler: handler.send(code, json.dumps({"error": f"wrong key {handler.headers['authorization']}"}))

@@ -1,4 +1,4 @@
-"""predict of a system behind an endpoint, as a process of its own in a folder of its own."""
+"""The stage predict for a system behind an endpoint, as a separate process in a separate folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def params_with(system: dict[str, Any]) -> dict[str, Any]:
 
 
 def lay_out(folder: Path, system: dict[str, Any], rows: int) -> list[Example]:
-    """Write params.yaml and examples of relevance, ``rows`` of them to learn from and as many test rows, which it gives."""
+    """Write params.yaml and examples of relevance, ``rows`` for training and as many for testing, which are returned."""
     (folder / "params.yaml").write_text(yaml.safe_dump(params_with(system)), encoding="utf-8")
     for split in ("train", "test"):
         examples = [_example(split, number) for number in range(rows)]
@@ -49,18 +49,18 @@ def _example(split: str, number: int) -> Example:
 
 
 def start_stage(
-    folder: Path, largest_file: int | None = None, heeds: signal.Handlers = signal.SIG_DFL
+    folder: Path, largest_file: int | None = None, on_interrupt: signal.Handlers = signal.SIG_DFL
 ) -> subprocess.Popen[str]:
-    """predict@large, under way; with ``largest_file`` it can write no file of more bytes, as on a full disk.
+    """The running stage predict@large; with ``largest_file`` it can write no file of more bytes, as on a full disk.
 
-    What it does at an interrupt is told, since a shell has processes in the background ignore it, and hands that on.
+    ``on_interrupt`` handles SIGINT: a shell lets background processes ignore it, and their children inherit that.
     """
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
     if largest_file is not None:
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # what it measures would be too large a file as well
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)  # its data file would be too large as well
 
     def begin() -> None:
-        signal.signal(signal.SIGINT, heeds)
+        signal.signal(signal.SIGINT, on_interrupt)
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
@@ -77,5 +77,5 @@ def start_stage(
 
 
 def predicted(folder: Path) -> list[Prediction]:
-    """What the stage has written."""
+    """The predictions that the stage has written."""
     return read_task(folder / "data/predictions/large/relevance.jsonl", Prediction, "relevance")

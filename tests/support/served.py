@@ -1,4 +1,4 @@
-"""A real OpenAI-compatible server on this machine: transformers serve, with a model of a folder."""
+"""A real OpenAI-compatible server on this machine: transformers serve, with the model of a folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import httpx2
 
 @contextmanager
 def transformers_serve(model: Path, log: Path) -> Iterator[str]:
-    """The base URL of a server of ``model``, as long as the block runs; what it prints lands in ``log``."""
+    """The base URL of a server of ``model`` while the block runs; its output goes to ``log``."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -33,7 +33,7 @@ def transformers_serve(model: Path, log: Path) -> Iterator[str]:
                     break
             time.sleep(0.2)
         else:
-            raise AssertionError(f"the server isn't up:\n{log.read_text()[-2000:]}")
+            raise AssertionError(f"the server did not start:\n{log.read_text()[-2000:]}")
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         with suppress(ProcessLookupError):
