@@ -13,7 +13,6 @@ from rich.table import Table
 from ecomtune.core.records import FEW_GROUPS
 from ecomtune.messages.console import TEXT_WIDTH, show
 from ecomtune.messages.warnings import few_groups
-from ecomtune.report.summary import left_out
 from ecomtune.stages.compare import main as compare
 from ecomtune.stages.score import main as score
 from tests.support.report_data import params, write_report
@@ -65,12 +64,6 @@ def test_a_task_with_too_few_groups_is_reported_with_what_to_change(groups: int)
         assert f"too few groups ({groups}, of at least {FEW_GROUPS})" in warning and "tasks.ner.test_size" in warning
 
 
-@pytest.mark.parametrize(("files", "command"), [([], None), (["a.json", "b c.json"], "rm metrics/a.json 'metrics/b c.json'")])
-def test_left_over_metrics_are_reported_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
-    lines = [f"of no system in params.yaml, and left out; remove with: {command}"] if command else []
-    assert left_out({"left_over": files}) == lines
-
-
 def test_score_and_compare_warn_once_for_each_task_with_too_few_groups(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,4 +78,4 @@ def test_score_and_compare_warn_once_for_each_task_with_too_few_groups(
         assert warnings == ["ner: too few groups (2, of at least 10)", "summarization: too few groups (1, of at least 10)"]
     assert "of no system in params.yaml, and left out; remove with: rm metrics/gone.json" in lines
     assert "ner: no other system is at least as good for no more operations than single" in lines
-    assert len([line for line in lines if "not be significant though its interval leaves out 0" in line]) == 1
+    assert len([line for line in lines if "whose interval excludes 0 may therefore not be significant" in line]) == 1

@@ -17,9 +17,11 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.core.config.params import Params
 from ecomtune.core.records import Prediction, Reference, write_records
 from ecomtune.messages.errors import UserError
-from ecomtune.metrics.paired import PERMUTATIONS, Pair, compare_pairs, holm
+from ecomtune.metrics.bootstrap import Resampling
+from ecomtune.metrics.paired import PERMUTATIONS, AnsweredRows, Pair, compare_pairs, holm
 from ecomtune.metrics.registry import load_metric
-from ecomtune.report import pairs
+from ecomtune.report.outcomes import read_answers
+from ecomtune.report.pairs import compare_systems, sentences
 from tests.support.scratch_clone import REPOSITORY
 
 GOLD = ["Exact", "Irrelevant"] * 30
@@ -28,63 +30,63 @@ GOLD = ["Exact", "Irrelevant"] * 30
 def compared(
     answers: dict[str, Sequence[str | None]], groups: Sequence[str] | None = None, value: str = "accuracy", **changes: Any
 ) -> list[Pair]:
-    options = {"resamples": 1000, "confidence": 0.95, "seed": 7, **changes}
+    resampling = Resampling(**{"seed": 7, **changes})
     own = [str(row) for row in range(len(GOLD))] if groups is None else groups
     given: dict[str, Sequence[Reference | None]] = {name: list(each) for name, each in answers.items()}
-    return compare_pairs(load_metric("classification"), value, given, GOLD, own, **options)
+    return compare_pairs(load_metric("classification"), value, AnsweredRows(given, GOLD, own), resampling)
 
 
-def right_but(wrong: int) -> list[str | None]:
-    """Right answers but for the first rows, whose answers are invalid."""
+def all_but(wrong: int) -> list[str | None]:
+    """Right answers to all rows but the first ``wrong`` ones, whose answers are invalid."""
     return [None] * wrong + list(GOLD[wrong:])
 
 
 def test_the_better_system_comes_first_by_its_difference() -> None:
-    (pair,) = compared({"worse": right_but(15), "better": right_but(3)})
+    (pair,) = compared({"worse": all_but(15), "better": all_but(3)})
     assert (pair.first, pair.second, pair.difference) == ("better", "worse", 0.2)
     assert 0 < pair.ci[0] < 0.2 < pair.ci[1]
 
 
 def test_equal_answers_never_differ() -> None:
-    (pair,) = compared({"one": right_but(5), "other": right_but(5)})
+    (pair,) = compared({"one": all_but(5), "other": all_but(5)})
     assert pair == Pair("one", "other", 0.0, (0.0, 0.0), 1.0, 1.0)
 
 
 @pytest.mark.parametrize("more", [1, 5, 8, 20])
-def test_a_chance_is_the_sign_tests_where_each_row_is_its_own_group(more: int) -> None:
-    (pair,) = compared({"better": right_but(0), "worse": right_but(more)})
+def test_p_is_that_of_the_sign_test_if_each_row_is_a_group(more: int) -> None:
+    (pair,) = compared({"better": all_but(0), "worse": all_but(more)})
     assert pair.p == pytest.approx(max(binomtest(more, more).pvalue, 1 / PERMUTATIONS), abs=0.015)
 
 
-def test_rows_of_one_group_are_one_witness() -> None:
+def test_rows_of_one_group_are_one_observation() -> None:
     groups = ["a"] * 30 + ["b"] * 30
-    (pair,) = compared({"better": right_but(0), "worse": right_but(30)}, groups)
+    (pair,) = compared({"better": all_but(0), "worse": all_but(30)}, groups)
     assert pair.p == 1.0
-    (pair,) = compared({"better": right_but(0), "worse": right_but(30)})
+    (pair,) = compared({"better": all_but(0), "worse": all_but(30)})
     assert pair.p == pytest.approx(1 / PERMUTATIONS)
 
 
-def test_a_chance_is_that_of_all_exchanges_of_few_groups() -> None:
-    """Macro F1 follows from no single row: held against each of the 2^6 exchanges."""
+def test_p_is_that_of_all_permutations_of_few_groups() -> None:
+    """Compared with all 2^6 permutations, by macro F1, which isn't a mean over rows."""
     rng = np.random.default_rng(3)
     groups = [str(row % 6) for row in range(len(GOLD))]
     answers = {name: [str(rng.choice([gold, "Exact"])) for gold in GOLD] for name in ("one", "other")}
     (pair,) = compared(dict(answers), groups, "macro_f1")
     metric = load_metric("classification")
 
-    def gap(exchanged: Sequence[bool]) -> float:
+    def gap(swapped: Sequence[bool]) -> float:
         sides = [answers["one"], answers["other"]]
-        ours = [sides[exchanged[int(group)]][row] for row, group in enumerate(groups)]
-        theirs = [sides[not exchanged[int(group)]][row] for row, group in enumerate(groups)]
-        scores = [metric.score(list(side), GOLD, groups, resamples=1)["macro_f1"] for side in (ours, theirs)]
+        ours = [sides[swapped[int(group)]][row] for row, group in enumerate(groups)]
+        theirs = [sides[not swapped[int(group)]][row] for row, group in enumerate(groups)]
+        scores = [metric.score(list(side), GOLD, groups, Resampling(resamples=1))["macro_f1"] for side in (ours, theirs)]
         return abs(scores[0] - scores[1])
 
-    gaps = [gap(exchanged) for exchanged in itertools.product([False, True], repeat=6)]
+    gaps = [gap(swapped) for swapped in itertools.product([False, True], repeat=6)]
     assert pair.p == pytest.approx(np.mean(np.array(gaps) >= gaps[0] - 1e-3), abs=0.03)
 
 
-def test_both_sides_of_an_interval_see_the_same_resamples() -> None:
-    """Unpaired, two systems of about 0.5 on 60 rows would differ by 0.36 in 95 of 100 cases."""
+def test_both_systems_are_resampled_together() -> None:
+    """Unpaired, the 95% interval of two systems of about 0.5 on 60 rows would be 0.36 wide."""
     half = [gold if row % 2 else None for row, gold in enumerate(GOLD)]
     (pair,) = compared({"one": [GOLD[0], *half[1:]], "other": half})
     assert pair.difference == pytest.approx(1 / 60, abs=1e-4)
@@ -92,7 +94,7 @@ def test_both_sides_of_an_interval_see_the_same_resamples() -> None:
 
 
 def test_all_pairs_of_a_task_are_corrected_together() -> None:
-    found = compared({"a": right_but(0), "b": right_but(9), "c": right_but(10)})
+    found = compared({"a": all_but(0), "b": all_but(9), "c": all_but(10)})
     assert [(pair.first, pair.second) for pair in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert [pair.p_holm for pair in found] == pytest.approx(holm([pair.p for pair in found]), abs=1e-3)
     assert found[1].p_holm == pytest.approx(3 * found[1].p, abs=1e-3)
@@ -105,14 +107,14 @@ def test_holms_correction_by_a_worked_example() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
-def test_a_correction_keeps_the_order_and_is_a_probability(chances: list[float]) -> None:
-    corrected = holm(chances)
-    assert all(before <= after <= 1 for before, after in zip(chances, corrected, strict=True))
-    assert [corrected[i] for i in np.argsort(chances, kind="stable")] == sorted(corrected)
+def test_a_correction_keeps_the_order_and_is_a_probability(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(before <= after <= 1 for before, after in zip(p_values, corrected, strict=True))
+    assert [corrected[i] for i in np.argsort(p_values, kind="stable")] == sorted(corrected)
 
 
 def test_the_same_seed_gives_the_same_pairs() -> None:
-    answers: dict[str, Sequence[str | None]] = {"a": right_but(4), "b": right_but(9)}
+    answers: dict[str, Sequence[str | None]] = {"a": all_but(4), "b": all_but(9)}
     assert compared(answers) == compared(answers)
     assert compared(answers, seed=8) != compared(answers)
 
@@ -141,16 +143,16 @@ def params() -> Params:
     return demo.model_copy(update={"systems": systems, "tasks": {"relevance": demo.tasks["relevance"]}})
 
 
-def test_systems_are_compared_by_their_predictions_and_told_in_words(params: Params, tmp_path: Path) -> None:
+def test_systems_are_compared_by_their_predictions_and_in_words(params: Params, tmp_path: Path) -> None:
     for system, wrong in (("single", 2), ("mixed", 3), ("floor", 30)):
         write_records(tmp_path / system / "relevance.jsonl", predictions(system, wrong))
-    found = pairs.compare(params, tmp_path)
-    assert [(pair["first"], pair["second"]) for pair in found["relevance"]] == [
+    found = compare_systems(params, read_answers(params, tmp_path))
+    assert [(pair.first, pair.second) for pair in found["relevance"]] == [
         ("single", "mixed"),
         ("single", "floor"),
         ("mixed", "floor"),
     ]
-    better, level = pairs.sentences(found, 0.95)
+    better, level = sentences(found, 0.95)
     assert better.startswith("relevance: single is significantly better than floor (+0.") and better.endswith(", p 0.0003)")
     assert level.startswith("relevance: single is not significantly better than mixed (+0.")
 
@@ -160,10 +162,12 @@ def test_systems_that_answered_other_rows_are_not_compared(params: Params, tmp_p
     for system in ("single", "mixed", "floor"):
         write_records(tmp_path / system / "relevance.jsonl", predictions(system, 2, rows if system == "mixed" else 60))
     with pytest.raises(UserError, match=r"mixed/relevance.jsonl answers other rows than single does, .*; run dvc repro"):
-        pairs.compare(params, tmp_path)
+        compare_systems(params, read_answers(params, tmp_path))
 
 
 @pytest.mark.parametrize("systems", [[], ["single"]])
 def test_a_task_of_fewer_than_two_systems_has_no_pairs(params: Params, tmp_path: Path, systems: list[str]) -> None:
     few = params.model_copy(update={"systems": {name: params.systems[name] for name in systems}})
-    assert pairs.compare(few, tmp_path) == {"relevance": []} and pairs.sentences({"relevance": []}, 0.95) == []
+    for system in systems:
+        write_records(tmp_path / system / "relevance.jsonl", predictions(system, 2))
+    assert compare_systems(few, read_answers(few, tmp_path)) == {"relevance": []} and sentences({"relevance": []}, 0.95) == []

@@ -1,4 +1,4 @@
-"""What is taken for what, and which adapters a merge is made of."""
+"""Which labels are confused, and which adapters a merge combines."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sklearn.metrics import confusion_matrix
+from sklearn import metrics
 
 from ecomtune.core.config import Recipe
 from ecomtune.core.records import Prediction, Reference
-from ecomtune.report.confusion import confused, matrix, write_table
+from ecomtune.report.confusion import confusion_matrix, label_pairs, write_confusion
 from ecomtune.report.merge_weights import merge_weights, plot_merges
 from ecomtune.tasks.registry import load_task
 from ecomtune.tasks.relevance import LABELS
@@ -28,13 +28,13 @@ def answered(task: str, gold: Reference, parsed: Reference | None) -> Prediction
 
 @pytest.mark.filterwarnings("ignore:A single label was found")  # as a matrix of one cell, which is right
 @given(st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from([*LABELS, None])), min_size=1))
-def test_counts_are_scikit_learns_and_a_malformed_answer_has_a_column_of_its_own(rows: list[tuple[str, str | None]]) -> None:
+def test_counts_are_those_of_scikit_learn_with_a_column_for_malformed_answers(rows: list[tuple[str, str | None]]) -> None:
     task = load_task("relevance")
-    found = matrix(task, confused(task, [answered("relevance", gold, parsed) for gold, parsed in rows]))
-    said = [parsed or "malformed" for _, parsed in rows]
-    assert found["answers"] == [label for label in (*LABELS, "malformed") if label in {*said, *(gold for gold, _ in rows)}]
+    found = confusion_matrix(task, label_pairs(task, [answered("relevance", gold, parsed) for gold, parsed in rows]))
+    answers = [parsed or "malformed" for _, parsed in rows]
+    assert found["answers"] == [label for label in (*LABELS, "malformed") if label in {*answers, *(gold for gold, _ in rows)}]
     assert found["gold"] == [label for label in found["answers"] if label != "malformed"]
-    expected = confusion_matrix([gold for gold, _ in rows], said, labels=found["answers"])
+    expected = metrics.confusion_matrix([gold for gold, _ in rows], answers, labels=found["answers"])
     assert np.array_equal(found["counts"], expected[: len(found["gold"])])
 
 
@@ -44,20 +44,20 @@ def test_words_are_counted_by_entity_type_whether_they_begin_or_continue_one() -
         answered("ner", ["B-color", "I-color", "O"], ["B-color", "B-shape", "O"]),
         answered("ner", ["B-shape"], None),
     ]
-    assert confused(task, given) == [("color", "color"), ("color", "shape"), ("none", "none"), ("shape", "malformed")]
-    assert matrix(task, confused(task, given)) == {
+    assert label_pairs(task, given) == [("color", "color"), ("color", "shape"), ("none", "none"), ("shape", "malformed")]
+    assert confusion_matrix(task, label_pairs(task, given)) == {
         "answers": ["color", "shape", "none", "malformed"],
         "counts": [[1, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]],
         "gold": ["color", "shape", "none"],
     }
 
 
-def test_texts_are_not_taken_for_one_another() -> None:
-    assert confused(load_task("summarization"), [answered("summarization", ["a"], ["b"])]) == []
+def test_texts_have_no_confusion_matrix() -> None:
+    assert label_pairs(load_task("summarization"), [answered("summarization", ["a"], ["b"])]) == []
 
 
-def test_the_table_holds_a_line_a_row(workplace: Path) -> None:
-    write_table([("a, b", 'say "c"'), ("d", "e")], workplace / "deep/table.csv")
+def test_the_table_has_a_line_for_each_row(workplace: Path) -> None:
+    write_confusion([("a, b", 'say "c"'), ("d", "e")], workplace / "deep/table.csv")
     with (workplace / "deep/table.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["gold", "answer"], ["a, b", 'say "c"'], ["d", "e"]]
 
@@ -66,7 +66,7 @@ def recipe(folder: str, **weights: float) -> Recipe:
     return Recipe(reads=f"models/adapters/{folder}", method="cat", weights=weights)
 
 
-def test_a_merge_has_a_weight_for_each_adapter_that_it_takes() -> None:
+def test_a_merge_has_a_weight_for_each_of_its_adapters() -> None:
     found = merge_weights({"half": recipe("single", ner=0.5, relevance=0.5), "less": recipe("single", ner=1.0, other=-0.5)})
     assert found == {
         "adapters": ["single/ner", "single/other", "single/relevance"],

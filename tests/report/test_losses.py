@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ecomtune.core.files import dump_json
-from ecomtune.report.losses import plot_losses, records
+from ecomtune.report.losses import plot_losses, read_losses
 
 RECORD = {
     "loss": [[1, 2.0], [2, 1.5], [3, 1.0]],
@@ -14,15 +14,15 @@ RECORD = {
 }
 
 
-def test_records_are_found_by_the_adapters_paths(tmp_path: Path) -> None:
+def test_losses_are_found_by_the_adapters_paths(tmp_path: Path) -> None:
     for name in ("single/ner", "mixed", "merged/all"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("single/ner", "mixed"):
         (tmp_path / name / "training.json").write_text(dump_json(RECORD))
-    assert records(tmp_path) == {"mixed": RECORD, "single/ner": RECORD}
+    assert read_losses(tmp_path) == {"mixed": RECORD, "single/ner": RECORD}
 
 
-def test_equal_records_make_equal_pictures_and_others_another(tmp_path: Path) -> None:
+def test_equal_losses_make_equal_pictures_and_others_do_not(tmp_path: Path) -> None:
     five = {f"adapter {number}": RECORD for number in range(5)}
     for name, found in (
         ("one.png", five),

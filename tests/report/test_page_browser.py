@@ -42,7 +42,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """A Chromium with a profile of its own, that nothing outlives."""
+    """A Chromium whose profile is deleted with the test's folders."""
     options = ChromeOptions()
     options.binary_location = str(shutil.which("chromium") or shutil.which("google-chrome"))
     for option in [*OPTIONS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
@@ -57,7 +57,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 @pytest.fixture
 def report(browser: Chrome, page: Path) -> Iterator[Chrome]:
-    """The page, opened anew on a desk's screen by day; whatever it logs fails the test."""
+    """The page, opened anew with the width and color scheme of a desktop; anything it logs fails the test."""
     show(browser, 1280, "light")
     browser.get(page.as_uri())
     yield browser
@@ -106,9 +106,12 @@ def test_it_shows_the_comparison_and_loads_nothing(report: Chrome) -> None:
     assert texts(report, "#pairs h3")[0] == "relevance: single is ahead of" and "✓ p 0.0" in texts(report, "#pairs .bar")[0]
 
 
-def test_it_says_what_it_rests_on_and_shows_costs_as_numbers(report: Chrome) -> None:
-    said = texts(report, "#sources p")
-    assert said[0].startswith("Made-up data: a generator wrote the rows of relevance") and f"160 + 40 + {RELEVANCE}" in said[1]
+def test_it_says_where_its_rows_come_from_and_shows_costs_as_numbers(report: Chrome) -> None:
+    sources = texts(report, "#sources p")
+    assert (
+        sources[0].startswith("Made-up data: a generator wrote the rows of relevance")
+        and f"160 + 40 + {RELEVANCE}" in sources[1]
+    )
     assert [text.partition(":")[0] for text in texts(report, "#comparison .notice")] == ["ner", "summarization"]
     rows = texts(report, "#costs-table tbody tr")
     assert [row.split()[:5] for row in rows[:2]] == [
@@ -116,7 +119,7 @@ def test_it_says_what_it_rests_on_and_shows_costs_as_numbers(report: Chrome) -> 
         ["relevance", "mixed", "4.6e+03", "10", "2"],
     ]
     assert [row.split()[1] for row in texts(report, "#costs-table tr.best")] == ["single", "single", "single", "mixed"]
-    assert "its interval leaves out 0" in find(report, "#differences-note").text
+    assert "interval excludes 0" in find(report, "#differences-note").text
 
 
 def test_hostile_texts_are_shown_as_they_are_and_do_nothing(report: Chrome) -> None:
@@ -149,14 +152,14 @@ def test_rows_are_filtered_by_task_system_outcome_and_text(report: Chrome) -> No
     expected = [f"mug {row // 4} · Blue Mug {row}" for row in wrong if "43" in f"{row:06d} {row // 4}"]
     assert texts(report, "#rows li span:first-child") == expected and len(expected) == 9
     find(report, "#search").send_keys(" nowhere")
-    assert status(report) == "No row is like this: change a filter." and texts(report, "#row *") == []
+    assert status(report) == "No row matches: change a filter." and texts(report, "#row *") == []
     find(report, "#reset").click()
     assert status(report) == f"1 of {ROWS}"
     choose(report, "task", "ner")
     assert status(report) == "1 of 6"
 
 
-def test_gold_and_every_systems_answer_stand_side_by_side(report: Chrome) -> None:
+def test_gold_and_every_systems_answer_are_side_by_side(report: Chrome) -> None:
     assert [text.split("\n")[0] for text in texts(report, ".answers .answer")] == ["gold", "single", "mixed"]
     tops = {each.rect["y"] for each in report.find_elements(By.CSS_SELECTOR, ".answers .answer")}
     assert len(tops) == 1
@@ -262,10 +265,10 @@ def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 
 @pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_pictures_are_drawn_have_a_text_and_go_dark_by_night(report: Chrome, scheme: str, bright: bool, width: int) -> None:
+def test_pictures_have_a_text_and_follow_the_color_scheme(report: Chrome, scheme: str, bright: bool, width: int) -> None:
     show(report, width, scheme)
     images = report.find_elements(By.CSS_SELECTOR, "#pictures img")
-    titles = ["Quality against cost", "How each training's losses went", "How alike every two adapters are"]
+    titles = ["Quality against cost", "Training and validation losses", "How similar every two adapters are"]
     assert texts(report, "#pictures h3") == titles
     for image in images:
         assert image.get_attribute("alt") and report.execute_script("return arguments[0].naturalWidth", image) > 300

@@ -1,7 +1,8 @@
-"""A system is called unbeaten only where no other is better for less, and its costs are shown as far as they are known."""
+"""A system is called unbeaten only if no other is better for less, and its costs are shown as far as they are known."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,124 +11,127 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ecomtune.report.quality_cost import HEADER, compute, costs_section, costs_table, plot_costs, remarks, rows, total, unbeaten
+from ecomtune.report.plots import plot_costs
+from ecomtune.report.quality_cost import (
+    HEADER,
+    cost_remarks,
+    cost_rows,
+    costs_by_task,
+    costs_table,
+    operations,
+    total,
+    unbeaten,
+)
+from ecomtune.report.summary import Cell, Scores
+from tests.support.summaries import cell, scores
 
 KNOWN = {"parameters": 1000, "trained_parameters": 10, "trained_tokens": 500, "input_tokens": 8.0, "output_tokens": 2.0}
+#: The tokens and the quality in percent of each system.
+Points = dict[str, tuple[int, int]]
 
 
-def test_only_those_that_no_other_beats_are_bold() -> None:
-    grid = costs_table(summary_of({"small": (5, 40), "large": (50, 60), "poor": (60, 30)}))
+def scores_of(points: Points) -> Scores:
+    """The scores of systems on one task."""
+    costs = {name: {**KNOWN, "input_tokens": float(tokens)} for name, (tokens, _) in points.items()}
+    return scores({name: {"ner": cell(value=quality / 100, costs=costs[name])} for name, (_, quality) in points.items()})
+
+
+def model(name: str, **costs: float) -> Cell:
+    return cell(model=name, costs=costs)
+
+
+def test_only_the_unbeaten_systems_are_bold() -> None:
+    grid = costs_table(scores_of({"small": (5, 40), "large": (50, 60), "poor": (60, 30)}))
     bold = {name: row.style == "bold" for name, row in zip(grid.columns[1].cells, grid.rows, strict=True)}
     assert bold == {"small": True, "large": True, "poor": False}
 
 
 def test_an_answer_takes_two_operations_for_each_weight_and_token() -> None:
-    assert compute(KNOWN) == 2 * 1000 * 10
+    assert operations(KNOWN) == 2 * 1000 * 10
     for key in ("parameters", "input_tokens", "output_tokens"):
-        assert compute({name: value for name, value in KNOWN.items() if name != key}) is None
-
-
-Points = dict[str, tuple[int, int]]
-
-
-def summary_of(points: Points) -> dict[str, Any]:
-    """Systems of one task by their tokens and quality in percent."""
-    systems = {
-        name: {"ner": cell(name, **{**KNOWN, "input_tokens": float(tokens)}) | {"value": quality / 100}}
-        for name, (tokens, quality) in points.items()
-    }
-    return {"main_metric": {"ner": "f1"}, "systems": systems}
+        assert operations({name: value for name, value in KNOWN.items() if name != key}) is None
 
 
 @given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1))
-def test_unbeaten_are_exactly_the_systems_that_none_beats(points: Points) -> None:
+def test_unbeaten_are_exactly_the_systems_that_no_other_beats(points: Points) -> None:
     def beats(other: str, name: str) -> bool:
         (less, better), (tokens, quality) = points[other], points[name]
         return less <= tokens and better >= quality and (less, better) != (tokens, quality)
 
-    found = unbeaten(summary_of(points), "ner")
+    found = unbeaten(scores_of(points), "ner")
     assert set(found) == {name for name in points if not any(beats(other, name) for other in points)}
     assert [points[name][0] for name in found] == sorted(points[name][0] for name in found)
 
 
-def cell(model: str, **costs: float) -> dict[str, Any]:
-    return {"value": 0.5, "ci": [0.4, 0.6], "model": model, "costs": costs}
-
-
 def test_a_model_that_answers_several_tasks_is_counted_once() -> None:
     one = {"trained_parameters": 5, "trained_tokens": 70}
-    assert total({"ner": cell("a", **one), "relevance": cell("a", **one)}, "trained_tokens") == "70"
-    assert total({"ner": cell("a", **one), "relevance": cell("b", trained_tokens=80)}, "trained_tokens") == "150"
-    assert total({"ner": cell("a")}, "trained_tokens") == "–"
+    assert total({"ner": model("a", **one), "relevance": model("a", **one)}, "trained_tokens") == "70"
+    assert total({"ner": model("a", **one), "relevance": model("b", trained_tokens=80)}, "trained_tokens") == "150"
+    assert total({"ner": model("a")}, "trained_tokens") == "–"
 
 
 def test_two_models_of_the_same_size_and_tokens_are_two() -> None:
     one = {"trained_parameters": 5, "trained_tokens": 70}
-    assert total({"ner": cell("shards/1", **one), "relevance": cell("shards/2", **one)}, "trained_tokens") == "140"
+    assert total({"ner": model("shards/1", **one), "relevance": model("shards/2", **one)}, "trained_tokens") == "140"
 
 
-#: A floor that reads nothing, two adapters of one size, and people, of whom nothing is known.
-TABLED: dict[str, Any] = {
-    "main_metric": {"relevance": "f1", "ner": "f1"},
-    "systems": {
-        "floor": {"relevance": cell("floor", parameters=2754, input_tokens=0.0, output_tokens=0.0)},
-        "single": {
-            "relevance": cell("a", **KNOWN) | {"value": 0.8},
-            "ner": cell("b", **KNOWN) | {"value": 0.6},
-        },
-        "people": {"ner": cell("data/examples/ner")},
+#: A floor that reads nothing, two adapters of the same size, and people, of whom nothing is known.
+SYSTEMS = {
+    "floor": {"relevance": model("floor", parameters=2754, input_tokens=0.0, output_tokens=0.0)},
+    "single": {
+        "relevance": replace(model("a", **KNOWN), value=0.8),
+        "ner": replace(model("b", **KNOWN), value=0.6),
     },
+    "people": {"ner": model("data/examples/ner")},
 }
+SCORES = scores(SYSTEMS, tasks=("relevance", "ner"))
 
 
-def test_each_cost_has_a_column_of_its_own_and_nothing_is_shown_for_what_is_not_known() -> None:
-    assert rows(TABLED) == [
+def test_each_cost_has_a_column_of_its_own_and_unknown_ones_a_dash() -> None:
+    assert cost_rows(SCORES) == [
         ["relevance", "floor", "0", "0", "0", "–", "–"],
         ["relevance", "single", "2.0e+04", "8", "2", "10", "500"],
         ["ner", "single", "2.0e+04", "8", "2", "10", "500"],
         ["ner", "people", "–", "–", "–", "–", "–"],
     ]
-    assert all(len(row) == len(HEADER) for row in rows(TABLED))
+    assert all(len(row) == len(HEADER) for row in cost_rows(SCORES))
 
 
-def test_words_name_the_unbeaten_sums_over_models_and_why_a_floor_takes_nothing() -> None:
-    assert remarks(TABLED) == [
+def test_remarks_name_the_unbeaten_the_sums_over_models_and_why_a_floor_takes_no_operations() -> None:
+    assert cost_remarks(SCORES) == [
         "relevance: no other system is at least as good for no more operations than floor, single",
         "ner: no other system is at least as good for no more operations than single",
-        "single is 2 models, in all 20 trained weights on 1,000 tokens",
-        "floor: 0 operations where no tokens run through a network (a floor looks words up)",
+        "single has 2 models: in total 20 weights trained on 1,000 tokens",
+        "floor: 0 operations, because no neural network computes the answers",
     ]
 
 
 def test_the_table_of_costs_fits_100_columns_and_has_the_unbeaten_in_bold() -> None:
     long = {"parameters": 7e9, "trained_parameters": 1e9, "trained_tokens": 1e8, "input_tokens": 1e4, "output_tokens": 999.0}
-    summary = {
-        "main_metric": dict.fromkeys(("relevance", "summarization"), "f1"),
-        "systems": {"merged_shards": {"summarization": cell("a", **long)}, **TABLED["systems"]},
-    }
+    tasks = ("relevance", "summarization")
+    shown = scores({"merged_shards": {"summarization": model("a", **long)}, **SYSTEMS}, tasks)
     console = Console(width=100, force_terminal=True)
     with console.capture() as captured:
-        console.print(costs_table(summary))
+        console.print(costs_table(shown))
     lines = captured.get().splitlines()
     (row,) = [line for line in lines if "merged_shards" in line]
     assert all(text in row for text in ("1.5e+14", "10,000", "999", "1,000,000,000", "100,000,000"))
     bold = [line for line in lines if "\x1b[1m" in line and "│" in line]
     assert [any(name in line for line in bold) for name in ("merged_shards", "floor", "single")] == [True] * 3
-    beaten = {**TABLED["systems"]["single"]["relevance"], "value": 0.1}
-    summary["systems"]["single"] = {"relevance": beaten}
+    beaten = {"relevance": replace(SYSTEMS["single"]["relevance"], value=0.1)}
     with console.capture() as captured:
-        console.print(costs_table(summary))
+        console.print(costs_table(scores({**shown.systems, "single": beaten}, tasks)))
     (row,) = [line for line in captured.get().splitlines() if "single" in line]
     assert "\x1b[1m" not in row
 
 
-def test_the_names_of_a_picture_stand_in_its_legend_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Systems that cost and score the same would have their names one over the other at the points."""
+def test_only_the_legend_of_the_picture_has_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The names of systems that cost and score the same would be printed over one another at the points."""
     from matplotlib import pyplot
 
     drawn: list[Any] = []
     monkeypatch.setattr(pyplot, "close", drawn.append)
-    plot_costs(TABLED, tmp_path / "costs.png")
+    plot_costs(SCORES, tmp_path / "costs.png")
     (figure,) = drawn
     assert [text.get_text() for axis in figure.axes for text in axis.texts] == []
     shown = figure.axes[-1].get_legend()
@@ -139,11 +143,11 @@ def test_the_names_of_a_picture_stand_in_its_legend_alone(tmp_path: Path, monkey
 
 
 def test_a_system_of_unknown_cost_takes_no_part(tmp_path: Path) -> None:
-    summary = summary_of({"small": (5, 40), "large": (50, 60), "poor": (60, 30)})
-    summary["systems"]["people"] = {"ner": cell("people") | {"value": 0.9}}
-    section = costs_section(summary)["ner"]
-    assert section["unbeaten"] == ["small", "large"]
-    assert section["compute"]["people"] is None and section["compute"]["small"] == 2 * 1000 * 7
+    known = scores_of({"small": (5, 40), "large": (50, 60), "poor": (60, 30)})
+    shown = scores({**known.systems, "people": {"ner": replace(model("people"), value=0.9)}})
+    costs = costs_by_task(shown)["ner"]
+    assert costs.unbeaten == ["small", "large"]
+    assert costs.compute["people"] is None and costs.compute["small"] == 2 * 1000 * 7
     for name in ("first", "second"):
-        plot_costs(summary, tmp_path / f"{name}.png")
+        plot_costs(shown, tmp_path / f"{name}.png")
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()

@@ -1,9 +1,10 @@
-"""What the summary, the terminal and the pictures tell of adapters: how alike they are, and which tasks they help."""
+"""What the summary, the terminal and the pictures say about adapters: how similar they are, and which tasks they help."""
 
 from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,17 @@ from ecomtune.core.config.params import Params
 from ecomtune.core.files import dump_json, sha256_folder, write_text
 from ecomtune.core.records import Example, Prediction, write_records
 from ecomtune.messages.errors import UserError
-from ecomtune.report import adapter_similarity as similarity
+from ecomtune.report.adapter_similarity import (
+    adapter_names,
+    measured_adapters,
+    similarity_by_module,
+    similarity_matrix,
+    similarity_of,
+    transfer_of,
+)
 from ecomtune.stages.compare import main as compare
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.summaries import cell, scores
 
 GOLD = ["Exact", "Irrelevant"] * 6
 #: How many of the answers to relevance are wrong, by system.
@@ -37,7 +46,7 @@ def params() -> Params:
 
 @pytest.fixture
 def run(params: Params, workplace: Path) -> Params:
-    """Metrics, predictions and adapters of that study, but for mixed and the merges."""
+    """Metrics, predictions and adapters of that study, without mixed and the merges."""
     for name, wrong in WRONG.items():
         accuracy = (len(GOLD) - wrong) / len(GOLD)
         scores = {"macro_f1": accuracy, "macro_f1_ci": [0.0, 1.0], "n": len(GOLD), "groups": len(GOLD), "invalid": 0}
@@ -90,7 +99,7 @@ def summary() -> dict[str, Any]:
     return found
 
 
-def test_the_summary_holds_every_two_adapters_that_are_there(run: Params) -> None:
+def test_the_summary_holds_every_two_existing_adapters(run: Params) -> None:
     compare(run, "")
     found = summary()["similarity"]
     assert found["adapters"] == ["single/relevance", "single/ner", "shards/ner/1"]
@@ -121,21 +130,21 @@ def test_merged_adapters_are_compared_as_well(run: Params) -> None:
 def test_the_summary_holds_what_each_adapter_adds_to_the_base(run: Params) -> None:
     compare(run, "")
     found = summary()["transfer"]
-    assert list(found) == sorted(similarity.adapter_names(run))
+    assert list(found) == sorted(adapter_names(run))
     measured = {adapter: row["relevance"] for adapter, row in found.items() if row["relevance"] is not None}
     assert measured == {"single/relevance": pytest.approx(5 / 12, abs=1e-4), "mixed": 0.25}
 
 
-def test_pictures_are_drawn_of_what_there_is_and_the_terminal_tells_it(run: Params, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_measured_is_drawn_and_printed(run: Params, capsys: pytest.CaptureFixture[str]) -> None:
     compare(run, "")
     pictures = ["costs.png", "merges.png", "similarity.png", "systems.png", "transfer.png"]
     assert sorted(file.name for file in Path("plots/compare").glob("*.png")) == pictures
-    told = capsys.readouterr().out
-    assert "Cosine of the adapters' ΔW" in told and "3 shards/ner/1" in told
-    assert "Main metric against zero-shot" in told and "0.42" in told
+    printed = capsys.readouterr().out
+    assert "Cosine of the adapters' ΔW" in printed and "3 shards/ner/1" in printed
+    assert "Main metric against zero-shot" in printed and "0.42" in printed
 
 
-def test_a_study_without_adapters_or_a_zero_shot_system_is_compared(run: Params, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_study_without_adapters_and_zero_shot_is_compared_too(run: Params, capsys: pytest.CaptureFixture[str]) -> None:
     train = run.train.model_copy(update={"adapters": {}})
     merge = run.merge.model_copy(update={"recipes": {}})
     systems = {"few_shot": run.systems["few_shot"]}
@@ -162,10 +171,10 @@ def test_a_broken_adapter_stops_the_comparison_with_nothing_written(run: Params)
 
 def test_the_summary_of_the_demo_stays_small_enough_for_git() -> None:
     demo = load_params(REPOSITORY / "profiles" / "demo.yaml")
-    names, measures = similarity.adapter_names(demo), {"cosine": -0.1234, "columns": 0.1234, "rows": 0.1234}
+    names, measures = adapter_names(demo), {"cosine": -0.1234, "columns": 0.1234, "rows": 0.1234}
     modules = dict.fromkeys((f"base_model.model.model.layers.{layer}.q_proj" for layer in range(210)), measures)
     pairs = [{"first": a, "second": b, "overall": measures, "modules": modules} for a, b in combinations(names, 2)]
-    assert len(pairs) == 36 and len(dump_json(similarity.similarity_section(names, pairs))) < 10_000
+    assert len(pairs) == 36 and len(dump_json(asdict(similarity_of(names, pairs)))) < 10_000
 
 
 def system(**values: Any) -> System:
@@ -183,18 +192,18 @@ def test_an_adapter_of_one_task_may_be_measured_on_another() -> None:
         "single": system(kind="adapter", reads="models/adapters/single"),
         "merged": system(kind="adapter", reads="models/adapters/merged/tasks", tasks=["ner"]),
     }
-    scores = {
+    values = {
         "other_base": (0.9, 0.9),
         "few_shot": (0.7, 0.7),
         "zero_shot": (0.1, 0.3),
         "again": (0.8, 0.8),
         "ner_on_others": (0.05, 0.7),
         "single": (0.6, 0.7),
-        "merged": (0, 0.3),
+        "merged": (0.0, 0.3),
     }
-    cells = {name: {"relevance": {"value": one}, "ner": {"value": other}} for name, (one, other) in scores.items()}
-    found = similarity.transfer_section(demo.model_copy(update={"systems": systems}), cells)
-    assert similarity.measured(found) == {
+    cells = {name: {"relevance": cell(value=one), "ner": cell(value=other)} for name, (one, other) in values.items()}
+    found = transfer_of(demo.model_copy(update={"systems": systems}), scores(cells))
+    assert measured_adapters(found) == {
         "single/relevance": {"relevance": 0.5, "ner": None, "summarization": None, "description": None},
         "single/ner": {"relevance": -0.05, "ner": 0.4, "summarization": None, "description": None},
         "merged/tasks": {"relevance": None, "ner": 0.0, "summarization": None, "description": None},
@@ -202,15 +211,15 @@ def test_an_adapter_of_one_task_may_be_measured_on_another() -> None:
     assert found["shards/ner/1"] == dict.fromkeys(demo.tasks)
 
 
-def test_a_module_that_neither_of_two_adapters_changes_has_no_line() -> None:
+def test_a_module_that_neither_adapter_changes_has_no_line() -> None:
     measures = {"cosine": -0.00001, "columns": 0.5, "rows": 0.25}
     pairs = [
         {"first": "a", "second": "b", "overall": measures, "modules": {"up": measures}},
         {"first": "a", "second": "c", "overall": measures, "modules": {"down": measures}},
     ]
-    found = similarity.similarity_section(["a", "b", "c"], pairs)
+    found = similarity_of(["a", "b", "c"], pairs)
     lines = ["first,second,module,cosine,columns,rows", "a,b,up,0.0,0.5,0.25", "a,c,down,0.0,0.5,0.25"]
-    assert similarity.by_module(pairs).splitlines() == lines
-    assert "-0.0" not in dump_json(found)
-    matrix = similarity.matrix(found, "columns")
+    assert similarity_by_module(pairs).splitlines() == lines
+    assert "-0.0" not in dump_json(asdict(found))
+    matrix = similarity_matrix(found, "columns")
     assert matrix["a"] == {"a": None, "b": 0.5, "c": 0.5} and matrix["b"]["a"] == 0.5 and matrix["b"]["c"] is None

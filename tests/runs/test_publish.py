@@ -1,4 +1,4 @@
-"""Publishing a run: only what this profile, this commit and these results are; in a small repository with real git and DVC."""
+"""A run is published only if params, code and results belong together; in a small repository with real git and DVC."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typer.testing import CliRunner, Result
 from ecomtune.cli.app import app
 from ecomtune.core.files import sha256_file
 from tests.conftest import REPOSITORY
+from tests.support.summaries import summary_json
 from tests.support.toy_project import commit, copy_project, make_toy_project, run
 
-#: The real first stage, and stages of the real names that copy ready metrics.
+#: The real first stage, and stages with the real names that copy metrics.
 STAGES = """
 stages:
   download:
@@ -57,7 +58,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "profiles/sure.yaml": wide.replace("confidence: 0.95", "confidence: 0.999"),
         "src/merged_shards.json": json.dumps(SCORES),
         "src/floor.json": json.dumps(SCORES),
-        "src/summary.json": json.dumps({"pairs": {"relevance": [PAIR]}}),
+        "src/summary.json": json.dumps(summary_json({"relevance": [PAIR]})),
     }
     return make_toy_project(tmp_path_factory.mktemp("made"), files)
 
@@ -75,7 +76,7 @@ def ecomtune(*arguments: str) -> Result:
 
 
 def refusal(name: str) -> str:
-    """The one sentence with which publishing is refused, after which every file is what it was."""
+    """The one sentence with which publishing is refused; no file is changed."""
     before = files()
     done = ecomtune("publish", name)
     assert done.exit_code == 1 and done.stdout == "" and files() == before
@@ -84,7 +85,7 @@ def refusal(name: str) -> str:
 
 
 def files() -> dict[str, bytes]:
-    """What lies in the current folder, but for git's, DVC's and scratch's own."""
+    """All files in the current folder but those of git, DVC and scratch."""
     own = {".git", ".dvc", ".scratch"}
     return {str(file): file.read_bytes() for file in Path().rglob("*") if file.is_file() and file.parts[0] not in own}
 
@@ -107,9 +108,9 @@ def test_a_fresh_run_is_published_with_its_params_lock_metrics_and_commit(projec
     assert f"Code: commit {run(project, 'git rev-parse --short HEAD').strip()}. Command: `ecomtune profile wide " in text
     assert "| floor | 0.500 (0.400–0.600), n 12, invalid 1 |" in text
     assert "- relevance: floor is significantly better than single (+0.100, 0.050 to 0.150, p 0.0200)\n" in text
-    assert "a difference may not be significant though its interval leaves out 0.\n" in text
+    assert "interval excludes 0 may therefore not be significant.\n" in text
     assert "**Made-up data:** a generator wrote the rows of relevance (demo_shop)" in text
-    assert "Beware: relevance: too few groups (3, of at least 10) for its intervals and p-values to be reliable; " in text
+    assert "Warning: relevance: too few groups (3, of at least 10) for its intervals and p-values to be reliable; " in text
     answers = (project / "results/wide/ANSWERS.md").read_text()
     assert "[ANSWERS.md](ANSWERS.md)" in text and answers.startswith(
         "# Answers to the study's six questions\n\n**Made-up data:**"
@@ -136,16 +137,16 @@ def test_a_name_that_leads_out_of_results_is_refused(project: Path, name: str, p
     file.parent.mkdir(exist_ok=True)
     shutil.copy("params.yaml", file)
     commit(project, "Add the files")
-    told = f"there is no profile {name!r}" if name else "no profile is named"
-    assert f"{told}; name one of: " in refusal(name)
+    problem = f"there is no profile {name!r}" if name else "no profile is named"
+    assert f"{problem}; name one of: " in refusal(name)
 
 
 def test_a_name_without_a_profile_is_refused(project: Path) -> None:
     assert refusal("wider") == "error: there is no profile 'wider'; name one of: narrow, sure, wide"
 
 
-def test_another_profile_than_that_of_params_is_refused(project: Path) -> None:
-    expected = "error: params.yaml isn't profiles/narrow.yaml; run ecomtune profile narrow, then dvc repro"
+def test_a_profile_that_differs_from_params_is_refused(project: Path) -> None:
+    expected = "error: params.yaml differs from profiles/narrow.yaml; run ecomtune profile narrow, then dvc repro"
     assert refusal("narrow") == expected
 
 
@@ -170,12 +171,12 @@ def test_code_or_a_profile_that_the_named_commit_lacks_is_refused(project: Path,
         with (project / file).open("a") as text:
             text.write("# more\n")
     line = refusal("wide")
-    assert line.startswith(f"error: {file} isn't as in commit ") and line.endswith("; commit it before publishing")
+    assert line.startswith(f"error: {file} differs from commit ") and line.endswith("; commit it before publishing")
 
 
 def test_without_a_git_repository_publishing_is_refused(project: Path) -> None:
     shutil.rmtree(project / ".git")
-    assert refusal("wide").startswith("error: publish names a commit, and this folder has none; run it in a clone")
+    assert refusal("wide").startswith("error: publish records a commit, and this folder has none; run it in a clone")
 
 
 def test_a_run_after_another_profiles_is_published_without_that_ones_stages(project: Path) -> None:
@@ -187,15 +188,15 @@ def test_a_run_after_another_profiles_is_published_without_that_ones_stages(proj
     assert [file.name for file in (project / "results/narrow/metrics").iterdir()] == ["floor.json"]
 
 
-def test_deleted_metrics_of_another_profile_are_not_missed(project: Path) -> None:
+def test_deleted_metrics_of_another_profile_do_not_matter(project: Path) -> None:
     (project / "metrics/merged_shards.json").unlink()
     switch("narrow")
     assert page("narrow").startswith("# Run `narrow`")
 
 
-def log(project: Path, stage: str, seconds: float, **noted: str) -> None:
+def log(project: Path, stage: str, seconds: float, **more: str) -> None:
     """Add a time of this params.yaml to the log."""
-    entry = {"params": sha256_file(project / "params.yaml"), "seconds": seconds, "stage": stage, **noted}
+    entry = {"params": sha256_file(project / "params.yaml"), "seconds": seconds, "stage": stage, **more}
     with (project / ".scratch/times.jsonl").open("a") as times:
         times.write(json.dumps(entry) + "\n")
 
@@ -204,12 +205,12 @@ def test_the_time_is_the_sum_of_the_stages_last_runs_here(project: Path) -> None
     for stage, seconds in (("score@floor", 999.0), ("score@floor", 61.0), ("compare", 120.0), ("score@gone", 999.0)):
         log(project, stage, seconds)
     text = page("wide")
-    assert re.search(r"Time: 18\d seconds inside 3 stages on ", text) and "| score@floor | 61 | – |\n" in text
+    assert re.search(r"Time: 18\d seconds in 3 stages on ", text) and "| score@floor | 61 | – |\n" in text
     assert "score@gone" not in text
 
 
-def test_the_page_says_what_decides_the_last_digits_as_the_stages_noted_it(project: Path) -> None:
-    assert re.search(r" cores \(\w+, \w+; how torch computed isn't noted\)\.", page("wide"))
+def test_the_page_says_what_the_last_digits_depend_on(project: Path) -> None:
+    assert re.search(r" cores \(\w+, \w+; torch's threads and BLAS were not logged\)\.", page("wide"))
     log(project, "score@floor", 1.0, arithmetic="3 threads and BLAS mkl")
     assert re.search(r" cores \(\w+, \w+; torch with 3 threads and BLAS mkl\)\.", page("wide"))
     log(project, "compare", 1.0, arithmetic="1 thread and BLAS open")
@@ -220,16 +221,16 @@ def test_a_stage_without_a_time_is_not_timed_and_left_out_of_the_sum(project: Pa
     text = page("wide")
     assert re.search(r"^\| download@demo_shop \| \d+ \| [\d,]+ \|$", text, re.MULTILINE)  # a real stage wrote it
     assert "| score@floor | not timed | – |\n" in text
-    assert re.search(r"Time: \d seconds inside 1 stages on ", text) and " Left out: 3 stages that are not timed" in text
+    assert re.search(r"Time: \d seconds in 1 stages on ", text) and " Not included: 3 stages " in text
 
 
-def test_times_of_another_profiles_run_are_not_taken(project: Path) -> None:
+def test_times_of_another_profiles_run_do_not_count(project: Path) -> None:
     switch("narrow")
     text = page("narrow")
-    assert "| download@demo_shop | not timed | – |\n" in text and "Time: 0 seconds inside 0 stages on " in text
+    assert "| download@demo_shop | not timed | – |\n" in text and "Time: 0 seconds in 0 stages on " in text
 
 
-def test_a_log_of_times_that_is_cut_short_is_told_in_one_sentence(project: Path) -> None:
+def test_a_truncated_log_of_times_is_refused_in_one_sentence(project: Path) -> None:
     (project / ".scratch/times.jsonl").write_text('{"params": "1", "sec\n')
     assert "line 1 of .scratch/times.jsonl is not a stage's time; remove it" in refusal("wide")
     (project / ".scratch/times.jsonl").write_bytes(b"\xff\n")
@@ -253,7 +254,7 @@ BROKEN_LOCKS = {
 
 
 @pytest.mark.parametrize("text", BROKEN_LOCKS.values(), ids=BROKEN_LOCKS.keys())
-def test_a_broken_lock_is_told_in_one_sentence_by_fresh_and_publish(project: Path, text: str) -> None:
+def test_a_broken_lock_is_refused_in_one_sentence_by_fresh_and_publish(project: Path, text: str) -> None:
     (project / "dvc.lock").write_text(text)
     fresh = ecomtune("fresh")
     (line,) = fresh.stderr.splitlines()
@@ -295,5 +296,6 @@ def test_a_summary_of_another_run_is_not_published(project: Path, content: bytes
     done = ecomtune("publish", "wide")
     assert done.exit_code == 1 and not (project / "results").exists()
     assert (
-        done.stderr == "error: reports/summary.json isn't that of the run in dvc.lock; run dvc checkout compare, or dvc repro\n"
+        done.stderr
+        == "error: reports/summary.json is not that of the run in dvc.lock; run dvc checkout compare, or dvc repro\n"
     )

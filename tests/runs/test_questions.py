@@ -1,4 +1,4 @@
-"""Answers to the study's questions: which system is what, what is significant, what isn't, and what wasn't measured."""
+"""Answers to the study's questions: the role of each system, what is significant, what isn't, and what wasn't measured."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.cli.app import app
 from ecomtune.core.config import Baseline, Endpoint, System
 from ecomtune.core.config.params import Params
+from ecomtune.metrics.paired import Pair
+from ecomtune.report.summary import AdapterSimilarity, Similarity
 from ecomtune.runs import questions
 from ecomtune.runs.curve import Curve
-from ecomtune.runs.questions import Answer
+from ecomtune.runs.questions import Finding
 from ecomtune.runs.roles import adapters_of, role_of
 from ecomtune.runs.study import Study
 from ecomtune.runs.winners import winners
 from tests.conftest import REPOSITORY
+from tests.support.summaries import cell, scores, summary, summary_json
 from tests.support.toy_project import make_toy_project, run
 
-#: Names that say nothing of what a system is, for those of the demo.
+#: New names for the demo's systems, which say nothing about their roles.
 NAMES = {
     "zero_shot": "ada",
     "few_shot": "bob",
@@ -36,34 +39,32 @@ NAMES = {
     "seq2seq": "hal",
     "floor": "ivy",
 }
-#: What a pair of systems differs by: difference, interval, and p corrected by Holm.
-Found = tuple[float, float, float, float]
-BETTER: Found = (0.1, 0.05, 0.15, 0.01)
-LEVEL: Found = (0.02, -0.01, 0.05, 0.3)
+#: Of a pair of systems: the difference, its interval, and p corrected by Holm.
+Difference = tuple[float, float, float, float]
+BETTER: Difference = (0.1, 0.05, 0.15, 0.01)
+LEVEL: Difference = (0.02, -0.01, 0.05, 0.3)
 
 
 def renamed(profile: str = "demo", names: Mapping[str, str] = NAMES) -> Params:
-    """A profile, its systems under other names."""
+    """A profile with its systems renamed."""
     params = load_params(REPOSITORY / "profiles" / f"{profile}.yaml")
     return params.model_copy(update={"systems": {names.get(name, name): each for name, each in params.systems.items()}})
 
 
 def study(
-    pairs: Mapping[tuple[str, str, str], Found] | None = None,
+    pairs: Mapping[tuple[str, str, str], Difference] | None = None,
     params: Params | None = None,
     curves: dict[str, dict[str, Curve]] | None = None,
     **more: Any,
 ) -> Study:
-    """A run in which all systems have been scored; ``pairs`` by task, better and worse system."""
+    """A run in which all systems were scored; ``pairs`` by task, better and worse system."""
     params = params or renamed()
-    cell = {"metric": "f1", "value": 0.5, "ci": [0.4, 0.6], "n": 48, "groups": 11, "invalid": 0}
-    found: dict[str, list[dict[str, Any]]] = {task: [] for task in params.tasks}
+    found: dict[str, list[Pair]] = {task: [] for task in params.tasks}
     for (task, first, second), (difference, low, high, p) in (pairs or {}).items():
-        pair = {"first": first, "second": second, "difference": difference, "ci": [low, high], "p": p / 2, "p_holm": p}
-        found[task].append(pair)
-    systems = {name: dict.fromkeys(system.tasks, cell) for name, system in params.systems.items()}
-    summary = {"confidence": 0.95, "main_metric": dict.fromkeys(params.tasks, "f1"), "systems": systems, "pairs": found}
-    return Study(params, {**summary, **more}, curves or {})
+        found[task].append(Pair(first, second, difference, (low, high), p / 2, p))
+    systems = {name: dict.fromkeys(system.tasks, cell()) for name, system in params.systems.items()}
+    own = scores(systems, tuple(params.tasks), more.pop("confidence", 0.95))
+    return Study(params, summary(own, pairs=found, **more), curves or {})
 
 
 def without(params: Params, *systems: str) -> Params:
@@ -84,7 +85,7 @@ def without(params: Params, *systems: str) -> Params:
         ("ivy", "summarization", "floor"),
     ],
 )
-def test_a_systems_part_follows_from_its_kind_and_what_it_reads(system: str, task: str, role: str) -> None:
+def test_the_role_of_a_system_follows_from_its_kind_and_what_it_reads(system: str, task: str, role: str) -> None:
     assert role_of(renamed(), system, task) == role
 
 
@@ -99,13 +100,13 @@ def test_a_systems_part_follows_from_its_kind_and_what_it_reads(system: str, tas
         ("recorded", "data/examples/ner", "ner", "recorded"),
     ],
 )
-def test_further_parts(kind: str, reads: str, task: str, role: str) -> None:
+def test_further_roles(kind: str, reads: str, task: str, role: str) -> None:
     params = renamed()
     system = params.systems["cyd"].model_copy(update={"kind": kind, "reads": reads, "tasks": (task,)})
     assert role_of(params.model_copy(update={"systems": {"x": system}}), "x", task) == role
 
 
-def test_an_adapter_of_weight_0_is_no_part_of_a_merge() -> None:
+def test_an_adapter_with_weight_0_does_not_count_as_merged() -> None:
     params = renamed()
     weights = {"relevance": 0.0, "ner": 1.0, "summarization": 0.0, "description": 0.0}
     recipe = params.merge.recipes["tasks"].model_copy(update={"weights": weights})
@@ -116,7 +117,7 @@ def test_an_adapter_of_weight_0_is_no_part_of_a_merge() -> None:
 
 
 def points(**values: float) -> Curve:
-    """A learning curve: by training rows, a value with an interval of 0.02 to either side."""
+    """A learning curve: by training rows, a value with an interval of 0.02 on either side."""
     return {int(at[1:]): {"value": value, "ci": [value - 0.02, value + 0.02], "n": 48} for at, value in values.items()}
 
 
@@ -127,36 +128,36 @@ def test_question_1_names_the_best_size_and_the_smallest_whose_interval_reaches_
     }
     answer = questions.samples(study(curves=curves))
     assert answer.reading == (
-        "relevance: of 50, 160, 400 rows, cyd scores highest with 160. "
-        "ner: of 50, 100, 200 rows, cyd scores highest with 200, the most that were run, so that more may help; with 100 its "
-        "interval already reaches that value. "
-        "Sizes are not tested against each other. "
-        "not measured on summarization, description (one size is run; another: dvc exp run -S "
+        "relevance: trained on 50, 160, 400 rows, cyd scores highest with 160. "
+        "ner: trained on 50, 100, 200 rows, cyd scores highest with 200, the largest size that was run, so more rows may help; "
+        "its interval with 100 already reaches that value. "
+        "The sizes are not tested against each other. "
+        "Not measured on summarization, description (only one size was run; run another with: dvc exp run -S "
         "tasks.summarization.train_size=100)."
     )
     assert ("ner", "cyd", "100", "0.490 (0.470–0.510)", "48") in answer.rows and len(answer.rows) == 6
 
 
-def test_question_1_is_not_measured_where_one_size_was_run_or_nothing_was_tuned() -> None:
+def test_question_1_is_not_measured_if_one_size_was_run_or_nothing_was_tuned() -> None:
     answer = questions.samples(study())
-    assert answer.reading.startswith("not measured on relevance, ner, summarization, description (one size is run; another: ")
+    assert answer.reading.startswith("Not measured on relevance, ner, summarization, description (only one size was run; ")
     assert answer.rows == [] and "tested" not in answer.reading
     none = questions.samples(study(params=without(renamed(), "cyd", "dot")))
-    assert none.reading == "not measured (no system is an LLM tuned on a task)."
+    assert none.reading == "Not measured (no system is an LLM tuned on a task)."
 
 
-def row_of(answer: Answer, task: str) -> tuple[str, ...]:
+def row_of(answer: Finding, task: str) -> tuple[str, ...]:
     (row,) = [row for row in answer.rows if row[0].startswith(f"{task}:")]
     return row
 
 
-def test_question_2_tells_better_worse_and_neither_apart() -> None:
+def test_question_2_distinguishes_better_worse_and_neither() -> None:
     answer = questions.conventional(
         study({("relevance", "cyd", "gus"): BETTER, ("ner", "gus", "cyd"): BETTER, ("description", "hal", "cyd"): LEVEL})
     )
     assert answer.reading == (
         "cyd is significantly better than gus on relevance; cyd is significantly worse than gus on ner; "
-        "cyd is not significantly different from hal on description. This is by quality alone: what each costs isn't weighed."
+        "cyd is not significantly different from hal on description. Only quality is compared here, not cost."
     )
     value = "0.500 (0.400–0.600)"
     assert row_of(answer, "relevance") == (
@@ -171,10 +172,10 @@ def test_question_2_tells_better_worse_and_neither_apart() -> None:
     assert row_of(answer, "description")[4:] == ("-0.020 (-0.050 to +0.010)", "0.3000")
 
 
-@pytest.mark.parametrize(("p", "told"), [(0.0499, "significantly better than"), (0.05, "not significantly different from")])
-def test_what_is_significant_follows_from_the_corrected_p(p: float, told: str) -> None:
+@pytest.mark.parametrize(("p", "verdict"), [(0.0499, "significantly better than"), (0.05, "not significantly different from")])
+def test_what_is_significant_follows_from_the_corrected_p(p: float, verdict: str) -> None:
     answer = questions.conventional(study({("ner", "cyd", "gus"): (0.1, 0.05, 0.15, p)}))
-    assert answer.reading.startswith(f"cyd is {told} gus on ner.")
+    assert answer.reading.startswith(f"cyd is {verdict} gus on ner.")
 
 
 def test_the_level_follows_from_the_confidence() -> None:
@@ -182,7 +183,7 @@ def test_the_level_follows_from_the_confidence() -> None:
     assert answer.reading.startswith("cyd is not significantly different from gus on ner.")
 
 
-def test_question_2_takes_the_mixed_adapter_where_there_is_no_single_one() -> None:
+def test_question_2_takes_the_mixed_adapter_if_there_is_no_single_one() -> None:
     pairs = {("ner", "dot", "gus"): BETTER, ("ner", "cyd", "gus"): LEVEL}
     assert "dot" not in questions.conventional(study(pairs)).reading
     answer = questions.conventional(study(pairs, without(renamed(), "cyd")))
@@ -190,7 +191,7 @@ def test_question_2_takes_the_mixed_adapter_where_there_is_no_single_one() -> No
 
 
 def with_causal_baselines() -> Params:
-    """The demo without its small models, but with all weights of its LLM (jay) and of another causal model (kim) trained."""
+    """The demo with two other baselines: all weights of its LLM (jay) and of another causal model (kim) are trained."""
     params = without(renamed(), "gus", "hal", "ivy")
     trained = {"family": "causal", "task": "ner"}
     baselines = {
@@ -204,13 +205,13 @@ def with_causal_baselines() -> Params:
     return params.model_copy(update={"baselines": baselines, "systems": {**params.systems, **systems}})
 
 
-def test_question_2_takes_causal_models_as_conventional_and_says_which_is_the_llm_itself() -> None:
+def test_question_2_counts_causal_baselines_as_conventional_and_names_the_llm_itself() -> None:
     params = with_causal_baselines()
     assert [role_of(params, name, "ner") for name in ("jay", "kim")] == ["conventional", "conventional"]
     answer = questions.conventional(study({("ner", "jay", "cyd"): LEVEL, ("ner", "cyd", "kim"): BETTER}, params))
     assert answer.reading == (
         "cyd is not significantly different from jay on ner; cyd is significantly better than kim on ner. "
-        "All weights of the same LLM are trained in jay. This is by quality alone: what each costs isn't weighed."
+        "In jay all weights of the same LLM are trained. Only quality is compared here, not cost."
     )
 
 
@@ -225,33 +226,33 @@ def test_question_2_is_not_measured_without_a_baseline() -> None:
     assert answer.reading == "not measured (no task has both a tuned LLM and a baseline)." and answer.rows == []
 
 
-def test_question_3_is_not_measured_for_a_very_large_llm_by_prompting_a_model_run_here() -> None:
+def test_question_3_is_not_measured_by_prompting_a_local_model() -> None:
     answer = questions.prompting(study({("ner", "cyd", "bob"): BETTER, ("ner", "gus", "bob"): LEVEL}))
     assert answer.reading == (
-        "A very large LLM: not measured (no system asks one behind an endpoint, on a task with a fine-tuned model). Models run "
-        "here (bob: smollm2, 3 shots, fixed): bob is significantly worse than cyd on ner; "
+        "A very large LLM: not measured (no system prompts one behind an endpoint on a task with a fine-tuned model). "
+        "Models run locally (bob: smollm2, 3 shots, fixed): bob is significantly worse than cyd on ner; "
         "bob is not significantly different from gus on ner."
     )
     assert len(answer.rows) == 2
 
 
-def test_question_3_holds_an_endpoint_against_fine_tuned_models() -> None:
+def test_question_3_compares_an_endpoint_with_fine_tuned_models() -> None:
     params = renamed()
     behind = {"kind": "endpoint", "reads": "data/examples", "endpoint": Endpoint(model="large-1")}
     asked = params.systems["bob"].model_copy(update=behind)
     params = without(params.model_copy(update={"systems": {**params.systems, "jay": asked}}), "ada", "bob")
     answer = questions.prompting(study({("ner", "jay", "cyd"): LEVEL, ("ner", "jay", "gus"): BETTER}, params))
     assert answer.reading == (
-        "Models behind an endpoint (jay: large-1, 3 shots, fixed; of their size only their names tell): "
+        "Models behind an endpoint (jay: large-1, 3 shots, fixed; only their names hint at their size): "
         "jay is not significantly different from cyd on ner; jay is significantly better than gus on ner."
     )
 
 
-def test_question_4_says_in_what_else_the_training_differs() -> None:
+def test_question_4_says_how_else_the_training_differs() -> None:
     answer = questions.mixing(study({("relevance", "cyd", "dot"): BETTER, ("description", "dot", "cyd"): LEVEL}))
     assert answer.reading == (
         "dot is significantly worse than cyd on relevance; dot is not significantly different from cyd on description. "
-        "Beside the mix, their training differs: dot and cyd on relevance (rows 120 against 160, epochs 1 against 2); "
+        "Their training differs not only in the mix: dot and cyd on relevance (rows 120 against 160, epochs 1 against 2); "
         "dot and cyd on description (rows 40 against 80)."
     )
     assert row_of(answer, "relevance")[4] == "-0.100 (-0.150 to -0.050)"
@@ -262,7 +263,7 @@ def test_question_4_is_not_measured_without_a_mixed_adapter() -> None:
     assert answer.reading == "not measured (no task has both a single-task and a mixed-task system)."
 
 
-def test_question_5_tells_merges_within_a_task_and_between_tasks_apart() -> None:
+def test_question_5_separates_merges_within_a_task_and_between_tasks() -> None:
     answer = questions.merging(
         study({("ner", "cyd", "fay"): LEVEL, ("ner", "cyd", "eve"): BETTER, ("ner", "dot", "eve"): BETTER})
     )
@@ -275,111 +276,111 @@ def test_question_5_tells_merges_within_a_task_and_between_tasks_apart() -> None
 def test_question_5_is_not_measured_without_merges() -> None:
     answer = questions.merging(study(params=without(renamed(), "eve", "fay")))
     assert answer.reading == (
-        "Within one task: not measured (no merge of adapters of one task answers beside one of its own). "
-        "Between tasks: not measured (no merge of adapters of several tasks answers beside a single or mixed one)."
+        "Within one task: not measured (no task has both a merge of adapters of its own and one such adapter). "
+        "Between tasks: not measured (no task has both a merge across tasks and a single-task or mixed-task system)."
     )
 
 
-def alike(**cosines: float) -> dict[str, Any]:
-    """The summary's "similarity" of single-task adapters, named by the first letters of their tasks."""
+def similar(**cosines: float) -> Similarity:
+    """The summary's similarity of single-task adapters, and some more, by the first letters of their tasks."""
     names = {task[0]: f"single/{task}" for task in ("relevance", "ner", "summarization", "description")}
     pairs = [
-        {"first": names[pair[0]], "second": names[pair[1]], "cosine": cosine, "columns": 0.2, "rows": 0.3}
-        for pair, cosine in cosines.items()
+        AdapterSimilarity(names[first], names[second], cosine, columns=0.2, rows=0.3)
+        for (first, second), cosine in cosines.items()
     ]
     others = [
-        {"first": "single/ner", "second": "mixed", "cosine": 0.99, "columns": 0.9, "rows": 0.9},
-        {"first": "single/ner", "second": "shards/ner/1", "cosine": 0.99, "columns": 0.9, "rows": 0.9},
-        {"first": "shards/ner/1", "second": "shards/ner/2", "cosine": 0.99, "columns": 0.9, "rows": 0.9},
+        AdapterSimilarity("single/ner", "mixed", 0.99, 0.9, 0.9),
+        AdapterSimilarity("single/ner", "shards/ner/1", 0.99, 0.9, 0.9),
+        AdapterSimilarity("shards/ner/1", "shards/ner/2", 0.99, 0.9, 0.9),
     ]
-    return {"pairs": [*pairs, *others]}
+    return Similarity(adapters=[], pairs=[*pairs, *others])
 
 
-def test_question_6_compares_single_task_adapters_and_says_that_their_help_is_not_measured() -> None:
-    answer = questions.similarity(study(similarity=alike(rn=0.1, rs=0.3, ns=-0.2), transfer={"single/ner": {"relevance": 0.1}}))
+def test_question_6_compares_single_task_adapters_even_if_transfer_is_not_measured() -> None:
+    answer = questions.similarity(
+        study(similarity=similar(rn=0.1, rs=0.3, ns=-0.2), transfer={"single/ner": {"relevance": 0.1}})
+    )
     assert answer.reading == (
-        "By the cosine of ΔW, the most alike tasks first: relevance and summarization (+0.300), relevance and ner (+0.100), "
+        "Cosine of ΔW, the most similar tasks first: relevance and summarization (+0.300), relevance and ner (+0.100), "
         "ner and summarization (-0.200). "
-        "Whether the tasks of like adapters help each other: not measured (0 pairs are known; for it, "
-        "adapters of 3 pairs of tasks must answer each other's, and zero-shot too)."
+        "Whether tasks with similar adapters help each other: not measured (this needs 3 pairs of tasks whose adapters answer "
+        "each other's task, and zero-shot on these tasks; 0 pairs have that)."
     )
     assert answer.rows[0] == ("relevance and ner", "0.100", "0.200", "0.300", "not measured", "+0.100")
 
 
-@pytest.mark.parametrize(("gains", "told"), [((0.3, 0.2, 0.1), "-1.00"), ((0.1, 0.3, 0.2), "+0.50")])
-def test_question_6_orders_pairs_by_likeness_and_by_help(gains: tuple[float, float, float], told: str) -> None:
+@pytest.mark.parametrize(("gains", "correlation"), [((0.3, 0.2, 0.1), "-1.00"), ((0.1, 0.3, 0.2), "+0.50")])
+def test_question_6_correlates_similarity_and_transfer(gains: tuple[float, float, float], correlation: str) -> None:
     by_pair = dict(zip((("relevance", "ner"), ("relevance", "summarization"), ("ner", "summarization")), gains, strict=True))
     transfer: dict[str, dict[str, float | None]] = {}
     for (first, second), gain in by_pair.items():
         transfer.setdefault(f"single/{first}", {})[second] = gain
         transfer.setdefault(f"single/{second}", {})[first] = 0.0
-    answer = questions.similarity(study(similarity=alike(rn=0.1, rs=0.2, ns=0.3), transfer=transfer))
+    answer = questions.similarity(study(similarity=similar(rn=0.1, rs=0.2, ns=0.3), transfer=transfer))
     assert answer.reading.endswith(
-        f"Whether the tasks of like adapters help each other: the rank correlation is {told} over 3 pairs, which share tasks, "
-        "so that no test holds."
+        f"Whether tasks with similar adapters help each other: the rank correlation is {correlation} over 3 pairs; it can't be "
+        "tested, because the pairs share tasks."
     )
 
 
-def test_question_6_is_not_measured_where_no_two_tasks_adapters_are_compared() -> None:
-    for more in ({}, {"similarity": alike()}):
+def test_question_6_is_not_measured_without_adapters_of_two_tasks() -> None:
+    for more in ({}, {"similarity": similar()}):
         answer = questions.similarity(study(**more))
-        assert answer.reading == "not measured (the summary compares no two tasks' adapters)." and answer.rows == []
+        assert answer.reading == "Not measured (the summary has no adapters of two different tasks to compare)."
+        assert answer.rows == []
 
 
-def best(values: Mapping[str, float], pairs: Mapping[tuple[str, str, str], Found] | None = None) -> dict[str, str]:
-    """What is told of each task's best system, by task, where systems have these values of ner."""
+def best(values: Mapping[str, float], pairs: Mapping[tuple[str, str, str], Difference] | None = None) -> dict[str, str]:
+    """The line about each task's best system, by task, if systems have these values of ner."""
     found = study(pairs)
-    for name, cells in found.summary["systems"].items():
+    for name, cells in found.summary.systems.items():
         if "ner" in cells:
-            cells["ner"] = {**cells["ner"], "value": values.get(name, 0.1)}
+            cells["ner"] = cell(value=values.get(name, 0.1))
     return dict(line.split(": ", 1) for line in winners(found))
 
 
-def test_the_best_system_is_told_with_those_that_it_is_not_significantly_better_than() -> None:
-    pairs = {("ner", "gus", name): BETTER for name in study().summary["systems"] if name != "gus"}
+def test_the_best_system_is_named_with_those_that_it_is_not_significantly_better_than() -> None:
+    pairs = {("ner", "gus", name): BETTER for name in study().summary.systems if name != "gus"}
     assert best({"gus": 0.9}, pairs)["ner"] == "gus, f1 0.900 (0.400–0.600); significantly better than every other system"
     level = best({"gus": 0.9}, {**pairs, ("ner", "gus", "cyd"): LEVEL, ("ner", "gus", "dot"): LEVEL})["ner"]
-    told = "not significantly different from cyd, dot; significantly better than the others"
-    assert level.endswith(f"; {told}")
+    assert level.endswith("; not significantly different from cyd, dot; significantly better than the others")
     del pairs["ner", "gus", "cyd"]
     assert "; not compared with cyd; significantly better than the others" in best({"gus": 0.9}, pairs)["ner"]
     assert best({})["ner"].startswith("ada, ")  # of equal ones the first
     assert list(best({})) == ["relevance", "ner", "summarization", "description"]
 
 
-def test_recorded_answers_are_compared_with_the_best_system_and_never_it() -> None:
+def test_recorded_answers_are_never_the_best_system_but_compared_with_it() -> None:
     params = without(renamed("queryner"), "gus")
     worse = (-0.1, -0.15, -0.05, 0.01)
     pairs = {("ner", "cyd", "annotator_1"): worse, ("ner", "cyd", "annotator_2"): LEVEL, ("ner", "cyd", "annotator_3"): BETTER}
     (line,) = winners(study(pairs, params=params))
-    told = "significantly worse than annotator_1; not significantly different from annotator_2"
-    assert line == f"ner: cyd, f1 0.500 (0.400–0.600); {told}; significantly better than the others"
+    verdicts = "significantly worse than annotator_1; not significantly different from annotator_2"
+    assert line == f"ner: cyd, f1 0.500 (0.400–0.600); {verdicts}; significantly better than the others"
     alone = without(params, "annotator_1", "annotator_2", "annotator_3")
     assert winners(study(params=alone)) == ["ner: cyd, f1 0.500 (0.400–0.600); no other system answers it"]
-    assert winners(study(params=without(params, "cyd"))) == []  # answers given elsewhere alone
+    assert winners(study(params=without(params, "cyd"))) == []  # only recorded answers
 
 
 def test_the_page_has_six_questions_and_says_that_the_demo_is_made_up() -> None:
     page = questions.page(study({("ner", "cyd", "gus"): LEVEL}))
     assert [line[3] for line in page.splitlines() if line.startswith("## ")] == [*"123456", "T"]
     warning = "**Made-up data:** a generator wrote the rows of relevance (demo_shop), ner (demo_shop), "
-    assert page.splitlines()[2].startswith(warning) and page.splitlines()[2].endswith("and nothing about real shops.")
-    assert (
-        "is below 0.05" in page and "with 95% intervals" in page and "with seed 7: what another seed would give isn't" in page
-    )
+    assert page.splitlines()[2].startswith(warning) and page.splitlines()[2].endswith("they say nothing about real shops.")
+    assert "p is below 0.05" in page and "with 95% intervals" in page and "with seed 7;" in page
     assert (
         "| ner: f1 | 48 (11) | cyd 0.500 (0.400–0.600) | gus 0.500 (0.400–0.600) | +0.020 (-0.010 to +0.050) | 0.3000 |" in page
     )
 
 
-def test_a_page_of_published_data_says_nothing_of_made_up_rows() -> None:
+def test_a_page_of_published_data_does_not_mention_made_up_rows() -> None:
     page = questions.page(study(params=renamed("real")))
-    assert "made-up" not in page.lower() and page.splitlines()[2].startswith("Values are those of the test rows")
+    assert "made-up" not in page.lower() and page.splitlines()[2].startswith("All values are those of the test rows")
     assert "corrected by Holm for all pairs" in page
-    assert "The intervals, those of differences too, aren't corrected for how many there are: each holds by itself." in page
+    assert "The intervals are not corrected for their number, those of differences neither." in page
 
 
-#: Stages of the real names: single's scores grow with the training size, the others' are always the same.
+#: Stages with the real names: the scores of single grow with the training size, the others' are constant.
 STAGES = """
 stages:
   score:
@@ -408,7 +409,7 @@ PAIR = {"first": "single", "second": "encoder", "difference": 0.06, "ci": [0.01,
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A committed run of profile one_task with 160 training rows, and an experiment with 80."""
     values = yaml.safe_load((REPOSITORY / "profiles/one_task.yaml").read_text())
-    pairs = json.dumps({"pairs": {"relevance": [PAIR]}})
+    pairs = json.dumps(summary_json({"relevance": [PAIR]}))
     files = {"params.yaml": yaml.safe_dump(values), "dvc.yaml": STAGES, "score.py": SCORE, "pairs.json": pairs}
     folder = make_toy_project(tmp_path_factory.mktemp("swept"), files)
     run(folder, "dvc exp run -q -S tasks.relevance.train_size=80", "git restore .", "dvc checkout -q")
@@ -428,7 +429,7 @@ def ecomtune(*arguments: str) -> Result:
 def test_the_command_reads_metrics_pairs_and_experiments_of_the_run(project: Path) -> None:
     page = ecomtune("--markdown").stdout
     assert page.startswith("# Answers to the study's six questions\n")
-    assert "relevance: of 80, 160 rows, single scores highest with 160, the most that were run, so that more may help." in page
+    assert "relevance: trained on 80, 160 rows, single scores highest with 160, the largest size that was run, " in page
     assert "| relevance | single | 80 | 0.080 (0.060–0.100) | 12 |" in page
     assert "single is significantly better than encoder on relevance." in page
     difference = "single 0.160 (0.140–0.180) | encoder 0.100 (0.080–0.120) | +0.060 (+0.010 to +0.110) | 0.0300 |"
@@ -439,7 +440,7 @@ def test_the_command_reads_metrics_pairs_and_experiments_of_the_run(project: Pat
     assert "**Few groups:** relevance: too few groups (3, of at least 10) for its intervals" in page
 
 
-def test_in_a_pipe_a_row_of_figures_stands_whole_in_one_line(project: Path) -> None:
+def test_in_a_pipe_a_row_of_figures_is_one_line(project: Path) -> None:
     lines = ecomtune().stdout.splitlines()
     row = ("single 0.160 (0.140–0.180)", "encoder 0.100 (0.080–0.120)", "+0.060 (+0.010 to +0.110)", "0.0300")
     assert any(all(cell in line for cell in row) for line in lines)
@@ -455,23 +456,23 @@ def test_answers_of_changed_parameters_are_called_stale(project: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b'{"pairs": {}}', None])
-def test_a_summary_of_another_run_answers_nothing(project: Path, content: bytes | None) -> None:
-    summary = project / "reports/summary.json"
-    before = summary.read_bytes()
+def test_a_summary_of_another_run_is_refused(project: Path, content: bytes | None) -> None:
+    file = project / "reports/summary.json"
+    before = file.read_bytes()
     try:
-        summary.unlink()
+        file.unlink()
         if content is not None:
-            summary.write_bytes(content)
+            file.write_bytes(content)
         done = ecomtune()
-        told = "error: reports/summary.json isn't that of the run in dvc.lock; run dvc checkout compare, or dvc repro\n"
-        assert (done.exit_code, done.stdout, done.stderr) == (1, "", told)
+        error = "error: reports/summary.json is not that of the run in dvc.lock; run dvc checkout compare, or dvc repro\n"
+        assert (done.exit_code, done.stdout, done.stderr) == (1, "", error)
     finally:
-        summary.unlink(missing_ok=True)
-        summary.write_bytes(before)
+        file.unlink(missing_ok=True)
+        file.write_bytes(before)
 
 
 def test_without_a_run_nothing_is_answered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     done = ecomtune()
-    assert done.exit_code == 1 and done.stderr.startswith("error: reports/summary.json isn't that of the run in dvc.lock; ")
+    assert done.exit_code == 1 and done.stderr.startswith("error: reports/summary.json is not that of the run in dvc.lock; ")

@@ -20,7 +20,7 @@ from ecomtune.tasks.base import Fields
 from ecomtune.tasks.registry import load_task
 from tests.support.scratch_clone import REPOSITORY
 
-#: What would run, load or break out of its place if any of it were read as markup, script or template.
+#: Text that would run, load something or break out of its element if it were read as markup, script or template.
 HOSTILE = (
     "</script><script>window.hacked = 1</script></style><img src=x onerror='window.hacked = 1'><b>bold</b> \"quoted\" &lt; & "
     "${data} $data {{ 7 * 7 }} {% raw %} <!-- --> \u2028 \u2029 \u202e javascript:alert(1)"
@@ -29,7 +29,7 @@ RELEVANCE = ROWS + 3
 LABELS = ("Exact", "Substitute", "Complement", "Irrelevant")
 GOLD_TAGS = ["B-creator", "B-modifier", "B-core_product_type", "I-core_product_type", "O"]
 
-#: How a training went.
+#: The losses of a training.
 RECORD = {"loss": [[1, 2.0], [2, 1.0]], "steps": 2, "validation": [{"step": 2, "ner": 1.25}]}
 
 #: A row's fields, its gold, and the raw answers of systems single and mixed.
@@ -48,7 +48,7 @@ def relevance() -> list[Case]:
 
 
 def ner() -> list[Case]:
-    """Single takes the last query's brand for a color; mixed finds nothing, and the first time in no form at all."""
+    """Single tags the last query's brand as a color; mixed finds no entity, and its first answer is malformed."""
     words = ["acme", "trail", "running", "shoes", "now"]
     fields: Fields = {"words": words}
     right = load_task("ner").target(fields, GOLD_TAGS)

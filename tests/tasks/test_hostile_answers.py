@@ -18,6 +18,7 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.core.config import System
 from ecomtune.core.config.params import Params
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
+from ecomtune.metrics.bootstrap import Resampling
 from ecomtune.metrics.registry import load_metric
 from ecomtune.metrics.rouge import LONGEST_ANSWER
 from ecomtune.stages.predict import _predictions
@@ -186,7 +187,7 @@ def test_a_megabyte_of_text_is_scored_in_seconds(name: str, piece: str) -> None:
     task = load_task(name)
     answer = task.parse(piece * (1_000_000 // len(piece)), {})
     started = time.process_time()
-    found = load_metric(task.metric).score([answer], [[" ".join(["mug"] * 200)]], ["g"], resamples=100)
+    found = load_metric(task.metric).score([answer], [[" ".join(["mug"] * 200)]], ["g"], Resampling(100))
     assert time.process_time() - started < 8
     assert all(0 <= found[value] <= 1 for value in ("rouge1", "rouge2", "rougeL", "rougeLsum"))
 
@@ -207,7 +208,7 @@ def test_an_answer_up_to_the_bound_is_scored_whole_and_a_longer_one_by_its_begin
 def test_no_answer_breaks_a_metric(name: str, answers: list[str]) -> None:
     task = load_task(name)
     parsed = [task.parse(answer, FIELDS[name]) for answer in answers]
-    found = load_metric(task.metric).score(parsed, [REFERENCES[name]] * len(answers), ["g"] * len(answers), resamples=100)
+    found = load_metric(task.metric).score(parsed, [REFERENCES[name]] * len(answers), ["g"] * len(answers), Resampling(100))
     assert found["n"] == len(answers) and found["invalid"] == parsed.count(None)
     values = [value for key, value in found.items() if key not in ("n", "groups", "invalid") and not key.endswith("_ci")]
     assert values and all(math.isfinite(value) and 0 <= value <= 1 for value in values)
@@ -271,8 +272,9 @@ def test_an_answer_changes_its_own_row_and_no_other(recorded: Params, name: str,
     assert (after[1].answer.strip(), after[1].parsed) == (injection.strip(), task.parse(injection, FIELDS[name]))
     assert task.decoder == "text" or after[1].parsed is None
     parsed = [before[0].parsed, after[1].parsed, before[2].parsed]
-    options: dict[str, Any] = {"resamples": 100, "confidence": 0.95, "seed": recorded.seed}
-    assert found == load_metric(task.metric).score(parsed, [REFERENCES[name]] * 3, list("abc"), **options)
+    assert found == load_metric(task.metric).score(
+        parsed, [REFERENCES[name]] * 3, list("abc"), Resampling(100, seed=recorded.seed)
+    )
 
 
 @pytest.mark.parametrize("injection", INJECTIONS[:-1], ids=range(len(INJECTIONS) - 1))

@@ -11,7 +11,7 @@ import typer
 def answers(
     markdown: Annotated[bool, typer.Option(help="as Markdown text, for a file or a comment")] = False,
 ) -> None:
-    """Print what the current run answers to the study's six questions, with figures, intervals and paired tests."""
+    """Print the current run's answers to the study's six questions, with figures, intervals and paired tests."""
     from rich.markdown import Markdown
 
     from ecomtune.checks.parameters import load_params

@@ -12,8 +12,8 @@ from ecomtune.cli.common import profile_file
 
 def publish(name: Annotated[str, typer.Argument(help="the run's profile")]) -> None:
     """Write results/NAME: the current run's table with its params, lock, metrics, data hashes and times."""
-    from ecomtune.runs import publish as report
     from ecomtune.runs.freshness import problems, stage_names
+    from ecomtune.runs.publish import publish_run
 
     source = profile_file(name)
-    print(report.publish(source, stage_names(Path()), problems(Path(), left_over=False)))
+    print(publish_run(source, stage_names(Path()), problems(Path(), leftovers=False)))

@@ -15,9 +15,9 @@ from ecomtune.metrics.counted import CountedMetric, harmonic_mean, ratio
 class Classification(CountedMetric):
     """A row's counts are its cell of the confusion matrix [gold label, predicted label or invalid].
 
-    Macro F1 is the mean over the labels that stand in gold or answers (scikit-learn's default). Without invalid answers
-    micro F1 equals accuracy; an invalid answer is a miss for its gold label and a false alarm for none, so that micro F1
-    is then above accuracy.
+    Macro F1 is the mean over the labels that occur in gold or in the answers (scikit-learn's default). Without invalid
+    answers micro F1 equals accuracy. An invalid answer is a false negative of its gold label and a false positive of no
+    label, so that micro F1 is then above accuracy.
     """
 
     description = "accuracy, macro F1 and micro F1; an invalid answer is wrong"

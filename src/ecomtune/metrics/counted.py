@@ -1,76 +1,48 @@
-"""The base of all metrics: each row gives counts, counts are summed, values follow from the sums.
+"""The base of all metrics: each row has counts, counts are summed, and the values follow from the sums.
 
-So a resample costs one sum instead of one call of the metric, and a metric can't drop a row.
+So a resample costs one sum instead of a call of the metric, and a metric can't drop a row.
 """
 
 from __future__ import annotations
 
-import importlib
-import json
-import sys
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Final
 
-import datasets
 import numpy as np
 
 from ecomtune.core.records import Reference
-from ecomtune.metrics.bootstrap import PLACES, Counts, intervals
+from ecomtune.metrics.bootstrap import PLACES, Counts, Resampling, intervals
+
+#: A thousand resamples and 95% intervals.
+DEFAULT: Final = Resampling()
 
 
-def _import_evaluate() -> Any:
-    """evaluate without its evaluators' pipelines, which nothing here uses: they are optional, and most of its import time."""
-    hidden = {"transformers": sys.modules.get("transformers")}
-    sys.modules["transformers"] = None  # type: ignore[assignment]  # Python's own way to say that there is none
-    try:
-        return importlib.import_module("evaluate")
-    finally:
-        del sys.modules["transformers"]
-        sys.modules.update({name: module for name, module in hidden.items() if module is not None})
-
-
-if TYPE_CHECKING:
-    import evaluate
-else:
-    evaluate = _import_evaluate()
-
-
-class CountedMetric(evaluate.Metric):
-    """An ``evaluate.Metric`` whose values follow from summed counts.
-
-    ``compute(predictions, references, groups)`` takes JSON texts or None (an invalid answer) as predictions, because
-    evaluate's features know no union of types; :meth:`score` takes the records' own values.
-    """
+class CountedMetric(ABC):
+    """A metric whose values follow from summed counts; ``evaluate_metric.py`` makes an ``evaluate.Metric`` of it."""
 
     description: ClassVar[str]
     citation: ClassVar[str] = ""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(keep_in_memory=True, **options)
-
     @abstractmethod
     def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> Counts:
-        """Counts [rows, k] of each row alone."""
+        """The counts [rows, k] of each row by itself; a prediction of None is an invalid answer."""
 
     @abstractmethod
     def values(self, counts: Counts) -> dict[str, Counts]:
-        """Values by name from summed counts [..., k]; a ratio of nothing to nothing is 0."""
+        """The metric's values by name, from summed counts [..., k]; a ratio of 0 to 0 is 0."""
 
     def score(
         self,
         predictions: Sequence[Reference | None],
         references: Sequence[Reference],
         groups: Sequence[str],
-        *,
-        resamples: int = 1000,
-        confidence: float = 0.95,
-        seed: int = 0,
+        resampling: Resampling = DEFAULT,
     ) -> dict[str, Any]:
         """Each value and its interval, rounded, with the numbers of rows, groups and invalid answers."""
         counts = self.count(predictions, references)
         found = self.values(counts.sum(axis=0))
-        bounds = intervals(counts, groups, self.values, resamples=resamples, confidence=confidence, seed=seed)
+        bounds = intervals(counts, groups, self.values, resampling)
         return {
             **{name: round(float(value), PLACES) for name, value in found.items()},
             **{f"{name}_ci": [round(bound, PLACES) for bound in bounds[name]] for name in found},
@@ -78,22 +50,6 @@ class CountedMetric(evaluate.Metric):
             "groups": len(set(groups)),
             "invalid": sum(prediction is None for prediction in predictions),
         }
-
-    def _info(self) -> evaluate.MetricInfo:
-        text = datasets.Value("string")
-        return evaluate.MetricInfo(
-            description=self.description,
-            citation=self.citation,
-            inputs_description="predictions and references as JSON texts (null: an invalid answer); groups: names",
-            features=datasets.Features({"predictions": text, "references": text, "groups": text}),
-        )
-
-    def _compute(
-        self, predictions: Sequence[str], references: Sequence[str], groups: Sequence[str], **options: Any
-    ) -> dict[str, Any]:
-        return self.score(
-            [json.loads(each or "null") for each in predictions], [json.loads(each) for each in references], groups, **options
-        )
 
 
 def ratio(numerator: Counts, denominator: Counts) -> Counts:

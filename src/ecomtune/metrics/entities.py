@@ -1,7 +1,7 @@
-"""Strict entity F1, typed and untyped: an entity is right where its words (and its type) are exactly gold's.
+"""Strict entity F1, typed and untyped: an entity is correct if its words (and its type) are exactly those of gold.
 
-Entities are read by seqeval in mode strict with scheme IOB2, and the sums give seqeval's own micro average (a test holds
-that). A row without any entity in gold and answer adds nothing; without any at all F1 is 0, as in seqeval.
+seqeval reads the entities, in mode strict with scheme IOB2, and the sums yield seqeval's own micro average (a test checks
+it). A row without entities in gold and answer adds nothing; if no row has any, F1 is 0, as in seqeval.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Span = tuple[int, int, str]
 
 
 class EntityF1(CountedMetric):
-    """A row's counts: typed hits, untyped hits, entities answered, entities in gold. An invalid answer has no entity."""
+    """A row's counts: typed hits, untyped hits, entities in the answer and in gold. An invalid answer has no entities."""
 
     description = "strict entity precision, recall and F1 (seqeval, mode strict, IOB2), and F1 without types"
 
@@ -43,7 +43,7 @@ class EntityF1(CountedMetric):
 
 
 def spans(tags: Reference) -> set[Span]:
-    """Start, end (exclusive) and type of every entity of one tag sequence."""
+    """Start, end (exclusive) and type of every entity in a tag sequence."""
     found = Entities([list(tags)], IOB2).entities[0]
     return {(entity.start, entity.end, entity.tag) for entity in found}
 

@@ -1,18 +1,15 @@
-"""Metrics as ``evaluate.Metric`` modules of the package: no hub, an invalid answer always counts as wrong."""
+"""Metrics by name: each is a module of this folder, so that none comes from a hub."""
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
 from ecomtune.messages.errors import UserError
-
-if TYPE_CHECKING:
-    from ecomtune.metrics.counted import CountedMetric
+from ecomtune.metrics.counted import CountedMetric
 
 
 def load_metric(name: str) -> CountedMetric:
-    """The metric module called ``name``, ready to compute."""
+    """The metric of the module called ``name``. Raises UserError if there is no such module, or it has no metric."""
     try:
         module = importlib.import_module(f"ecomtune.metrics.{name}")
         metric: CountedMetric = module.METRIC()

@@ -1,4 +1,4 @@
-"""ROUGE-1, 2, L and Lsum (F measure), always with the Porter stemmer; against several references the best one counts."""
+"""ROUGE-1, 2, L and Lsum (F measure), always with the Porter stemmer; of several references the best-scoring one counts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ecomtune.metrics.counted import CountedMetric, ratio
 
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 USE_STEMMER = True
-#: So many characters of an answer are scored: cost grows with the product of both lengths, and a megabyte would take minutes.
+#: Characters of an answer that are scored: the cost grows with the product of both lengths, and a megabyte would take minutes.
 LONGEST_ANSWER = 20_000
 
 
 class Rouge(CountedMetric):
-    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0, an endless one as its beginning."""
+    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0; a very long one is scored by its beginning."""
 
     description = "ROUGE-1/2/L/Lsum F measure with the Porter stemmer, best of the references"
 
     def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> Counts:
         counts = np.ones((len(references), len(TYPES) + 1))
         for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
-            texts = [gold] if isinstance(gold, str) else gold or [""]  # without a reference no answer is right
+            texts = [gold] if isinstance(gold, str) else gold or [""]  # without references every answer scores 0
             counts[row, :-1] = _scores(_lines(_joined(answer)[:LONGEST_ANSWER]), [_lines(text) for text in texts])
         return counts
 
@@ -50,7 +50,7 @@ def _joined(answer: Reference | None) -> str:
 
 
 def _lines(text: str) -> str:
-    """One sentence a line, which is what ROUGE-Lsum takes for sentences."""
+    """``text`` with one sentence a line, because ROUGE-Lsum splits sentences at line breaks."""
     return re.sub(r"(?<=[.!?])\s+", "\n", text.strip())
 
 

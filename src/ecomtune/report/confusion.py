@@ -11,50 +11,60 @@ from typing import Any, Final
 
 from ecomtune.core.files import write_text
 from ecomtune.core.records import Prediction
+from ecomtune.report.outcomes import Answers
 from ecomtune.tasks.base import Task
+from ecomtune.tasks.registry import load_task
 
-#: The type of a word outside any entity, and what stands for an answer that says nothing.
+#: The type of a word outside any entity, and the label of a malformed answer.
 NONE: Final = "none"
 MALFORMED: Final = "malformed"
 
-#: Gold and answer of one row, or of one word.
-Confused = tuple[str, str]
+#: Gold and answer of a row, or of a word.
+LabelPair = tuple[str, str]
 
 
-def confused(task: Task, given: Sequence[Prediction]) -> list[Confused]:
-    """Gold and answer of each row of a task with labels, of each word of one with tags (its entity type); none of texts."""
+def label_pairs(task: Task, predictions: Sequence[Prediction]) -> list[LabelPair]:
+    """Gold and answer of each row for labels, and of each word (its entity type) for tags; texts have none."""
     if task.decoder == "label":
-        return [(str(each.reference), MALFORMED if each.parsed is None else str(each.parsed)) for each in given]
+        return [(str(each.reference), MALFORMED if each.parsed is None else str(each.parsed)) for each in predictions]
     if task.decoder == "text":
         return []
     return [
-        (_type(gold), _type(tag))
-        for each in given
+        (_entity_type(gold), _entity_type(tag))
+        for each in predictions
         for gold, tag in zip(each.reference, each.parsed or [MALFORMED] * len(each.reference), strict=True)
     ]
 
 
-def _type(tag: str) -> str:
+def _entity_type(tag: str) -> str:
     return NONE if tag == "O" else tag.removeprefix("B-").removeprefix("I-")
 
 
-def matrix(task: Task, found: Sequence[Confused]) -> dict[str, Any]:
-    """Counts [gold, answers] with the labels of both sides: the task's own order, else sorted, NONE and MALFORMED last."""
+def confusion_matrix(task: Task, pairs: Sequence[LabelPair]) -> dict[str, Any]:
+    """Counts [gold, answers] with the labels of both sides: in the task's own order or sorted, NONE and MALFORMED last."""
     own = list(task.labels)
 
     def place(label: str) -> tuple[bool, bool, int, str]:
         return label == MALFORMED, label == NONE, own.index(label) if label in own else len(own), label
 
-    labels = sorted({label for pair in found for label in pair}, key=place)
+    labels = sorted({label for pair in pairs for label in pair}, key=place)
     gold = [label for label in labels if label != MALFORMED]
-    counts = Counter(found)
+    counts = Counter(pairs)
     return {"answers": labels, "counts": [[counts[row, column] for column in labels] for row in gold], "gold": gold}
 
 
-def write_table(found: Sequence[Confused], path: Path) -> None:
-    """The pairs as a CSV with columns gold and answer, which DVC's template ``confusion`` counts."""
+def write_confusion(pairs: Sequence[LabelPair], path: Path) -> None:
+    """Write the pairs as a CSV with columns gold and answer, which DVC's template ``confusion`` counts."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("gold", "answer"))
-    writer.writerows(found)
+    writer.writerows(pairs)
     write_text(path, text.getvalue())
+
+
+def write_confusions(answers: Answers, folder: Path) -> None:
+    """A table TASK/SYSTEM.csv for every system of a task with labels or tags."""
+    for task, by_system in answers.items():
+        for name, predictions in by_system.items():
+            if pairs := label_pairs(load_task(task), predictions):
+                write_confusion(pairs, folder / task / f"{name}.csv")

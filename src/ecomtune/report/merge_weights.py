@@ -1,4 +1,4 @@
-"""With which weight each merge takes each adapter."""
+"""The weight of each adapter in each merge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ecomtune.report.plots import plot_heat_maps
 
 
 def merge_weights(recipes: Mapping[str, Recipe]) -> dict[str, Any]:
-    """All adapters that some recipe merges, and by recipe its method and weights in their order (None: left out)."""
+    """All adapters that some recipe merges, and for each recipe its method and the adapters' weights (None: left out)."""
     weights = {key: _by_adapter(recipe) for key, recipe in recipes.items()}
     adapters = sorted({adapter for own in weights.values() for adapter in own})
     rows = [
@@ -29,7 +29,7 @@ def _by_adapter(recipe: Recipe) -> dict[str, float]:
 
 
 def plot_merges(merges: Mapping[str, Any], path: Path) -> None:
-    """A heat map, one row a recipe and one column an adapter, of what :func:`merge_weights` gives."""
+    """A heat map of :func:`merge_weights`: a row for each recipe, a column for each adapter."""
     cells = {
         f"{recipe['name']} ({recipe['method']})": dict(zip(merges["adapters"], recipe["weights"], strict=True))
         for recipe in merges["recipes"]

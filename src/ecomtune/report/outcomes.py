@@ -1,4 +1,4 @@
-"""What every system answered to each test row, and how an answer does by itself."""
+"""What every system answered to each test row, and how good each answer is by itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Outcome = Literal["right", "wrong", "malformed"]
 
 
 def read_answers(params: Params, predictions: Path = PREDICTIONS) -> Answers:
-    """The predictions of every system that params name. Raises UserError where some are missing or broken."""
+    """The predictions of every system that params name. Raises UserError if any are missing or broken."""
     return {
         key: {
             name: read_task(predictions / name / f"{key}.jsonl", Prediction, key)
@@ -30,7 +30,7 @@ def read_answers(params: Params, predictions: Path = PREDICTIONS) -> Answers:
 
 
 def outcome(task: Task, prediction: Prediction) -> Outcome:
-    """Right is an answer that is gold's whole: its label, every tag, or one of its texts word by word."""
+    """An answer is right if it equals gold: the label, all tags, or one of the texts word by word."""
     if prediction.parsed is None:
         return "malformed"
     if task.decoder != "text":
@@ -39,9 +39,9 @@ def outcome(task: Task, prediction: Prediction) -> Outcome:
     return "right" if " ".join(prediction.parsed) in [text.strip() for text in texts] else "wrong"
 
 
-def scores(task: Task, given: Sequence[Prediction]) -> list[float]:
-    """The task's main metric of each answer alone, 1 for a right one (also where neither side has an entity)."""
+def answer_scores(task: Task, predictions: Sequence[Prediction]) -> list[float]:
+    """The task's main metric of each answer by itself; 1 for a right one, even if neither it nor gold has an entity."""
     metric = load_metric(task.metric)
-    counts = metric.count([each.parsed for each in given], [each.reference for each in given])
-    alone = metric.values(counts)[task.main_metric]
-    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in zip(given, alone, strict=True)]
+    counts = metric.count([each.parsed for each in predictions], [each.reference for each in predictions])
+    values = zip(predictions, metric.values(counts)[task.main_metric], strict=True)
+    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in values]

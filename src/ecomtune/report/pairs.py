@@ -1,97 +1,82 @@
-"""Every two systems of a task against each other, from their predictions."""
+"""Every two systems of a task compared by their predictions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
 
 from ecomtune.core.config import Score
 from ecomtune.core.config.params import Params
-from ecomtune.core.paths import PREDICTIONS, predictions_file
-from ecomtune.core.records import Prediction, read_task
+from ecomtune.core.paths import predictions_file
+from ecomtune.core.records import Prediction
 from ecomtune.messages.errors import UserError
-from ecomtune.metrics.paired import Pair, compare_pairs
+from ecomtune.metrics.bootstrap import Resampling
+from ecomtune.metrics.paired import AnsweredRows, Pair, compare_pairs
 from ecomtune.metrics.registry import load_metric
+from ecomtune.report.outcomes import Answers
+from ecomtune.report.summary import Pairs
 from ecomtune.tasks.registry import load_task
 
-Pairs = dict[str, list[dict[str, Any]]]
 
-
-def compare(params: Params, predictions: Path = PREDICTIONS) -> Pairs:
+def compare_systems(params: Params, answers: Answers) -> Pairs:
     """For each task all pairs of systems that answer it, by its main metric (see :func:`compare_pairs`).
 
-    Raises UserError where two systems have not answered the same test rows.
+    Raises UserError if two systems answered different test rows.
     """
-    found: Pairs = {}
-    for key in params.tasks:
-        systems = [name for name, system in params.systems.items() if key in system.tasks]
-        if len(systems) < 2:
-            found[key] = []
-            continue
-        answered = {name: read_task(predictions / name / f"{key}.jsonl", Prediction, key) for name in systems}
-        found[key] = [asdict(pair) for pair in compare_answers(key, answered, params.score, params.seed)]
-    return found
+    return {
+        task: compare_answers(task, by_system, params.score, params.seed) if len(by_system) > 1 else []
+        for task, by_system in answers.items()
+    }
 
 
-def compare_answers(key: str, answered: Mapping[str, Sequence[Prediction]], score: Score, seed: int) -> list[Pair]:
-    """Every two of several systems' answers to one task. Raises UserError where they are to other test rows."""
-    rows, task = _same_rows(key, answered), load_task(key)
-    return compare_pairs(
-        load_metric(task.metric),
-        task.main_metric,
-        {name: [each.parsed for each in given] for name, given in answered.items()},
+def compare_answers(task: str, answers: Mapping[str, Sequence[Prediction]], score: Score, seed: int) -> list[Pair]:
+    """Compare every two systems that answer a task. Raises UserError if they answered different test rows."""
+    rows, kind = _common_rows(task, answers), load_task(task)
+    answered = AnsweredRows(
+        {name: [each.parsed for each in own] for name, own in answers.items()},
         [row.reference for row in rows],
         [row.group for row in rows],
-        resamples=score.bootstrap,
-        confidence=score.confidence,
-        seed=seed,
+    )
+    return compare_pairs(
+        load_metric(kind.metric), kind.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed)
     )
 
 
-def _same_rows(task: str, answered: Mapping[str, Sequence[Prediction]]) -> Sequence[Prediction]:
-    """The rows that all systems have answered in the same order."""
-    first, *others = answered
-    rows = answered[first]
+def _common_rows(task: str, answers: Mapping[str, Sequence[Prediction]]) -> Sequence[Prediction]:
+    """The first system's predictions, whose rows all systems answered in the same order."""
+    first, *others = answers
+    rows = [(row.id, row.reference, row.group) for row in answers[first]]
     for name in others:
-        if [(row.id, row.reference, row.group) for row in answered[name]] != [
-            (row.id, row.reference, row.group) for row in rows
-        ]:
+        if [(row.id, row.reference, row.group) for row in answers[name]] != rows:
             raise UserError(
                 f"{predictions_file(name, task)} answers other rows than {first} does, so the two can't be compared; "
                 "run dvc repro"
             )
-    return rows
+    return answers[first]
 
 
 def sentences(pairs: Pairs, confidence: float) -> list[str]:
-    """For each task than which systems its best one is significantly better, and than which not, in words."""
+    """For each task, which systems its best one is significantly better than, and which not."""
     lines = []
     for task, found in pairs.items():
         if not found:
             continue
-        best = found[0]["first"]
-        against = [pair for pair in found if pair["first"] == best]
-        beaten = [_told(pair) for pair in against if is_significant(pair, confidence)]
-        level = [_told(pair) for pair in against if not is_significant(pair, confidence)]
+        best = found[0].first
+        against = [pair for pair in found if pair.first == best]
+        beaten = [_second(pair) for pair in against if pair.is_significant(confidence)]
+        level = [_second(pair) for pair in against if not pair.is_significant(confidence)]
         lines += [f"{task}: {best} is significantly better than {', '.join(beaten)}"] if beaten else []
         lines += [f"{task}: {best} is not significantly better than {', '.join(level)}"] if level else []
     return lines
 
 
-def explained(confidence: float) -> str:
-    """Why a difference may not be significant whose interval leaves out 0, in one line."""
-    level = f"{100 * confidence:g}% intervals hold each by itself, p is corrected by Holm for all pairs of its task"
-    return f"{level}: so a difference may not be significant though its interval leaves out 0"
+def _second(pair: Pair) -> str:
+    low, high = pair.ci
+    return f"{pair.second} (+{pair.difference:.3f}, {low:.3f} to {high:.3f}, p {pair.p_holm:.4f})"
 
 
-def is_significant(pair: Mapping[str, Any], confidence: float) -> bool:
-    """Whether a pair's corrected p is below 1 - ``confidence`` (rounded: 1 - 0.95 is a hair above 0.05 in floating point)."""
-    p: float = pair["p_holm"]
-    return p < round(1 - confidence, 12)
-
-
-def _told(pair: dict[str, Any]) -> str:
-    low, high = pair["ci"]
-    return f"{pair['second']} (+{pair['difference']:.3f}, {low:.3f} to {high:.3f}, p {pair['p_holm']:.4f})"
+def interval_caveat(confidence: float) -> str:
+    """Why a difference whose interval excludes 0 may not be significant, in one line."""
+    return (
+        f"p is corrected by Holm for all pairs of a task, the {100 * confidence:g}% intervals are not: a difference whose "
+        "interval excludes 0 may therefore not be significant"
+    )

@@ -1,110 +1,152 @@
-"""Every system by task, side by side."""
+"""The summary of a run: every system by task, side by side, and how systems and adapters compare."""
 
 from __future__ import annotations
 
-import shlex
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
 
-from rich.table import Table
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
 from ecomtune.core.config.params import Params, model_folder
-from ecomtune.core.files import read_json
-from ecomtune.core.metadata import COST_NAMES, Costs, Count, Score, missing_scores
-from ecomtune.core.paths import METRICS
-from ecomtune.core.records import FEW_GROUPS
+from ecomtune.core.files import dump_json, read_json, read_json_as, write_text
+from ecomtune.core.metadata import COST_NAMES, Costs, Count, missing_scores
+from ecomtune.core.paths import METRICS, SUMMARY
+from ecomtune.metrics.paired import Pair
 from ecomtune.tasks.registry import load_task
 
+#: Shapes of the summary are checked whenever one is made, from metrics or from a file: no conversion, no NaN, no further keys.
+CHECKED: Final = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+#: The bounds of an interval; in metrics and in JSON a list.
+Interval = Annotated[tuple[float, float], Field(strict=False)]
+#: By adapter and task, how far the main metric is above zero-shot; None where it was not measured.
+Transfer = dict[str, dict[str, float | None]]
+#: By task, the comparison of every two systems.
+Pairs = dict[str, list[Pair]]
 
-class _Cell(Score):
-    """What is shown of a system and task."""
 
+@dataclass(frozen=True, config=CHECKED)
+class Cell:
+    """One system on one task: its main metric with the interval, the numbers of rows, groups and invalid answers, what an
+    answer costs as far as it is known, and the folder of the model that answers."""
+
+    metric: str
+    value: float
+    ci: Interval
+    n: Count
     groups: Count
     invalid: Count
     costs: Costs
+    model: str
 
 
-def summarize(params: Params, metrics: Path = METRICS) -> dict[str, Any]:
-    """Main metric, interval, counts and model of every system and task that params name, and the files that they don't.
+@dataclass(frozen=True, config=CHECKED)
+class Scores:
+    """What metrics/ holds: the cells by system and task, each task's main metric, the confidence level of the intervals, and
+    the metrics files that belong to no system."""
 
-    Raises UserError where a system's metrics are missing or of another shape.
+    confidence: float
+    left_over: list[str]
+    main_metric: dict[str, str]
+    systems: dict[str, dict[str, Cell]]
+
+    @property
+    def interval(self) -> str:
+        """The name of the intervals, for example "95% interval"."""
+        return f"{100 * self.confidence:g}% interval"
+
+    def cells(self, task: str) -> dict[str, Cell]:
+        """The cells of a task by system."""
+        return {name: cells[task] for name, cells in self.systems.items() if task in cells}
+
+
+@dataclass(frozen=True, config=CHECKED)
+class TaskCosts:
+    """Of a task: the floating-point operations of each system's answer (None: unknown), and the systems that no other beats
+    on both quality and operations."""
+
+    compute: dict[str, float | None]
+    unbeaten: list[str]
+
+
+@dataclass(frozen=True, config=CHECKED)
+class AdapterSimilarity:
+    """How similar two adapters are: the cosine of their ΔW, and how far the spaces that ΔW writes (columns) and reads (rows)
+    agree."""
+
+    first: str
+    second: str
+    cosine: float
+    columns: float
+    rows: float
+
+
+@dataclass(frozen=True, config=CHECKED)
+class Similarity:
+    """The adapters of a run, and how similar every two of them are."""
+
+    adapters: list[str]
+    pairs: list[AdapterSimilarity]
+
+
+@dataclass(frozen=True, config=CHECKED)
+class Summary(Scores):
+    """The scores, and what ``compare`` adds: the costs and the paired tests by task, how similar the adapters are, and what
+    each adds to each task."""
+
+    costs: dict[str, TaskCosts]
+    pairs: Pairs
+    similarity: Similarity
+    transfer: Transfer
+
+    def with_scores(self, scores: Scores) -> Summary:
+        """This summary with other scores."""
+        return replace(self, **{field.name: getattr(scores, field.name) for field in fields(Scores)})
+
+
+def write_summary(summary: Summary, file: Path = SUMMARY) -> None:
+    """Write a summary as JSON."""
+    write_text(file, dump_json(asdict(summary)))
+
+
+def read_summary(file: Path = SUMMARY) -> Summary:
+    """The summary that :func:`write_summary` wrote. Raises UserError if it is missing or of another shape."""
+    return read_json_as(file, Summary)
+
+
+def summarize(params: Params, metrics: Path = METRICS) -> Scores:
+    """The scores of every system and task in params.
+
+    Raises UserError if a system's metrics are missing or of another shape.
     """
     known = {f"{system}.json" for system in params.systems}
-    systems: dict[str, Any] = {}
+    systems: dict[str, dict[str, Cell]] = {}
     for name, system in params.systems.items():
         file = metrics / f"{name}.json"
         scores = read_json(file)
         for task in system.tasks:
             try:
-                cell = _cell(task, scores[task])
+                cell = _cell(load_task(task).main_metric, scores[task], model_folder(system, task, params))
             except (KeyError, TypeError, ValueError) as error:
                 raise missing_scores(file, task, name) from error
-            systems.setdefault(name, {})[task] = {**cell, "model": model_folder(system, task, params)}
-    return {
-        "confidence": params.score.confidence,
-        "left_over": sorted(file.name for file in metrics.glob("*.json") if file.name not in known),
-        "main_metric": {task: load_task(task).main_metric for task in params.tasks},
-        "systems": systems,
-    }
+            systems.setdefault(name, {})[task] = cell
+    return Scores(
+        confidence=params.score.confidence,
+        left_over=sorted(file.name for file in metrics.glob("*.json") if file.name not in known),
+        main_metric={task: load_task(task).main_metric for task in params.tasks},
+        systems=systems,
+    )
 
 
-def _cell(task: str, scores: dict[str, Any]) -> dict[str, Any]:
-    metric = load_task(task).main_metric
-    counts = {name: scores[name] for name in ("n", "groups", "invalid")}
-    costs = {name: scores[name] for name in COST_NAMES if name in scores}
-    cell = _Cell.model_validate({"value": scores[metric], "ci": scores[f"{metric}_ci"], **counts, "costs": costs})
-    return {"metric": metric, **cell.model_dump()}
-
-
-def warnings(summary: dict[str, Any]) -> list[str]:
-    """A line for each task whose test rows are of too few groups."""
-    counted = [(task, counts) for task in summary["main_metric"] if (counts := _counts(summary, task))]
-    return [
-        f"{task}: too few groups ({counts['groups']}, of at least {FEW_GROUPS}) for its intervals and p-values to be reliable; "
-        f"take more rows with tasks.{task}.test_size, or more data where its test split has no more groups"
-        for task, counts in counted
-        if counts["groups"] < FEW_GROUPS
-    ]
-
-
-def left_out(summary: dict[str, Any]) -> list[str]:
-    """The line that tells of files of metrics/ which belong to no system, and how to remove them; none where there are none."""
-    files = [f"{METRICS}/{name}" for name in summary["left_over"]]
-    return [f"of no system in params.yaml, and left out; remove with: {shlex.join(['rm', *files])}"] if files else []
-
-
-def _counts(summary: dict[str, Any], task: str) -> dict[str, Any] | None:
-    """Rows and groups of a task, which are the same for all systems; None where none answers it."""
-    return next((cells[task] for cells in summary["systems"].values() if task in cells), None)
-
-
-def interval(summary: dict[str, Any]) -> str:
-    """The name of the intervals, as in "95% interval"."""
-    return f"{100 * summary['confidence']:g}% interval"
-
-
-def table(summary: dict[str, Any]) -> Table:
-    """The summary for a terminal: one row a system, one column a task, the best value of a column in bold."""
-    columns = list(summary["main_metric"])
-    grid = Table(title=f"Main metric and {interval(summary)} by system and task")
-    grid.add_column("system")
-    for task in columns:
-        counts = _counts(summary, task)
-        size = f"\n{counts['n']} rows, {counts['groups']} groups" if counts else ""
-        grid.add_column(f"{task}\n{summary['main_metric'][task]}{size}", justify="right")
-    best = {
-        task: max((cells[task]["value"] for cells in summary["systems"].values() if task in cells), default=0)
-        for task in columns
-    }
-    for system, cells in summary["systems"].items():
-        grid.add_row(system, *(_text(cells.get(task), best[task]) for task in columns))
-    return grid
-
-
-def _text(cell: dict[str, Any] | None, best: float) -> str:
-    if cell is None:
-        return "–"
-    value = f"{cell['value']:.3f}"
-    value = f"[bold]{value}[/bold]" if cell["value"] == best else value
-    invalid = f" ({cell['invalid']} invalid)" if cell["invalid"] else ""
-    return f"{value} {cell['ci'][0]:.2f}–{cell['ci'][1]:.2f}{invalid}"
+def _cell(metric: str, scores: dict[str, Any], model: str) -> Cell:
+    return Cell(
+        metric=metric,
+        value=scores[metric],
+        ci=scores[f"{metric}_ci"],
+        n=scores["n"],
+        groups=scores["groups"],
+        invalid=scores["invalid"],
+        costs={name: scores[name] for name in COST_NAMES if name in scores},
+        model=model,
+    )

@@ -1,22 +1,20 @@
-"""Systems against systems, task by task: figures and words that say no more than the paired tests do."""
+"""Systems compared with systems, task by task: figures, and words that claim no more than the paired tests show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ecomtune.report.pairs import is_significant
 from ecomtune.runs.study import Study
 
 HEADER = ("task", "rows (groups)", "system", "against", "difference", "p")
-#: Names the systems of one side in a task.
+#: Names the systems on one side of the comparison in a task.
 Side = Callable[[str], Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far system ``ours`` is ahead of ``theirs`` in a task, with its paired interval and its p, corrected by Holm."""
+    """How far system ``ours`` is ahead of ``theirs`` in a task, with the paired interval, and p corrected by Holm."""
 
     task: str
     ours: str
@@ -34,21 +32,21 @@ class Comparison:
 
 
 def compare(study: Study, ours: Side, theirs: Side) -> list[Comparison]:
-    """Each of our systems against each of theirs, of all tasks in which both have been scored on the same rows."""
+    """Each of our systems with each of theirs, on all tasks in which both were scored on the same rows."""
     found = []
     for task in study.params.tasks:
         for first, second in ((first, second) for first in ours(task) for second in theirs(task)):
-            for pair in study.summary["pairs"].get(task, []):
-                if (pair["first"], pair["second"]) in ((first, second), (second, first)):
-                    sign = 1 if pair["first"] == first else -1
-                    low, high = sorted(sign * bound + 0.0 for bound in pair["ci"])  # + 0.0: no -0.0
-                    difference, significant = sign * pair["difference"] + 0.0, is_significant(pair, study.summary["confidence"])
-                    found.append(Comparison(task, first, second, difference, (low, high), pair["p_holm"], significant))
+            for pair in study.summary.pairs.get(task, []):
+                if (pair.first, pair.second) in ((first, second), (second, first)):
+                    sign = 1 if pair.first == first else -1
+                    low, high = sorted(sign * bound + 0.0 for bound in pair.ci)  # + 0.0: no -0.0
+                    difference, significant = sign * pair.difference + 0.0, pair.is_significant(study.summary.confidence)
+                    found.append(Comparison(task, first, second, difference, (low, high), pair.p_holm, significant))
     return found
 
 
 def in_words(found: Sequence[Comparison], missing: str) -> str:
-    """Which systems do better or worse than which, on which tasks; where nothing is compared, what is missing for it."""
+    """Which systems are better or worse than which, and on which tasks; or, if nothing is compared, what is missing."""
     if not found:
         return f"not measured ({missing})"
     parts: dict[tuple[str, str, str], list[str]] = {}
@@ -61,13 +59,13 @@ def figures(study: Study, found: Sequence[Comparison]) -> list[tuple[str, ...]]:
     """A row of HEADER for each comparison."""
     rows: list[tuple[str, ...]] = []
     for each in found:
-        ours, theirs = (study.summary["systems"][name][each.task] for name in (each.ours, each.theirs))
+        ours, theirs = (study.summary.systems[name][each.task] for name in (each.ours, each.theirs))
         rows.append(
             (
-                f"{each.task}: {ours['metric']}",
-                f"{ours['n']} ({ours['groups']})",
-                f"{each.ours} {value_of(ours)}",
-                f"{each.theirs} {value_of(theirs)}",
+                f"{each.task}: {ours.metric}",
+                f"{ours.n} ({ours.groups})",
+                f"{each.ours} {value_text(ours.value, ours.ci)}",
+                f"{each.theirs} {value_text(theirs.value, theirs.ci)}",
                 f"{each.difference:+.3f} ({each.ci[0]:+.3f} to {each.ci[1]:+.3f})",
                 f"{each.p:.4f}",
             )
@@ -75,6 +73,6 @@ def figures(study: Study, found: Sequence[Comparison]) -> list[tuple[str, ...]]:
     return rows
 
 
-def value_of(cell: dict[str, Any]) -> str:
+def value_text(value: float, ci: Sequence[float]) -> str:
     """A value with its interval."""
-    return f"{cell['value']:.3f} ({cell['ci'][0]:.3f}–{cell['ci'][1]:.3f})"
+    return f"{value:.3f} ({ci[0]:.3f}–{ci[1]:.3f})"

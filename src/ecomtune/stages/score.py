@@ -5,34 +5,34 @@ from __future__ import annotations
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import dump_json, write_text
 from ecomtune.core.metadata import read_costs
-from ecomtune.core.paths import PREDICTIONS, metrics_file
+from ecomtune.core.paths import metrics_file, predictions_file
 from ecomtune.core.records import FEW_GROUPS, Prediction, read_task
 from ecomtune.messages.errors import UserError
 from ecomtune.messages.warnings import few_groups
+from ecomtune.metrics.bootstrap import Resampling
 from ecomtune.metrics.registry import load_metric
 from ecomtune.stages.runner import pick, run
 from ecomtune.tasks.registry import load_task
 
 
 def main(params: Params, name: str) -> None:
+    resampling = Resampling(params.score.bootstrap, params.score.confidence, params.seed)
     scores = {}
-    folder = PREDICTIONS / name
     for key in pick(params.systems, name, "systems").tasks:
-        predictions = read_task(folder / f"{key}.jsonl", Prediction, key)
+        file = predictions_file(name, key)
+        predictions = read_task(file, Prediction, key)
         if others := {each.system for each in predictions} - {name}:
-            raise UserError(f"{folder / key}.jsonl holds answers of system {min(others)}; delete it and run dvc repro again")
-        costs = read_costs(folder, key)
+            raise UserError(f"{file} holds answers of system {min(others)}; delete it and run dvc repro again")
+        costs = read_costs(file.parent, key)
         values = load_metric(load_task(key).metric).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],
             [prediction.group for prediction in predictions],
-            resamples=params.score.bootstrap,
-            confidence=params.score.confidence,
-            seed=params.seed,
+            resampling,
         )
-        scores[key] = {**costs, **values}  # what was measured stays, whatever it is called
-        if told := few_groups(key, values["groups"], FEW_GROUPS):
-            print(told)
+        scores[key] = {**costs, **values}  # a metric is never hidden by a cost of the same name
+        if warning := few_groups(key, values["groups"], FEW_GROUPS):
+            print(warning)
     write_text(metrics_file(name), dump_json(scores))
 
 

@@ -2,9 +2,9 @@
 
 function drawDifferences() {
   byId("differences-note").textContent =
-    "The best system of each task against every other one on the same test rows: the difference with its " +
-    `${data.interval}, and p, the chance of as large a difference when the answers of whole groups are exchanged at random, ` +
-    `corrected by Holm for all pairs of the task. ✓: significant, p below ${data.alpha}. ${data.explained}.`;
+    "The best system of each task compared with every other one on the same test rows: the difference with its " +
+    `${data.interval}, and p, the probability of a difference at least as large if the two systems' answers are swapped in ` +
+    `random groups of rows. ✓: significant, p below ${data.alpha}. Note: ${data.caveat}.`;
   for (const task of data.tasks) {
     if (!task.pairs.length) continue;
     const best = task.pairs[0].first;

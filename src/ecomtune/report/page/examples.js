@@ -2,7 +2,7 @@
 
 const state = { task: data.tasks[0], rows: [], at: 0 };
 
-/** The rows' own text, in which a search looks. */
+/** The text of each row, in lower case, that the search looks through. */
 const haystacks = new Map();
 
 function haystack(row) {
@@ -15,7 +15,7 @@ function haystack(row) {
 
 const joined = (value) => (Array.isArray(value) ? value.join(" ") : value);
 
-/** What a row is called: the words of a query, or the first text of its first field. */
+/** The title of a row: the words of a query, or the first text of its first field. */
 function title(row) {
   const [first] = Object.values(row.fields);
   return state.task.decoder === "tags" ? joined(first) : [first].flat()[0];
@@ -72,7 +72,7 @@ function listed(row, place) {
   const all = make("span", "muted", `${right}/${answers.length} ✓`);
   const mark = byId("system").value ? make("span", outcome, OUTCOMES[outcome][0]) : all;
   const texts = Object.values(row.fields).slice(0, 2).map(joined);
-  const made = make("li", "", said("span", "", texts.join(" · ")), mark);
+  const made = make("li", "", dataText("span", "", texts.join(" · ")), mark);
   made.id = `row-${place}`;
   made.role = "option";
   return made;
@@ -94,7 +94,7 @@ function show(place) {
   byId("previous").disabled = state.at === 0;
   byId("next").disabled = state.at >= state.rows.length - 1;
   const found = state.rows.length;
-  byId("status").textContent = found ? `${state.at + 1} of ${found}` : "No row is like this: change a filter.";
+  byId("status").textContent = found ? `${state.at + 1} of ${found}` : "No row matches: change a filter.";
   drawRow(state.rows[state.at]);
 }
 
@@ -110,44 +110,44 @@ function drawRow(row) {
   const chosen = byId("system").value;
   const names = Object.keys(row.answers).sort((one, other) => (other === chosen) - (one === chosen));
   const answers = make("div", "answers", goldCard(row), ...names.map((name) => answerCard(row, name, name === chosen)));
-  const note = "Shortened in this page: the whole texts stand in data/examples and data/predictions.";
+  const note = "Shortened on this page: the full texts are in data/examples and data/predictions.";
   const cut = row.cut ? make("p", "note", note) : null;
   byId("row").replaceChildren(
-    make("h3", "", said("span", "", title(row)), " ", make("span", "muted", row.id)),
+    make("h3", "", dataText("span", "", title(row)), " ", make("span", "muted", row.id)),
     ...[fields.childElementCount ? fields : null, cut, answers, legend()].filter((part) => part !== null),
   );
 }
 
 function field(value) {
-  if (!Array.isArray(value)) return said("dd", "", value);
-  return make("dd", "", make("ul", "", ...value.map((item) => said("li", "", item))));
+  if (!Array.isArray(value)) return dataText("dd", "", value);
+  return make("dd", "", make("ul", "", ...value.map((item) => dataText("li", "", item))));
 }
 
 function goldCard(row) {
-  return make("section", "answer gold", make("header", "", make("h3", "", "gold")), ...meaning(row, row.gold));
+  return make("section", "answer gold", make("header", "", make("h3", "", "gold")), ...parsed(row, row.gold));
 }
 
 function answerCard(row, name, chosen) {
   const [outcome, score, shown] = row.answers[name];
-  const told = state.task.decoder === "label" ? "" : ` ${score.toFixed(2)}`;
-  const head = make("header", "", make("h3", "", name), make("span", outcome, OUTCOMES[outcome] + told));
-  const body = outcome === "malformed" ? [said("p", "said raw", shown || "(empty)")] : meaning(row, shown);
+  const scored = state.task.decoder === "label" ? "" : ` ${score.toFixed(2)}`;
+  const head = make("header", "", make("h3", "", name), make("span", outcome, OUTCOMES[outcome] + scored));
+  const body = outcome === "malformed" ? [dataText("p", "shown raw", shown || "(empty)")] : parsed(row, shown);
   return make("section", chosen ? "answer chosen" : "answer", head, ...body);
 }
 
-/** Gold or an answer as it is meant: a label, texts, or words under their entities. */
-function meaning(row, value) {
-  if (state.task.decoder !== "tags") return [value].flat().map((text) => said("p", "said", text));
+/** Gold or a parsed answer: a label, texts, or words marked with their entities. */
+function parsed(row, value) {
+  if (state.task.decoder !== "tags") return [value].flat().map((text) => dataText("p", "shown", text));
   const gold = new Set(entities(row.gold).map(String));
   const words = row.fields.words;
   const line = make("div", "entities");
   let place = 0;
   for (const [start, end, type] of entities(value)) {
-    line.append(...words.slice(place, start).map((word) => said("span", "outside", word)));
+    line.append(...words.slice(place, start).map((word) => dataText("span", "outside", word)));
     line.append(entity(type, words.slice(start, end).join(" "), !gold.has(String([start, end, type]))));
     place = end;
   }
-  line.append(...words.slice(place).map((word) => said("span", "outside", word)));
+  line.append(...words.slice(place).map((word) => dataText("span", "outside", word)));
   return [line];
 }
 
@@ -170,7 +170,7 @@ function typesOf(task) {
 }
 
 function entity(type, words, other) {
-  const made = make("span", other ? "entity other" : "entity", words === null ? null : said("span", "", words));
+  const made = make("span", other ? "entity other" : "entity", words === null ? null : dataText("span", "", words));
   made.append(make("span", words === null ? "" : "muted", spaced(type)));
   made.style.setProperty("--hue", Math.round((360 * types.indexOf(type)) / types.length));
   return made;
@@ -180,7 +180,7 @@ function legend() {
   if (state.task.decoder !== "tags" || !types.length) return null;
   const own = new Set(typesOf(state.task));
   const items = types.filter((type) => own.has(type)).map((type) => make("li", "", entity(type, null, false)));
-  const other = make("li", "", make("span", "entity other", "dashed: not an entity of gold"));
+  const other = make("li", "", make("span", "entity other", "dashed: not in gold"));
   const list = make("ul", "legend", ...items, other);
   list.ariaLabel = "Legend: entity types";
   return list;
@@ -188,7 +188,7 @@ function legend() {
 
 const IN_LIST = { ArrowUp: -1, ArrowDown: 1, Home: -Infinity, End: Infinity };
 
-/** Arrows left and right walk through the rows wherever they mean nothing else, up and down in the list. */
+/** The left and right arrows step through the rows unless the focused element uses them; up and down do so in the list. */
 function onKey(event) {
   if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
   const inList = event.target === byId("rows");
@@ -203,11 +203,11 @@ function drawExamples() {
   if (!state.task) return;
   const parts = data.tasks
     .filter((task) => task.rows.length < task.total)
-    .map((task) => `the first ${task.rows.length} of ${task.total} of ${task.name}`);
+    .map((task) => `the first ${task.rows.length} of ${task.total} rows of ${task.name}`);
   byId("examples-note").textContent =
-    "The test rows with gold and every system's answer. Right is an answer that is gold's whole; the number beside an " +
-    "outcome is the main metric of that answer alone. The arrow keys ← and → walk through the rows." +
-    (parts.length ? ` In this page are ${parts.join(", ")}.` : "");
+    "The test rows with gold and every system's answer. An answer is right if it equals gold; the number next to an " +
+    "outcome is the main metric of that answer by itself. The arrow keys ← and → step through the rows." +
+    (parts.length ? ` This page holds ${parts.join(", ")}.` : "");
   fill(byId("task"), data.tasks.map((task) => [task.name, task.name]));
   fill(byId("order"), [["data", "as in the data"], ["lowest", "lowest score first"], ["highest", "highest score first"]]);
   byId("task").addEventListener("change", chooseTask);

@@ -14,8 +14,8 @@ function make(tag, name, ...children) {
   return made;
 }
 
-/** A text of data: its own direction keeps right-to-left writing from moving what stands beside it. */
-function said(tag, name, text) {
+/** A text from data; with its own direction, right-to-left text doesn't rearrange the text around it. */
+function dataText(tag, name, text) {
   const made = make(tag, name, text);
   made.dir = "auto";
   return made;
@@ -38,7 +38,7 @@ function fill(select, options, chosen = "") {
   select.value = options.some(([value]) => value === chosen) ? chosen : options[0][0];
 }
 
-/** A table that scrolls in its own frame where the page is too narrow. */
+/** A table in a frame of its own, which scrolls if the page is too narrow. */
 function scrolled(table) {
   const frame = make("div", "scroll", table);
   frame.tabIndex = 0;
@@ -60,7 +60,7 @@ const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3)
 const range = ([low, high]) => `${low.toFixed(2)}–${high.toFixed(2)}`;
 const spaced = (name) => name.replaceAll("_", " ");
 
-// what the page rests on
+// where the rows come from
 
 function drawSources() {
   const warnings = data.made_up === null ? [] : [make("p", "notice", make("strong", "", "Made-up data: "), data.made_up)];
@@ -76,7 +76,7 @@ function drawComparison() {
     "Everything on this page is in this one file.";
   byId("comparison-note").textContent =
     `Main metric of each task with its ${data.interval} over groups of rows (a query, a product). ` +
-    "Bold: the highest value. Intervals that overlap don't say that two systems are alike: see the next section.";
+    "Bold: the highest value. Two systems may differ significantly even if their intervals overlap: see the next section.";
   const head = make("tr", "", heading("system", "col"));
   for (const task of data.tasks) {
     const cell = Object.values(task.cells)[0];
@@ -103,7 +103,7 @@ function comparisonCell(task, cell) {
 
 function drawCosts() {
   byId("costs-note").textContent =
-    "Floating-point operations of an answer: two for each weight and token; what a batch shares is counted in full. " +
+    "Floating-point operations of an answer: two for each weight and token; work that a batch shares counts for each answer. " +
     "Bold: no other system is at least as good for no more operations.";
   const head = make("tr", "", ...data.costs.header.map((name) => heading(name, "col")));
   const body = data.costs.rows.map(([unbeaten, task, system, ...numbers]) => {

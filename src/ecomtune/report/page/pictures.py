@@ -1,4 +1,4 @@
-"""Pictures inside the page, so that it stays one file: each with its title, and its text for those who don't see it."""
+"""Pictures inside the page, so that it is one file: each with a title, and a text for readers who don't see it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-#: By suffix, what a picture is.
+#: Media types by suffix.
 TYPES: Final = {".png": "image/png", ".svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's title, its file (of one of TYPES), and in words what it shows."""
+    """A picture's title, its file (of one of TYPES), and what it shows in words."""
 
     title: str
     file: Path
@@ -22,7 +22,7 @@ class Picture:
 
 
 def inline(pictures: Sequence[Picture]) -> list[dict[str, str]]:
-    """What the page's "pictures" are: title, text and source, a data URI that holds the file."""
+    """The page's "pictures": title, text and source, a data URI of the file."""
     return [{"title": each.title, "text": each.text, "source": _data_uri(each.file)} for each in pictures]
 
 

@@ -1,4 +1,4 @@
-// plots: intervals, confusion matrices, merge weights, and pictures that were drawn before
+// plots: intervals, confusion matrices, merge weights, and the pictures that stage compare drew
 
 function drawIntervals() {
   for (const task of data.tasks) {
@@ -16,9 +16,9 @@ function drawIntervals() {
 function bar(system, cell) {
   const track = trackOf(cell.ci[0], cell.value, cell.ci[1]);
   track.classList.add("halved");
-  const whole = make("div", "bar", make("span", "name", system), track, make("span", "number", fixed(cell.value)));
-  whole.title = `${system}: ${fixed(cell.value)}, ${data.interval} ${range(cell.ci)}`;
-  return whole;
+  const row = make("div", "bar", make("span", "name", system), track, make("span", "number", fixed(cell.value)));
+  row.title = `${system}: ${fixed(cell.value)}, ${data.interval} ${range(cell.ci)}`;
+  return row;
 }
 
 function drawConfusion() {
@@ -34,7 +34,7 @@ function drawConfusion() {
   const chosen = () => tasks.find((each) => each.name === task.value);
   const draw = () => {
     const unit = chosen().decoder === "tags" ? "words by entity type" : "rows by label";
-    note.textContent = `Counts of ${unit}: gold downwards, the answer across. A shade is the share of its gold label's row.`;
+    note.textContent = `Counts of ${unit}: gold in rows, answers in columns. The shade is the share of its row.`;
     drawMatrix(table, chosen().confusion[system.value]);
   };
   const refill = () => {
@@ -46,7 +46,7 @@ function drawConfusion() {
   task.addEventListener("change", refill);
   system.addEventListener("change", draw);
   const filters = make("div", "filters", make("label", "", "Task ", task), make("label", "", "System ", system));
-  const title = make("h3", "", "Which label is taken for which");
+  const title = make("h3", "", "Which labels are confused");
   byId("confusion").append(make("div", "panel", title, note, filters, scrolled(table)));
   refill();
 }
@@ -87,7 +87,7 @@ function drawMerges() {
     return row;
   });
   const table = scrolled(make("table", "heat", make("thead", "", head), make("tbody", "", ...body)));
-  byId("merges").append(make("div", "panel", make("h3", "", "With which weight each merge takes each adapter"), table));
+  byId("merges").append(make("div", "panel", make("h3", "", "The weight of each adapter in each merge"), table));
 }
 
 function drawPictures() {
