@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from ecomtune.checks.parameters import load_params
 from ecomtune.core.config.params import Params
+from ecomtune.core.paths import PREDICTIONS
 from ecomtune.core.records import Prediction, Reference, write_records
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics.bootstrap import Resampling
@@ -143,10 +144,10 @@ def params() -> Params:
     return demo.model_copy(update={"systems": systems, "tasks": {"relevance": demo.tasks["relevance"]}})
 
 
-def test_systems_are_compared_by_their_predictions_and_in_words(params: Params, tmp_path: Path) -> None:
+def test_systems_are_compared_by_their_predictions_and_in_words(params: Params, workplace: Path) -> None:
     for system, wrong in (("single", 2), ("mixed", 3), ("floor", 30)):
-        write_records(tmp_path / system / "relevance.jsonl", predictions(system, wrong))
-    found = compare_systems(params, read_answers(params, tmp_path))
+        write_records(PREDICTIONS / system / "relevance.jsonl", predictions(system, wrong))
+    found = compare_systems(params, read_answers(params))
     assert [(pair.first, pair.second) for pair in found["relevance"]] == [
         ("single", "mixed"),
         ("single", "floor"),
@@ -158,16 +159,16 @@ def test_systems_are_compared_by_their_predictions_and_in_words(params: Params, 
 
 
 @pytest.mark.parametrize("rows", [59, 1])
-def test_systems_that_answered_other_rows_are_not_compared(params: Params, tmp_path: Path, rows: int) -> None:
+def test_systems_that_answered_other_rows_are_not_compared(params: Params, workplace: Path, rows: int) -> None:
     for system in ("single", "mixed", "floor"):
-        write_records(tmp_path / system / "relevance.jsonl", predictions(system, 2, rows if system == "mixed" else 60))
+        write_records(PREDICTIONS / system / "relevance.jsonl", predictions(system, 2, rows if system == "mixed" else 60))
     with pytest.raises(UserError, match=r"mixed/relevance.jsonl answers other rows than single does, .*; run dvc repro"):
-        compare_systems(params, read_answers(params, tmp_path))
+        compare_systems(params, read_answers(params))
 
 
 @pytest.mark.parametrize("systems", [[], ["single"]])
-def test_a_task_of_fewer_than_two_systems_has_no_pairs(params: Params, tmp_path: Path, systems: list[str]) -> None:
+def test_a_task_of_fewer_than_two_systems_has_no_pairs(params: Params, workplace: Path, systems: list[str]) -> None:
     few = params.model_copy(update={"systems": {name: params.systems[name] for name in systems}})
     for system in systems:
-        write_records(tmp_path / system / "relevance.jsonl", predictions(system, 2))
-    assert compare_systems(few, read_answers(few, tmp_path)) == {"relevance": []} and sentences({"relevance": []}, 0.95) == []
+        write_records(PREDICTIONS / system / "relevance.jsonl", predictions(system, 2))
+    assert compare_systems(few, read_answers(few)) == {"relevance": []} and sentences({"relevance": []}, 0.95) == []

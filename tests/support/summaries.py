@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from ecomtune.report.summary import Cell, Scores, Similarity, Summary
@@ -29,8 +28,8 @@ def scores(systems: Mapping[str, Mapping[str, Cell]], tasks: tuple[str, ...] = (
 
 def summary(scores: Scores, **found: Any) -> Summary:
     """A summary of scores; what isn't given is empty."""
-    empty = {"costs": {}, "pairs": {}, "similarity": Similarity(adapters=[], pairs=[]), "transfer": {}}
-    return Summary(**{each.name: getattr(scores, each.name) for each in fields(Scores)}, **{**empty, **found})
+    empty: dict[str, Any] = {"costs": {}, "pairs": {}, "similarity": Similarity(adapters=[], pairs=[]), "transfer": {}}
+    return Summary.of(scores, **{**empty, **found})
 
 
 def summary_json(pairs: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ LONGEST_ANSWER = 20_000
 
 
 class Rouge(CountedMetric):
-    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0; a very long one is scored by its beginning."""
+    """A row's counts: its four scores, and 1. An invalid (empty) answer scores 0; of a very long one the start counts."""
 
     description = "ROUGE-1/2/L/Lsum F measure with the Porter stemmer, best of the references"
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from ecomtune.core.config.params import Params
-from ecomtune.core.paths import PREDICTIONS
+from ecomtune.core.paths import predictions_file
 from ecomtune.core.records import Prediction, read_task
 from ecomtune.metrics.registry import load_metric
 from ecomtune.tasks.base import Task
@@ -17,11 +16,11 @@ Answers = dict[str, dict[str, list[Prediction]]]
 Outcome = Literal["right", "wrong", "malformed"]
 
 
-def read_answers(params: Params, predictions: Path = PREDICTIONS) -> Answers:
+def read_answers(params: Params) -> Answers:
     """The predictions of every system that params name. Raises UserError if any are missing or broken."""
     return {
         key: {
-            name: read_task(predictions / name / f"{key}.jsonl", Prediction, key)
+            name: read_task(predictions_file(name, key), Prediction, key)
             for name, system in params.systems.items()
             if key in system.tasks
         }

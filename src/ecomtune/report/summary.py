@@ -100,9 +100,20 @@ class Summary(Scores):
     similarity: Similarity
     transfer: Transfer
 
+    @classmethod
+    def of(
+        cls, scores: Scores, costs: dict[str, TaskCosts], pairs: Pairs, similarity: Similarity, transfer: Transfer
+    ) -> Summary:
+        """The summary of these scores."""
+        return cls(**_fields(scores), costs=costs, pairs=pairs, similarity=similarity, transfer=transfer)
+
     def with_scores(self, scores: Scores) -> Summary:
         """This summary with other scores."""
-        return replace(self, **{field.name: getattr(scores, field.name) for field in fields(Scores)})
+        return replace(self, **_fields(scores))
+
+
+def _fields(scores: Scores) -> dict[str, Any]:
+    return {field.name: getattr(scores, field.name) for field in fields(Scores)}
 
 
 def write_summary(summary: Summary, file: Path = SUMMARY) -> None:

@@ -34,7 +34,7 @@ Times = Mapping[str, StageTime | None]
 WRITTEN = (PARAMS_FILE, LOCK_FILE, METRICS, PLOTS, REPORTS, RESULTS)
 
 
-def publish_run(profile: Path, stages: list[str], problems: list[str], results: Path = RESULTS) -> Path:
+def publish_run(profile: Path, stages: list[str], problems: list[str]) -> Path:
     """Write results/PROFILE: params, lock, summary and metrics of the current run, its table, its picture, and its answers to
     the study's questions.
 
@@ -49,7 +49,7 @@ def publish_run(profile: Path, stages: list[str], problems: list[str], results: 
         raise UserError(f"there is no fresh run of {profile} here, run dvc repro before publishing: {problems[0]}")
     lock, study = read_yaml(LOCK_FILE), read_study(params)
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name in stages}  # without other profiles'
-    target = results / profile.stem
+    target = RESULTS / profile.stem
     with output_folder(target) as folder:
         shutil.copy(PARAMS_FILE, folder)
         write_text(folder / LOCK_FILE, dumps_yaml(lock))  # as DVC writes it: strings that look like numbers stay strings

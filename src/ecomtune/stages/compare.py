@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from ecomtune.adapters.factors import load_adapter
@@ -29,7 +29,7 @@ from ecomtune.report.page.pictures import inline
 from ecomtune.report.page.render import render
 from ecomtune.report.pairs import compare_systems, interval_caveat, sentences
 from ecomtune.report.quality_cost import cost_remarks, costs_by_task, costs_table
-from ecomtune.report.summary import Scores, Summary, summarize, write_summary
+from ecomtune.report.summary import Summary, summarize, write_summary
 from ecomtune.report.systems_table import few_groups_warnings, left_over_metrics, systems_table
 from ecomtune.stages.runner import run
 
@@ -37,8 +37,8 @@ from ecomtune.stages.runner import run
 def main(params: Params, _: str) -> None:
     scores, answers = summarize(params), read_answers(params)
     adapters, adapter_pairs = _compare_adapters(params)
-    summary = Summary(
-        **{field.name: getattr(scores, field.name) for field in fields(Scores)},
+    summary = Summary.of(
+        scores,
         costs=costs_by_task(scores),
         pairs=compare_systems(params, answers),
         similarity=similarity_of(adapters, adapter_pairs),
