@@ -1,4 +1,4 @@
-"""Rows become examples or are rejected by name, and a data set that can't be used stops with a sentence."""
+"""Rows become examples or are rejected with a reason, and a data set that can't be used stops with a sentence."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_ids_are_unique_and_name_task_split_and_place() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
-def test_a_smaller_size_gives_the_beginning_of_the_larger_one(size: int) -> None:
+def test_a_smaller_size_yields_a_prefix_of_a_larger_one(size: int) -> None:
     whole, _, _ = formatted(good_rows())
     part, _, report = formatted(good_rows(), train_size=size)
     assert part["train"] == whole["train"][:size]
@@ -235,13 +235,13 @@ def test_a_validation_size_of_zero_needs_no_validation_rows() -> None:
         (lambda row: row.model_copy(update={"group": "g0"}), "group"),
     ],
 )
-def test_what_two_splits_share_stops_with_both_rows(spoil: Callable[[Row], Row], shared: str) -> None:
+def test_an_input_or_group_that_two_splits_share_stops_with_both_rows(spoil: Callable[[Row], Row], shared: str) -> None:
     rows = good_rows()
     rows[-1] = spoil(rows[-1])
     assert refusal(rows).startswith(f"tasks.ner: shop:10 in test has the same {shared} as shop:0 in train; remove one")
 
 
-def test_parts_read_side_by_side_give_what_the_whole_gives() -> None:
+def test_parts_read_in_parallel_yield_what_the_whole_yields() -> None:
     bad = [Rejected(source="shop:30", reason="broken"), ner_row(31, "test", words=[])]
     rows = [*good_rows()[:4], *bad, *good_rows()[4:]]
     assert formatted(rows[:3], rows[3:5], [], rows[5:], max_rejected=0.5) == formatted(rows, max_rejected=0.5)
@@ -279,7 +279,7 @@ def test_labels_keep_their_shares_across_parts() -> None:
     assert formatted(rows[:7], rows[7:33], rows[33:], **changes) == formatted(rows, **changes)
 
 
-def test_the_report_counts_labels_and_a_label_that_no_training_row_has_is_told() -> None:
+def test_the_report_counts_labels_and_a_label_without_training_rows_is_a_warning() -> None:
     labels = ["Exact", "Exact", "Irrelevant", "Exact", "Substitute", "Substitute", "Exact"]
     splits = ["train"] * 3 + ["test"] * 4
     rows = [
@@ -289,8 +289,8 @@ def test_the_report_counts_labels_and_a_label_that_no_training_row_has_is_told()
     _, _, report = formatted(rows, name="relevance", validation_size=0)
     assert report["splits"]["train"]["labels"] == {"Exact": 2, "Substitute": 0, "Complement": 0, "Irrelevant": 1}
     assert report["splits"]["test"]["labels"] == {"Exact": 2, "Substitute": 2, "Complement": 0, "Irrelevant": 0}
-    (told,) = unlearnable(report)
-    assert told.startswith("relevance: no training row has the label Substitute, which 2 test rows have")
+    (warning,) = unlearnable(report)
+    assert warning.startswith("relevance: no training row has the label Substitute, which 2 test rows have")
     assert unlearnable(formatted(good_rows())[2]) == []  # a task without labels
 
 
@@ -307,14 +307,14 @@ def test_a_broken_part_stops_the_others_with_its_sentence(tmp_path: Path) -> Non
     assert time.monotonic() - started < 60
 
 
-def test_a_killed_process_is_told_in_one_sentence() -> None:
+def test_a_killed_process_stops_with_one_sentence() -> None:
     sentence = "a process that formats rows was killed, probably because memory ran out; free some and run this again"
     assert refusal_of_parts(slow_reader.dying, partial(list, good_rows())) == sentence
 
 
 @pytest.fixture
 def reading(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A process that formats rows in two others, and the numbers of these, in a group of their own."""
+    """A process that formats rows in two others, and the ids of these two, in a process group of its own."""
     command = [sys.executable, "-m", "tests.support.slow_reader", str(tmp_path)]
     with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         until = time.monotonic() + 60
@@ -337,7 +337,7 @@ def gone(number: int) -> bool:
     return False
 
 
-def test_an_interrupt_ends_all_processes_without_a_word_of_theirs(reading: tuple[subprocess.Popen[str], list[int]]) -> None:
+def test_an_interrupt_ends_all_processes_and_only_the_parent_speaks(reading: tuple[subprocess.Popen[str], list[int]]) -> None:
     process, readers = reading
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=30)[1].strip() == "stopped"
@@ -370,12 +370,12 @@ def test_a_split_of_another_name_is_rejected() -> None:
     ]
 
 
-def test_a_reason_that_quotes_half_a_character_is_told() -> None:
+def test_a_reason_with_half_a_character_is_written_with_a_question_mark() -> None:
     _, rejected, _ = formatted([*good_rows(), Rejected(source="shop:20", reason="bad \ud800")], max_rejected=0.5)
     assert rejected == [Rejected(source="shop:20", reason="bad ?")]
 
 
-def test_a_rejected_row_tells_no_more_than_its_beginning_however_long_it_is() -> None:
+def test_the_excerpt_of_a_rejected_row_is_short_however_long_the_row_is() -> None:
     bad = [Rejected(source="shop:20", reason="bad", text='a "\u20ac"\n' * 1000), ner_row(21, "train", words=["mug"] * 5000)]
     _, rejected, _ = formatted([*good_rows(), *bad], max_rejected=0.5)
     assert [len(each.text) for each in rejected] == [200, 200]

@@ -36,7 +36,7 @@ REFERENCES: dict[str, Reference] = {
     "description": ["Enjoy tea."],
 }
 TAGS = {"O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in TYPE_WORDS)}
-#: Words as a query split at white space gives them.
+#: Words of a query that is split at white space.
 WORD = st.one_of(
     st.text(min_size=1, max_size=8).filter(lambda text: text.split() == [text]),
     st.sampled_from(
@@ -45,7 +45,7 @@ WORD = st.one_of(
 )
 TYPES = st.sampled_from(sorted(TYPE_WORDS))
 ANSWER_WORDS = [*TYPE_WORDS.values(), OUTSIDE, CONTINUE]
-#: Texts near and far from valid answers.
+#: Texts close to and far from valid answers.
 ANSWER = st.one_of(
     st.text(max_size=40),
     st.lists(st.sampled_from([*ANSWER_WORDS, "acme", "red", "mug", "exact", "Irrelevant", ".", " ", "\n", "\t", "\u2028"])).map(
@@ -62,7 +62,7 @@ ANSWER = st.one_of(
 
 
 def is_iob2(tags: list[str]) -> bool:
-    """The definition, told without the task's help."""
+    """The definition, implemented without the task's help."""
     return all(
         tag == "O" or tag[0] == "B" or (before != "O" and before[2:] == tag[2:])
         for before, tag in zip(["O", *tags], tags, strict=False)
@@ -108,7 +108,7 @@ def test_a_ner_target_parses_back_to_its_tags(sample: tuple[list[str], list[str]
 
 @settings(deadline=None)
 @given(sample=tagged())
-def test_a_ner_target_has_one_line_a_word_with_the_word_first(sample: tuple[list[str], list[str]]) -> None:
+def test_a_ner_target_has_one_line_per_word_with_the_word_first(sample: tuple[list[str], list[str]]) -> None:
     words, tags = sample
     lines = load_task("ner").target({"words": words}, tags).split("\n")
     assert [line.rpartition(" ")[0] for line in lines] == words
@@ -130,7 +130,7 @@ def test_words_with_white_space_parse_back_or_the_row_is_rejected(sample: tuple[
 
 
 @pytest.mark.parametrize("word", ["a\nb", "\u00a0a", "\u2028a", " a", "\x85a", "\n"])
-def test_a_word_that_its_line_would_lose_is_rejected(word: str) -> None:
+def test_a_word_that_would_be_stripped_from_its_line_is_rejected(word: str) -> None:
     row = Row(fields={"words": [word, "mug"]}, reference=["O", "O"], group="g", split=None, source="s")
     assert rejection_reason(load_task("ner"), row) == "its target doesn't parse back to its reference"
 
@@ -230,7 +230,7 @@ def test_any_answer_parses_to_a_meaning_of_the_task_or_to_none(name: str, answer
         "Ex act",
     ],
 )
-def test_an_answer_that_is_no_label_has_no_meaning(answer: str) -> None:
+def test_an_answer_that_is_not_a_label_has_no_meaning(answer: str) -> None:
     assert load_task("relevance").parse(answer, {}) is None
 
 
@@ -258,7 +258,7 @@ def test_an_answer_that_misses_adds_or_changes_a_word_has_no_tags(answer: str) -
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("piece", ["a", "\n", " ", "Exact.", "acme brand\n", "\u2028", " \n"])
-def test_a_megabyte_parses_in_less_than_a_second(name: str, piece: str) -> None:
+def test_a_megabyte_is_parsed_in_less_than_a_second(name: str, piece: str) -> None:
     answer = piece * (1_000_000 // len(piece))
     fields: dict[str, str | list[str]] = {"words": ["acme"] * answer.count("\n")} if piece == "acme brand\n" else FIELDS[name]
     start = time.process_time()
@@ -300,7 +300,7 @@ def test_a_prompt_holds_the_instruction_first_the_row_next_and_ends_with_the_cue
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_demonstrations_stand_solved_and_in_order_between_instruction_and_row(name: str, form: PromptForm) -> None:
+def test_demonstrations_are_in_order_between_instruction_and_row(name: str, form: PromptForm) -> None:
     task = load_task(name)
     first, second = (
         {key: f"{mark} {value}" if isinstance(value, str) else [mark, *value] for key, value in FIELDS[name].items()}
@@ -315,7 +315,7 @@ def test_demonstrations_stand_solved_and_in_order_between_instruction_and_row(na
     ]
 
 
-def test_a_description_leaves_no_line_for_what_is_not_known() -> None:
+def test_a_description_has_no_line_for_an_unknown_input() -> None:
     task = load_task("description")
     body = task.body({**FIELDS["description"], "brand": "", "color": ""})
     assert body == "Title: Acme Mug\nFeatures:\n- Holds 12 oz\n- Keeps warm\nDescription:"
@@ -402,7 +402,7 @@ def test_case_punctuation_and_space_never_change_a_key(words: list[str], mark: s
     assert task.input_key({"words": changed}) == task.input_key({"words": words}) == " ".join(words)
 
 
-def test_a_word_that_moves_from_one_field_to_the_next_makes_another_input() -> None:
+def test_a_word_that_moves_from_one_input_to_the_next_changes_the_key() -> None:
     task = load_task("relevance")
     assert task.input_key({"query": "red", "title": "mug blue"}) != task.input_key({"query": "red mug", "title": "blue"})
 
@@ -448,11 +448,11 @@ def test_full_and_half_width_forms_are_the_plain_ones(written: str, plain: str) 
     ids=["hindi", "thai", "arabic", "latin"],
 )
 def test_words_that_differ_in_their_vowel_signs_are_different(one: str, other: str) -> None:
-    """Python takes the marks on letters for no part of a word."""
+    """Python doesn't count the marks on letters as part of a word."""
     assert normalize(one) != normalize(other) and " " not in normalize(one)
 
 
-def test_marks_that_choose_how_a_sign_is_drawn_are_no_word() -> None:
+def test_variation_selectors_are_not_words() -> None:
     assert normalize("Mug \u2764\ufe0f 1\ufe0f\u20e3") == normalize("mug \u2764 1")
 
 
