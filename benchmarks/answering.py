@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.counts import Shape, answering_flops
 from benchmarks.harness import Measured, Options, Turns, measure, run_once
-from benchmarks.results import SIDES, Entry, Target, entry
+from benchmarks.results import SIDES, Comparison, Entry, Target
 from ecomtune.core.config import Training
 from ecomtune.core.files import dump_json, output_folder, sha256_file
 from ecomtune.core.records import Example
@@ -179,7 +179,7 @@ def compare(title: str, source: str, job: Job, targets: dict[str, Target]) -> En
     found = measure(title, {"ours": partial(ours, job=job), "theirs": partial(theirs, job=job)}, options)
     shape = Shape.read(options.base, job.settings.rank)
     counted = {side: _counts(found[side], shape, len(job.test)) for side in SIDES}
-    return entry(
+    return Comparison(
         against=f"transformers generate, batch {job.batch_size}, sorted by length",
         data=f"{source}, {len(job.test)} rows",
         unit="examples",
@@ -188,13 +188,12 @@ def compare(title: str, source: str, job: Job, targets: dict[str, Target]) -> En
             "batch_size": job.batch_size,
             "max_new_tokens": found["theirs"].facts["max_new_tokens"],
         },
-        found=found,
         per_turn=len(job.test),
         counts=counted,
         bound=counted["theirs"]["flops"] / counted["ours"]["flops"],
         targets=targets,
         checks=_check_answers(job, found),
-    )
+    ).entry(found)
 
 
 def _counts(found: Measured, shape: Shape, rows: int) -> dict[str, float]:

@@ -18,7 +18,7 @@ import psutil
 
 from benchmarks import esci_shape
 from benchmarks.harness import BenchmarkError, Measured, Options, Turns, measure
-from benchmarks.results import Entry, Target, entry
+from benchmarks.results import Comparison, Entry, Target
 
 WARM_UP, TURNS = 0, 3
 FULL = esci_shape.Shape()
@@ -103,15 +103,12 @@ def run(options: Options) -> Entry:
             whole[side] = run_command(side, raw_files(options, full), Path(out))
     seconds, peak = whole["ours"]["seconds"], whole["ours"]["peak_bytes"]
     outputs = [output["splits"] for measured in found.values() for output in measured.outputs]
-    return entry(
+    return Comparison(
         against="datasets: filter, map and to_json after a join by pyarrow, as many processes",
         data=f"made up, {shape.judgements:,} judgements of {shape.products:,} products",
         unit="rows",
         settings={"judgements": shape.judgements, "products": shape.products, "queries": shape.queries},
-        found=found,
         per_turn=shape.judgements,
-        counts={"ours": {}, "theirs": {}},
-        bound=None,
         targets={
             "ratio": Target(3.0),
             "memory": Target(1.0, at_most=True),
@@ -129,4 +126,4 @@ def run(options: Options) -> Entry:
                 "their_peak_mib": whole["theirs"]["peak_bytes"] / 2**20,
             },
         },
-    )
+    ).entry(found)

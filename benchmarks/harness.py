@@ -1,7 +1,7 @@
-"""Interleaved measurement: each side is a process of its own that takes a turn when it is told to, A B A B.
+"""Interleaved measurement: each side is a separate process, and the sides take turns, A B A B.
 
-A turn that lies between two turns of the other side sees the same machine, so that ratios of neighbouring turns are fair
-where the machine's speed drifts. Both sides hold their memory all the time; the one that isn't on turn waits on a pipe.
+Neighbouring turns run under the same conditions, so that their ratio is fair even if the machine's speed drifts. Both sides
+keep their memory all the time; a side whose turn it isn't waits on a pipe.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-#: What ``--quick`` loads once for all sides; what isn't installed is left out.
+#: Modules that ``--quick`` loads once for all sides, if they are installed.
 PRELOADED = ("ecomtune.lora.adapter_training", "ecomtune.inference.decoding.local_answers", "trl.trainer.sft_trainer")
 
 
 class BenchmarkError(Exception):
-    """A measurement that can't be made, in one sentence."""
+    """A measurement failed; the message is one sentence."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to measure. ``quick``: a pico model, little data and one repeat, to test the benchmarks themselves."""
+    """How to measure. ``quick`` takes a pico model, little data and one repeat, to test the benchmarks themselves."""
 
     base: Path
     scratch: Path
@@ -38,14 +38,14 @@ class Options:
     quick: bool = False
 
     def turns(self, warm_up: int, repeats: int) -> Options:
-        """These options with a comparison's own numbers of turns, where the user gave none."""
+        """These options with a comparison's own numbers of turns, unless the user gave some."""
         if self.quick:
             return replace(self, warm_up=1, repeats=self.repeats or 1)
         return replace(self, warm_up=warm_up, repeats=self.repeats or repeats)
 
 
 class Turns:
-    """A side's end of the line: say ``ready`` once, then ``while turns.begin(): found = work(); turns.end(lambda: found)``."""
+    """A side's end of the pipe: call ``ready`` once, then ``while turns.begin(): found = work(); turns.end(lambda: found)``."""
 
     def __init__(self, line: Connection, options: Options) -> None:
         self.line = line
@@ -54,12 +54,12 @@ class Turns:
         self.started = 0.0
 
     def ready(self, facts: Mapping[str, Any]) -> None:
-        """Everything is loaded; ``facts`` are counts and settings that go into the results."""
+        """Report that everything is loaded; ``facts`` are counts and settings for the results."""
         self.start_memory = _peak_memory()
         self.line.send(("ready", dict(facts)))
 
     def begin(self) -> bool:
-        """Wait for this side's turn and start its clock; False when there are no more."""
+        """Wait for this side's turn and start its clock; False if there are no more turns."""
         if self.line.recv() != "go":
             return False
         self._finish_kernels()
@@ -67,7 +67,7 @@ class Turns:
         return True
 
     def end(self, output: Callable[[], Any]) -> None:
-        """Stop the clock, and only then make what is handed over as the turn's output."""
+        """Stop the clock, then make the turn's output."""
         self._finish_kernels()
         seconds = perf_counter() - self.started
         self.line.send(("turn", (seconds, output())))
@@ -94,7 +94,7 @@ Side = Callable[[Turns], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """One side's turns, those of the warm-up first."""
+    """One side's turns, starting with those of the warm-up."""
 
     facts: dict[str, Any]
     memory: dict[str, int]
@@ -109,7 +109,7 @@ class Measured:
 
 
 def measure(name: str, sides: Mapping[str, Side], options: Options) -> dict[str, Measured]:
-    """Run all sides in turns. Raises BenchmarkError where one of them fails."""
+    """Run all sides in turns. Raises BenchmarkError if one of them fails."""
     workers: dict[str, _Worker] = {}
     found: dict[str, tuple[list[float], list[Any]]] = {side: ([], []) for side in sides}
     try:
@@ -130,7 +130,7 @@ def measure(name: str, sides: Mapping[str, Side], options: Options) -> dict[str,
 
 
 def run_once(name: str, work: Side, options: Options) -> dict[str, Any]:
-    """Run a side that takes no turns, in a process of its own, and give its facts."""
+    """Run a side that takes no turns in a separate process, and return its facts."""
     worker = _Worker(name, work, options)
     try:
         worker.stop()
@@ -140,11 +140,11 @@ def run_once(name: str, work: Side, options: Options) -> dict[str, Any]:
 
 
 class _Worker:
-    """The runner's end of the line to one side's process."""
+    """The measuring process's end of the pipe to one side."""
 
     def __init__(self, name: str, work: Side, options: Options) -> None:
         self.name = name
-        # spawn: each side starts clean, and its peak memory is its own; a fork of loaded libraries starts faster
+        # spawn starts each side clean, with a peak memory of its own; forking loaded libraries is faster
         context: Any = multiprocessing.get_context("forkserver" if options.quick else "spawn")
         if options.quick:
             context.set_forkserver_preload(list(PRELOADED))
@@ -183,7 +183,7 @@ class _Worker:
 
 
 def _serve(line: Connection, work: Side, options: Options) -> None:
-    """The life of a side's process."""
+    """What a side's process does."""
     turns = Turns(line, options)
     try:
         from ecomtune.models.process import prepare
@@ -196,7 +196,7 @@ def _serve(line: Connection, work: Side, options: Options) -> None:
 
 
 def _peak_memory() -> int:
-    """Largest resident set so far, in bytes: Linux's own count, since getrusage begins with the peak of the parent process."""
+    """Largest resident set so far, in bytes, as Linux counts it, since getrusage starts from the parent process's peak."""
     status = Path("/proc/self/status")
     if status.is_file():
         for line in status.read_text(encoding="utf-8").splitlines():

@@ -1,4 +1,4 @@
-"""The machine itself: what it is, and how fast its matrix products are."""
+"""A description of the machine, and the speed of its matrix products."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "accelerate", "n
 
 
 def describe(turns: Turns) -> None:
-    """Facts of the machine and of the libraries that both sides run on; no paths and no dates."""
+    """Facts about the machine and the libraries that both sides run on, without paths and dates."""
     import torch
 
     facts: dict[str, Any] = {

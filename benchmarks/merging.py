@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness import Measured, Options, Turns, measure
-from benchmarks.results import Entry, Target, entry
+from benchmarks.results import Comparison, Entry, Target
 from ecomtune.adapters.factors import Adapter, Factors, Matrix
 
 ADAPTERS = 4
@@ -123,18 +123,17 @@ def compare(title: str, job: Job, targets: dict[str, Target]) -> Entry:
     found = measure(title, {"ours": partial(ours, job=job), "theirs": partial(theirs, job=job)}, job.options)
     shapes = job.shapes()
     counts = {"ours": {"svd_flops": _ours_flops(shapes)}, "theirs": {"svd_flops": _theirs_flops(shapes)}}
-    return entry(
+    return Comparison(
         against="peft add_weighted_adapter, svd (svd_full_matrices=False), same rank",
         data=f"{ADAPTERS} random adapters of rank {RANK}, layers: {len(shapes)}",
         unit="merges",
         settings={"rank": RANK, "weights": WEIGHTS, "layers": len(shapes)},
-        found=found,
         per_turn=1,
         counts=counts,
         bound=counts["theirs"]["svd_flops"] / counts["ours"]["svd_flops"],
         targets=targets,
         checks=_check(found),
-    )
+    ).entry(found)
 
 
 def _check(found: Mapping[str, Measured]) -> dict[str, Any]:

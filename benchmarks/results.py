@@ -1,10 +1,10 @@
-"""From measured turns to results.json and its table."""
+"""Measured turns become results.json and its table."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,73 +13,79 @@ from ecomtune.core.files import dump_json, read_json, write_text
 
 Entry = dict[str, Any]
 SIDES = ("ours", "theirs")
-#: The comparisons, a module each, in the order of the table.
+#: The modules of the comparisons, in the order of the table.
 COMPARISONS = (
     *("train_ner_long", "train_ner_long_dropout", "train_mixed_compact"),
     *("answer_ner_long", "answer_relevance", "answer_relevance_compact"),
     *("merge_svd", "merge_svd_4096", "format_esci", "start_up"),
 )
-#: Digits that are kept of a measured time or ratio, and of what is derived from one.
+#: Digits that are kept of times and ratios, and of what is derived from them.
 PLACES = 4
 NOTES = Path(__file__).with_name("NOTES.md")
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a measured value must reach; ``aim`` is what it should."""
+    """The limit that a measured value must reach; ``aim`` is what it should reach."""
 
     limit: float
     aim: float | None = None
     at_most: bool = False
 
     def judge(self, value: float) -> dict[str, Any]:
-        """The target beside the value."""
+        """The value, its target, and whether it was reached."""
         reached = value <= self.limit if self.at_most else value >= self.limit
         bound = "at_most" if self.at_most else "at_least"
         return {"value": round(value, PLACES), bound: self.limit, "aim": self.aim, "reached": reached}
 
 
-def entry(
-    *,
-    against: str,
-    data: str,
-    unit: str,
-    settings: Mapping[str, Any],
-    found: Mapping[str, Measured],
-    per_turn: float,
-    counts: Mapping[str, Mapping[str, float]],
-    bound: float | None,
-    targets: Mapping[str, Target],
-    checks: Mapping[str, Any],
-    peak_gflops: float | None = None,
-) -> Entry:
-    """One comparison's results. ``targets`` has values ``ratio``, and ``memory`` and ``share_of_peak`` where counted."""
-    ratios = [theirs / ours for ours, theirs in zip(found["ours"].seconds, found["theirs"].seconds, strict=True)]
-    ratio = {**_spread(ratios), "of_totals": sum(found["theirs"].seconds) / sum(found["ours"].seconds)}
-    memory = {side: found[side].memory for side in SIDES}
-    peak_key = "peak_cuda_bytes" if "peak_cuda_bytes" in memory["ours"] else "peak_bytes"
-    memory_ratio = memory["ours"][peak_key] / memory["theirs"][peak_key]
-    values = {"ratio": ratio["median"], "memory": memory_ratio}
-    if "share_of_peak" in counts["ours"]:
-        values["share_of_peak"] = counts["ours"]["share_of_peak"]
-    result: Entry = {
-        "against": against,
-        "data": data,
-        "unit": unit,
-        "settings": dict(settings),
-        "warm_up_turns": found["ours"].warm_up,
-        "turns": len(ratios),
-        f"{unit}_per_turn": per_turn,
-        "ratio": ratio,
-        "bound_by_operations": bound,
-        "memory_ratio": memory_ratio,
-        "targets": {name: target.judge(values[name]) for name, target in targets.items()},
-        "checks": dict(checks),
-        **{side: _side(found[side], counts[side], unit, per_turn) for side in SIDES},
-    }
-    if peak_gflops is not None:
-        result["matrix_product_peak_gflops"] = peak_gflops
-    return _rounded(result)  # type: ignore[no-any-return]  # a dict stays a dict
+@dataclass(frozen=True)
+class Comparison:
+    """What is compared with what, and what its results have to reach.
+
+    ``counts`` by side, ``bound``: the ratio of times at equal efficiency (None if the operations aren't counted), ``targets``
+    for ``ratio``, ``memory`` and ``share_of_peak``, the last only if it is counted.
+    """
+
+    against: str
+    data: str
+    unit: str
+    settings: Mapping[str, Any]
+    per_turn: float
+    targets: Mapping[str, Target]
+    checks: Mapping[str, Any]
+    bound: float | None = None
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=lambda: {side: {} for side in SIDES})
+    peak_gflops: float | None = None
+
+    def entry(self, found: Mapping[str, Measured]) -> Entry:
+        """The results of the measured sides."""
+        ratios = [theirs / ours for ours, theirs in zip(found["ours"].seconds, found["theirs"].seconds, strict=True)]
+        ratio = {**_spread(ratios), "of_totals": sum(found["theirs"].seconds) / sum(found["ours"].seconds)}
+        memory = {side: found[side].memory for side in SIDES}
+        peak_key = "peak_cuda_bytes" if "peak_cuda_bytes" in memory["ours"] else "peak_bytes"
+        memory_ratio = memory["ours"][peak_key] / memory["theirs"][peak_key]
+        values = {"ratio": ratio["median"], "memory": memory_ratio}
+        if "share_of_peak" in self.counts["ours"]:
+            values["share_of_peak"] = self.counts["ours"]["share_of_peak"]
+        result: Entry = {
+            "against": self.against,
+            "data": self.data,
+            "unit": self.unit,
+            "settings": dict(self.settings),
+            "warm_up_turns": found["ours"].warm_up,
+            "turns": len(ratios),
+            f"{self.unit}_per_turn": self.per_turn,
+            "ratio": ratio,
+            "bound_by_operations": self.bound,
+            "memory_ratio": memory_ratio,
+            "targets": {name: target.judge(values[name]) for name, target in self.targets.items()},
+            "checks": dict(self.checks),
+            **{side: _side(found[side], self.counts[side], self.unit, self.per_turn) for side in SIDES},
+        }
+        if self.peak_gflops is not None:
+            result["matrix_product_peak_gflops"] = self.peak_gflops
+        return _rounded(result)  # type: ignore[no-any-return]  # a dict stays a dict
 
 
 def _side(measured: Measured, counts: Mapping[str, float], unit: str, per_turn: float) -> Entry:
@@ -109,7 +115,7 @@ def _rounded(value: Any) -> Any:
 
 
 def add(folder: Path, device: str, machine: Mapping[str, Any], name: str, found: Entry) -> None:
-    """Put an entry into the folder's results and write its table anew; results of another machine are dropped."""
+    """Add an entry to the results in a folder and write their table again; results of another machine are dropped."""
     suffix = "" if device == "cpu" else f"-{device}"
     path = folder / f"results{suffix}.json"
     old = read_json(path) if path.is_file() else {}
@@ -125,16 +131,16 @@ def table(results: Mapping[str, Any]) -> str:
     notes = NOTES.read_text(encoding="utf-8").strip() if NOTES.is_file() else ""
     parts = [
         "# Measured against peers",
-        "Written by `make bench`; results.json beside it holds every number. Ratios are theirs / ours in time, each of two "
-        "neighbouring turns on the same work: the median, and in brackets the lowest and the highest.",
+        "Written by `make bench`; results.json has every number. Ratios are their time divided by ours, for neighbouring turns "
+        "with the same work: the median and, in brackets, the lowest and the highest.",
         _machine(results["machine"]),
         "## Time",
         _times(rows),
         "## Memory, and the machine's limit",
         _limits(rows),
-        "The bound is the ratio of the operations that the two sides do (counted by formula, see benchmarks/counts.py), hence "
-        "the ratio of times at equal efficiency. Tokens are those processed in all measured turns, padding included. Share of "
-        "peak: operations a second while training, over the best matrix product measured between the same turns.",
+        "The bound is the ratio of the operations on both sides, by the formulas of benchmarks/counts.py; times have this "
+        "ratio at equal efficiency. Tokens are those of all measured turns, including padding. Shares of the peak compare the "
+        "operations per second of training with the fastest matrix product measured between the same turns.",
         "## Same output",
         _outputs(rows),
         *([notes] if notes else []),

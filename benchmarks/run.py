@@ -1,35 +1,28 @@
-"""Run the benchmarks: ``python -m benchmarks.run``, each one alone with ``--only NAME``. In the repository's root."""
+"""Run the benchmarks, in the repository's root: ``python -m benchmarks.run``, or one of them with ``--only NAME``."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from benchmarks.data import pico_base
 from benchmarks.harness import BenchmarkError, Options, run_once
 from benchmarks.machine import describe
 from benchmarks.results import COMPARISONS, Entry, add
+from ecomtune.core.paths import PRETRAINED
 from ecomtune.messages.errors import UserError
 
-DEFAULT_BASE = Path("models/pretrained/smollm2")
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    cpu = "cpu"
-    cuda = "cuda"
+DEFAULT_BASE = PRETRAINED / "smollm2"
 
 
 def prepare_environment(device: str, threads: int) -> None:
-    """What every side's process inherits: the number of threads of all libraries, no hub, and a GPU only where asked for."""
+    """Set what every side's process inherits: the number of threads of all libraries, no hub, and a GPU only if asked for."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = str(threads)
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -46,40 +39,52 @@ def run(names: list[str], options: Options, out: Path) -> None:
         add(out, options.device, machine, name, found)
 
 
-def main(
-    only: Annotated[
-        list[str] | None, typer.Option(help="a comparison to run (may be given several times); default: all")
-    ] = None,
-    device: Annotated[Device, typer.Option(help="cuda: bfloat16, results kept apart")] = Device.cpu,
-    repeats: Annotated[int, typer.Option(min=0, help="measured turns of each side; default: each comparison's own")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of each side")] = len(os.sched_getaffinity(0)),
-    base: Annotated[Path, typer.Option(help="folder of the base weights")] = DEFAULT_BASE,
-    out: Annotated[Path, typer.Option(help="folder of results.json and RESULTS.md")] = Path("benchmarks"),
-    scratch: Annotated[Path, typer.Option(help="folder of data and adapters that are made once")] = Path(".scratch/bench"),
-    quick: Annotated[bool, typer.Option("--quick", help="pico model and one repeat, to try the benchmarks themselves")] = False,
-) -> None:
+def main() -> None:
     """Measure this project against its peers, interleaved on this machine."""
-    names = list(only or COMPARISONS)
+    arguments = parser().parse_args()
+    names = list(arguments.only or COMPARISONS)
     unknown = sorted(set(names) - set(COMPARISONS))
     if unknown:
-        _fail(f"no comparison {unknown[0]!r}; name one of: {', '.join(COMPARISONS)}")
-    prepare_environment(device.value, threads)
-    options = Options(base, scratch, device.value, threads, repeats=repeats, quick=quick)
+        sys.exit(f"error: there is no comparison {unknown[0]!r}; name one of: {', '.join(COMPARISONS)}")
+    prepare_environment(arguments.device, arguments.threads)
+    given = {name: getattr(arguments, name) for name in ("base", "scratch", "device", "threads", "repeats", "quick")}
+    options = Options(**given)
     try:
-        if quick:
+        if options.quick:
             options = replace(options, base=pico_base(options))
-        elif not (base / "model.safetensors").is_file():
-            _fail(f"{base} holds no model.safetensors; bring the weights with: dvc repro pretrained@smollm2")
-        run(names, options, out)
+        elif not (options.base / "model.safetensors").is_file():
+            sys.exit(f"error: {options.base} has no model.safetensors; for the weights, run dvc repro pretrained@smollm2")
+        run(names, options, arguments.out)
     except (BenchmarkError, UserError) as error:
-        _fail(str(error))
-    print(f"written: {out}")
+        sys.exit(f"error: {error}")
+    print(f"written: {arguments.out}")
 
 
-def _fail(message: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(1)
+def parser() -> argparse.ArgumentParser:
+    """The options of the command line."""
+    found = argparse.ArgumentParser(prog="python -m benchmarks.run", description=main.__doc__)
+    add_option = found.add_argument
+    add_option("--only", action="append", metavar="NAME", help="a comparison to run, several times for several; default: all")
+    add_option("--device", choices=["cpu", "cuda"], default="cpu", help="cuda computes in bfloat16, with results of its own")
+    add_option("--repeats", type=_at_least(0), default=0, help="measured turns of each side; default: each comparison's own")
+    add_option("--threads", type=_at_least(1), default=len(os.sched_getaffinity(0)), help="CPU threads of each side")
+    add_option("--base", type=Path, default=DEFAULT_BASE, help="folder of the base weights")
+    add_option("--out", type=Path, default=Path("benchmarks"), help="folder of results.json and RESULTS.md")
+    add_option("--scratch", type=Path, default=Path(".scratch/bench"), help="folder of data and adapters that are made once")
+    add_option("--quick", action="store_true", help="a pico model and one repeat, to try the benchmarks themselves")
+    return found
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    """A parser of numbers from ``lowest``, which raises argparse's error for any other text."""
+
+    def number(text: str) -> int:
+        if int(text) < lowest:
+            raise argparse.ArgumentTypeError(f"{text} is less than {lowest}")
+        return int(text)
+
+    return number
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

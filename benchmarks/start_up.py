@@ -1,4 +1,4 @@
-"""Start-up of the dearest kinds of stage, training and answering, against the bare imports of the libraries that they use."""
+"""Start-up of the slowest kinds of stage, training and answering, against bare imports of the libraries that they use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from time import perf_counter
 
 from benchmarks.harness import Options, Turns, measure
-from benchmarks.results import Entry, Target, entry
+from benchmarks.results import Comparison, Entry, Target
 from ecomtune import stages
 
 WARM_UP, TURNS = 1, 5
@@ -28,7 +28,7 @@ def seconds_of(code: str) -> float:
 
 
 def side(turns: Turns, codes: tuple[str, ...]) -> None:
-    """A turn is one start of each."""
+    """A turn starts each of them once."""
     turns.ready({})
     while turns.begin():
         found = [seconds_of(code) for code in codes]
@@ -36,26 +36,24 @@ def side(turns: Turns, codes: tuple[str, ...]) -> None:
 
 
 def stage_seconds() -> dict[str, float]:
-    """What each stage costs before it imports the libraries that its work needs."""
+    """Seconds that each stage takes to start, before it imports the libraries that its work needs."""
     names = sorted(module.name for module in pkgutil.iter_modules(stages.__path__))
     return {name: seconds_of(f"import {stages.__name__}.{name}") for name in names}
 
 
 def run(options: Options) -> Entry:
-    """A turn is one start of each kind."""
+    """A turn starts each kind once."""
     options = options.turns(WARM_UP, TURNS)
     ours, theirs = (("import ecomtune.messages.errors",), ("import pydantic",)) if options.quick else (OURS, THEIRS)
     found = measure("start_up", {"ours": partial(side, codes=ours), "theirs": partial(side, codes=theirs)}, options)
     middle = {name: sorted(measured.seconds)[len(measured.seconds) // 2] for name, measured in found.items()}
-    return entry(
+    return Comparison(
         against="the bare imports of torch, transformers and peft",
         data="none",
         unit="starts",
         settings={"ours": ours, "theirs": theirs},
-        found=found,
         per_turn=len(ours),
-        counts={"ours": {}, "theirs": {}},
         bound=1.0,
         targets={"ratio": Target(0.85)},
         checks={"own_share": 1 - middle["theirs"] / middle["ours"], "stage_before_its_libraries_seconds": stage_seconds()},
-    )
+    ).entry(found)

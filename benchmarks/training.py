@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.counts import Shape, Work, shared, training_flops, whole
 from benchmarks.harness import Measured, Options, Side, Turns, measure
 from benchmarks.machine import matmul_peak
-from benchmarks.results import Entry, Target, entry
+from benchmarks.results import Comparison, Entry, Target
 from ecomtune.core.config import Training
 from ecomtune.core.records import Example
 from ecomtune.models.tokenization import EncodedExample, encode_example
@@ -202,19 +202,18 @@ def compare(title: str, source: str, job: Job, targets: dict[str, Target]) -> En
     peak = max(gigaflops for turn in found["peak"].outputs for gigaflops in turn.values())
     counted = {side: _counts(found[side], shape) for side in ("ours", "theirs")}
     shares = {side: count["flops"] / sum(found[side].seconds) / 1e9 / peak for side, count in counted.items()}
-    return entry(
+    return Comparison(
         against="trl SFTTrainer, completion-only loss, same batches",
         data=f"{source}, {len(job.examples)} rows",
         unit="examples",
         settings=job.settings.model_dump(exclude={"model", "share_prefix", "epochs", "accumulation"}),
-        found=found,
         per_turn=counted["ours"]["rows"] / options.repeats,
         counts={side: {**count, "share_of_peak": shares[side]} for side, count in counted.items()},
         bound=counted["theirs"]["flops"] / counted["ours"]["flops"],
         targets=targets,
         checks=_check_losses(found, options, job.settings.dropout),
         peak_gflops=peak,
-    )
+    ).entry(found)
 
 
 def _counts(found: Measured, shape: Shape) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The packages that the project needs, through all their own needs: their versions, pins and licences."""
+"""The packages that the project needs, directly or not: their versions, pins and licences."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def requirements() -> list[str]:
-    """What pyproject.toml asks for, in the extra for developers too, and to build the package."""
+    """What pyproject.toml requires, including the extras and the build backend."""
     described = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = described["project"]
     extras = [each for group in project["optional-dependencies"].values() for each in group]
@@ -29,7 +29,7 @@ def pins() -> dict[str, str]:
 
 
 def needed(wanted: Iterable[str]) -> dict[str, Distribution]:
-    """The installed packages that ``wanted`` requirements lead to on this machine, themselves included, by sorted names."""
+    """The installed packages that the ``wanted`` requirements need on this machine, directly or not, sorted by name."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, str]] = set()
     waiting = [(Requirement(each), "") for each in wanted]
@@ -59,21 +59,21 @@ def unpinned(wanted: Iterable[str], pinned: Mapping[str, str]) -> list[str]:
 
 
 def licence(found: Distribution) -> str:
-    """What a package says of its licence: the expression, else its classifiers, else the first line of its text."""
+    """A package's licence: its expression, or else its classifiers, or else the first line of its text."""
     metadata = found.metadata
     if expression := metadata.get("License-Expression"):
         return str(expression)
     classifiers = [each for each in metadata.get_all("Classifier") or () if each.startswith("License ::")]
     named = [each.rpartition(" :: ")[2] for each in classifiers if each != "License :: OSI Approved"]
     text = str(metadata.get("License") or "").strip()
-    return ", ".join(sorted(named)) or (text.splitlines()[0][:60] if text else "not said")
+    return ", ".join(sorted(named)) or (text.splitlines()[0][:60] if text else "unknown")
 
 
 def table() -> str:
-    """A line a package: name, version and licence, in columns."""
+    """One line per package: name, version and licence, in columns."""
     rows = [(name, found.version, licence(found)) for name, found in needed(requirements()).items()]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
-    return "\n".join(f"{name:{first}}  {version:{second}}  {said}" for name, version, said in rows)
+    return "\n".join(f"{name:{first}}  {version:{second}}  {licence}" for name, version, licence in rows)
 
 
 if __name__ == "__main__":

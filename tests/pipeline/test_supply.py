@@ -1,4 +1,4 @@
-"""Every package that the project needs is pinned and says its licence, and an audit passes only where it was one."""
+"""Every package that the project needs is pinned and has a licence, and an audit passes only if packages were looked up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_new_dependency_without_a_pin_is_noticed_with_all_that_it_needs() -> N
     assert unpinned(["httpx2"], {**pins(), "httpx2": "0.0.1"}) == [f"httpx2=={pins()['httpx2']}"]
 
 
-def test_an_extra_that_is_asked_for_counts_and_one_that_is_not_does_not() -> None:
+def test_only_extras_that_are_asked_for_count() -> None:
     assert "aiohttp" in needed(["fsspec[http]"]) and "aiohttp" not in needed(["fsspec"])
     assert "hypothesis" in needed(requirements()) and "setuptools" in needed(requirements())
     assert set(needed(["attrs"])) == {"attrs"}
@@ -51,18 +51,18 @@ def test_the_list_of_licences_names_every_package_with_its_version() -> None:
     assert set(rows) == set(needed(requirements())) >= {"torch", "transformers", "dvc", "polars"}
     assert rows["transformers"][0] == pins()["transformers"]
     assert rows["polars"][1].startswith("MIT") and rows["numpy"][1].startswith("BSD")
-    assert [name for name, (_, said) in rows.items() if not said.strip()] == []
+    assert [name for name, (_, licence) in rows.items() if not licence.strip()] == []
 
 
 KNOWN: dict[str, Any] = {"name": "httpx2", "version": "2.16.2", "vulns": []}
 
 
-def test_an_audit_passes_where_every_package_was_looked_up() -> None:
+def test_an_audit_passes_if_every_package_was_looked_up() -> None:
     assert judge([KNOWN, {**KNOWN, "name": "h11"}]) == "audit: no known vulnerabilities in 2 pinned packages"
 
 
 @pytest.mark.parametrize(
-    ("packages", "told"),
+    ("packages", "message"),
     [
         ([], "the advisory service was not reached"),
         ([KNOWN, {"name": "h11", "skip_reason": "not found"}], "does not know 1 of 2 packages (h11, ...)"),
@@ -72,17 +72,19 @@ def test_an_audit_passes_where_every_package_was_looked_up() -> None:
         ),
     ],
 )
-def test_an_audit_that_found_something_or_looked_nothing_up_has_not_passed(packages: list[dict[str, Any]], told: str) -> None:
+def test_an_audit_that_found_something_or_looked_nothing_up_has_not_passed(
+    packages: list[dict[str, Any]], message: str
+) -> None:
     with pytest.raises(NotPassed) as caught:
         judge(packages)
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ("echo 'ERROR: could not connect' >&2; exit 1", "(ERROR: could not connect); run this where it can be reached"),
-        ("exit 0", "(it said nothing)"),
+        ("exit 0", "(it printed nothing)"),
         (
             'while [ "$1" != --output ]; do shift; done; echo \'{"dependencies": [{"name": "a", "skip_reason": "x"}]}\' > "$2"',
             "the advisory service was not reached, or does not know 1 of 1 packages",
@@ -90,8 +92,8 @@ def test_an_audit_that_found_something_or_looked_nothing_up_has_not_passed(packa
     ],
     ids=["no connection", "no report", "nothing looked up"],
 )
-def test_an_audit_whose_service_can_not_be_asked_fails_with_a_sentence(tmp_path: Path, script: str, told: str) -> None:
-    """As pip-audit ends: it calls it a success where the service knows none of the packages."""
+def test_an_audit_whose_service_can_not_be_reached_fails_with_a_sentence(tmp_path: Path, script: str, message: str) -> None:
+    """pip-audit itself calls it a success if the service knows none of the packages."""
     program = tmp_path / "pip-audit"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
@@ -99,7 +101,7 @@ def test_an_audit_whose_service_can_not_be_asked_fails_with_a_sentence(tmp_path:
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 1 and done.stdout == ""
-    assert line.startswith("audit: not passed: ") and told in line
+    assert line.startswith("audit: not passed: ") and message in line
 
 
 def test_every_target_of_a_workflow_is_one_of_the_makefile() -> None:
