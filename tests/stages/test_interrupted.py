@@ -1,4 +1,4 @@
-"""Whatever ends a stage early (a full disk, a read-only folder, a signal, a kill) leaves its former output or nothing."""
+"""A stage that ends early (a full disk, a read-only folder, a signal, a kill) leaves its former output or none."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CHAIN = ("download demo_shop", "format relevance", "baseline floor_relevance", "
 OUTPUTS = ("data/raw/demo_shop", "data/examples/relevance", "models/baselines/floor/relevance", "data/predictions/floor")
 #: What each stage of the chain writes.
 WRITES = dict(zip(CHAIN, [*OUTPUTS, "metrics/floor.json", "plots/compare"], strict=True))
-#: What stages leave in scratch on purpose: answers, checkpoints, the log of times.
+#: What stages keep in scratch: answers, checkpoints, the log of times.
 KEPT_IN_SCRATCH = {"answers", "checkpoints", "times.jsonl"}
 
 
 def heed_interrupts() -> None:
-    """Undo what a shell does to processes in the background, which would hand it on to the stage."""
+    """Let the stage receive SIGINT, which a shell makes its background processes ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -49,10 +49,10 @@ def start(folder: Path, stage: str, item: str = "", **options: Any) -> subproces
 
 
 def run(folder: Path, stage: str, item: str = "") -> tuple[int, str]:
-    """The exit status of a stage and what it says on standard error."""
+    """The exit status of a stage and its standard error."""
     with start(folder, stage, item) as process:
-        _, told = process.communicate(timeout=120)
-    return process.returncode, told
+        _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -62,15 +62,16 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def put_params(folder: Path, **changes: Any) -> None:
-    """A profile without any neural model, so that its stages start fast, with sections of one's own."""
+    """Write a profile without neural models, whose stages start fast, with ``changes`` of its top-level keys."""
     values = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text(encoding="utf-8"))
     values["train"]["adapters"] = values["merge"]["recipes"] = {}
     del values["systems"]["merged_shards"]
+    values["score"]["adapters"] = "models/pretrained"
     (folder / "params.yaml").write_text(yaml.safe_dump({**values, **changes}), encoding="utf-8")
 
 
 def put_pico(folder: Path, epochs: int) -> None:
-    """The profile pico, with so many epochs."""
+    """Write the pico profile with this number of epochs."""
     values = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text(encoding="utf-8"))
     values["train"]["shared"]["epochs"] = epochs
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
@@ -78,7 +79,7 @@ def put_pico(folder: Path, epochs: int) -> None:
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the whole chain of stages has run."""
+    """A folder in which all stages of the chain have run."""
     folder = tmp_path_factory.mktemp("finished")
     put_params(folder)
     for stage in CHAIN:
@@ -87,17 +88,17 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def mount(*arguments: str | Path) -> None:
-    """Mount something, or skip the test, saying why it can't be done here."""
+    """Mount something, or skip the test with the reason if that is impossible here."""
     if os.geteuid() != 0:
-        pytest.skip("only root can mount a disk of its own")
+        pytest.skip("only root can mount a disk")
     done = subprocess.run(["mount", *map(str, arguments)], capture_output=True, text=True, check=False)
     if done.returncode:
-        pytest.skip(f"no disk of its own can be mounted here: {done.stderr.strip()}")
+        pytest.skip(f"no disk can be mounted here: {done.stderr.strip()}")
 
 
 @pytest.fixture
 def disk(finished: Path, tmp_path: Path) -> Iterator[Path]:
-    """A disk of 8 MiB of its own, with a copy of the finished folder on it."""
+    """A disk of 8 MiB with a copy of the finished folder."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount("-t", "tmpfs", "-o", "size=8m", "tmpfs", folder)
@@ -115,7 +116,7 @@ def fill(disk: Path, room: int) -> None:
 
 
 def age(output: Path) -> dict[str, bytes]:
-    """Make an output look like that of an earlier run, and give its contents."""
+    """Make an output look like that of an earlier run, and return its contents."""
     file = output if output.is_file() else min(path for path in output.rglob("*") if path.is_file())
     file.write_bytes(b"of an earlier run")
     return contents(output)
@@ -123,16 +124,16 @@ def age(output: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("room", [0, 4096, 16384])
 @pytest.mark.parametrize("stage", CHAIN)
-def test_a_full_disk_leaves_the_former_output_or_a_whole_new_one(disk: Path, finished: Path, stage: str, room: int) -> None:
+def test_a_full_disk_leaves_the_former_output_or_a_complete_new_one(disk: Path, finished: Path, stage: str, room: int) -> None:
     output = WRITES[stage]
     former = age(disk / output)
     fill(disk, room)
-    status, told = run(disk, *stage.split())
+    status, errors = run(disk, *stage.split())
     (disk / "filler").unlink()
     if status == 0:
         assert contents(disk / output) == contents(finished / output)
     else:
-        (line,) = told.splitlines()
+        (line,) = errors.splitlines()
         assert status == 1 and line.startswith(f"{stage.split()[0]}: error: ") and "No space left on device; " in line
         assert contents(disk / output) in (former, contents(finished / output))  # the log of times comes after the output
     assert {path.name for path in (disk / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
@@ -140,11 +141,11 @@ def test_a_full_disk_leaves_the_former_output_or_a_whole_new_one(disk: Path, fin
 
 
 @pytest.mark.parametrize("stage", CHAIN)
-def test_a_read_only_disk_is_told_in_one_sentence(disk: Path, stage: str) -> None:
+def test_a_read_only_disk_is_reported_in_one_sentence(disk: Path, stage: str) -> None:
     former = age(disk / WRITES[stage])
     mount("-o", "remount,ro", disk)
-    status, told = run(disk, *stage.split())
-    (line,) = told.splitlines()
+    status, errors = run(disk, *stage.split())
+    (line,) = errors.splitlines()
     assert status == 1 and line.startswith(f"{stage.split()[0]}: error: ") and ".scratch" in line
     assert line.endswith(": Read-only file system; make it readable and writable, or make room, and run this again")
     assert contents(disk / WRITES[stage]) == former
@@ -157,15 +158,15 @@ def test_a_folder_of_outputs_that_can_not_be_written_keeps_what_it_holds(disk: P
     former = age(disk / WRITES[stage])
     mount("--bind", disk / folder, disk / folder)
     mount("-o", "remount,bind,ro", disk / folder)
-    status, told = run(disk, *stage.split())
-    (line,) = told.splitlines()
+    status, errors = run(disk, *stage.split())
+    (line,) = errors.splitlines()
     assert status == 1 and line.startswith(f"{stage.split()[0]}: error: ") and "run this again" in line
     assert contents(disk / WRITES[stage]) == former
     assert {path.name for path in (disk / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
 
 
 @pytest.mark.parametrize("room", [0, 0.5, 1.1])
-def test_a_full_disk_is_an_error_of_the_system_for_libraries_that_tell_it_in_words(
+def test_a_full_disk_is_an_error_of_the_system_for_libraries_that_report_it_as_text(
     tmp_path: Path, pico_causal: Path, monkeypatch: pytest.MonkeyPatch, room: float
 ) -> None:
     """safetensors fails with half the room for the weights, tokenizers with room for the weights alone."""
@@ -188,14 +189,14 @@ def test_a_full_disk_is_an_error_of_the_system_for_libraries_that_tell_it_in_wor
 
 
 @pytest.mark.parametrize("error", [ValueError("no os error"), UserError("No such file (os error 2)"), OSError(28, "full")])
-def test_any_other_error_of_writing_goes_through_as_it_is(tmp_path: Path, error: Exception) -> None:
+def test_any_other_error_of_writing_is_passed_on_unchanged(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as caught, writing(tmp_path):
         raise error
     assert caught.value is error
 
 
 class SlowServer(ThreadingHTTPServer):
-    """Sends the first half of a file, and the rest when it is let go."""
+    """Sends the first half of a file, and the rest when ``let_go`` is set."""
 
     content = bytes(range(1, 251)) * 4000
 
@@ -237,22 +238,22 @@ def slow() -> Iterator[SlowServer]:
 
 
 def stop(process: subprocess.Popen[str], number: signal.Signals, under_way: Callable[[], bool]) -> tuple[int, str]:
-    """Send a signal once the stage is in the middle; its exit status and what it said."""
+    """Send a signal once the stage is under way; return its exit status and standard error."""
     until = time.monotonic() + 90
     with process:
         while not under_way() and process.poll() is None and time.monotonic() < until:
             time.sleep(0.01)
-        assert process.poll() is None, "it was done before it was stopped"
+        assert process.poll() is None, "it ended before it was stopped"
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
-    return process.returncode, told
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
 
 
 STATUS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def put_shop(folder: Path, slow: SlowServer) -> dict[str, bytes]:
-    """Parameters of a data set on the slow server, and its output of an earlier run."""
+    """Write parameters of a data set on the slow server and its output of an earlier run; return that output."""
     content = folder / "content"
     content.write_bytes(slow.content)
     pinned = {"path": "a.csv", "sha256": sha256_file(content), "bytes": len(slow.content), "licence": "MIT"}
@@ -263,7 +264,7 @@ def put_shop(folder: Path, slow: SlowServer) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("number", STATUS)
-def test_a_download_that_is_stopped_keeps_the_former_output_and_what_came(
+def test_a_download_that_is_stopped_keeps_the_former_output_and_the_part_received(
     workplace: Path, slow: SlowServer, number: signal.Signals
 ) -> None:
     former = put_shop(workplace, slow)
@@ -272,34 +273,34 @@ def test_a_download_that_is_stopped_keeps_the_former_output_and_what_came(
     def under_way() -> bool:
         return slow.under_way.is_set() and part.is_file()
 
-    status, told = stop(start(workplace, "download", "web"), number, under_way)
-    assert (status, told) == (STATUS[number], "download: stopped; nothing half-written is left\n")
+    status, errors = stop(start(workplace, "download", "web"), number, under_way)
+    assert (status, errors) == (STATUS[number], "download: stopped; nothing half-written is left\n")
     assert contents(workplace / "data/raw/web") == former
     assert [path for path in (workplace / ".scratch").rglob("*") if path.is_file()] == [part]
-    came = part.stat().st_size
+    received = part.stat().st_size
     slow.let_go.set()
     assert run(workplace, "download", "web") == (0, "")
     assert contents(workplace / "data/raw/web") == {"web/a.csv": slow.content}
-    assert slow.asked == ["", f"bytes={came}-" if came else ""]
+    assert slow.asked == ["", f"bytes={received}-" if received else ""]
 
 
-def test_a_second_download_of_a_file_waits_says_so_and_finds_the_file(workplace: Path, slow: SlowServer) -> None:
-    """As after a killed dvc whose stage lives on: both would write the same half-downloaded file."""
+def test_a_second_download_of_a_file_says_that_it_waits_and_finds_the_file(workplace: Path, slow: SlowServer) -> None:
+    """This happens if dvc is killed but its stage goes on: both would write the same half-downloaded file."""
     put_shop(workplace, slow)
     with start(workplace, "download", "web") as first:
         assert slow.under_way.wait(60)
         with start(workplace, "download", "web", stdout=subprocess.PIPE) as second:
             assert second.stdout is not None
-            told = [second.stdout.readline() for _ in range(2)]
+            lines = [second.stdout.readline() for _ in range(2)]
             slow.let_go.set()
             assert [process.communicate(timeout=60)[1] for process in (first, second)] == ["", ""]
-    assert told == ["a.csv: licence MIT\n", "another process downloads a.csv; waiting until it ends\n"]
+    assert lines == ["a.csv: licence MIT\n", "another process downloads a.csv; waiting until it ends\n"]
     assert (first.returncode, second.returncode, slow.asked) == (0, 0, [""])
     assert contents(workplace / "data/raw/web") == {"web/a.csv": slow.content}
     assert list((workplace / ".scratch/downloads").iterdir()) == []
 
 
-def test_a_download_forgets_what_only_killed_processes_waited_for(workplace: Path, slow: SlowServer) -> None:
+def test_a_download_does_not_keep_files_for_processes_that_were_killed(workplace: Path, slow: SlowServer) -> None:
     put_shop(workplace, slow)
     with start(workplace, "download", "web") as first:
         assert slow.under_way.wait(60)
@@ -309,7 +310,7 @@ def test_a_download_forgets_what_only_killed_processes_waited_for(workplace: Pat
                 pass
             until = time.monotonic() + 60
             while not list((workplace / ".scratch/downloads").glob("*.wanted")) and time.monotonic() < until:
-                time.sleep(0.01)  # it is said first
+                time.sleep(0.01)  # the message comes first
             second.kill()
         slow.let_go.set()
         assert first.communicate(timeout=60)[1] == ""
@@ -317,17 +318,17 @@ def test_a_download_forgets_what_only_killed_processes_waited_for(workplace: Pat
 
 
 def test_a_stop_within_a_callback_of_asyncio_ends_the_stage() -> None:
-    """asyncio only logs what else is raised there, and the stage would go on."""
+    """asyncio only logs other exceptions raised there, and the stage would go on."""
     code = """
         import asyncio, os, signal, sys
-        from ecomtune.stages import runner as stages
+        from ecomtune.stages import runner
 
         async def work():
             asyncio.get_running_loop().call_soon(lambda: os.kill(os.getpid(), signal.SIGTERM))
             await asyncio.sleep(60)
 
-        stages.load, stages.sha256_file = lambda: None, str
-        stages.run(lambda params, chosen: asyncio.run(work()))
+        runner.load_params, runner.sha256_file = lambda: None, str
+        runner.run(lambda params, item: asyncio.run(work()))
     """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
     command = [sys.executable, "-c", textwrap.dedent(code)]
@@ -337,7 +338,7 @@ def test_a_stop_within_a_callback_of_asyncio_ends_the_stage() -> None:
 
 @pytest.fixture
 def table(workplace: Path) -> Path:
-    """A folder with a table of one's own that takes seconds to format."""
+    """A folder with a table of the user's own that takes seconds to format."""
     rows = [f"mug {number // 4},Blue Mug {number},{'ESCI'[number % 4]}" for number in range(200_000)]
     write_text(workplace / "data/raw/shop/shop.csv", "\n".join(["q,t,r", *rows]) + "\n")
     pinned = {"path": "shop.csv", "url": "shop.csv", "sha256": "0" * 64, "bytes": 1, "licence": "own"}
@@ -359,23 +360,23 @@ def test_a_format_that_is_stopped_keeps_the_former_output_and_leaves_nothing(tab
     def reads() -> bool:
         return any(file.stat().st_size for file in table.glob(".scratch/*/0.accepted"))
 
-    status, told = stop(start(table, "format", "relevance"), number, reads)
-    assert (status, told) == (STATUS[number], "format: stopped; nothing half-written is left\n")
+    status, errors = stop(start(table, "format", "relevance"), number, reads)
+    assert (status, errors) == (STATUS[number], "format: stopped; nothing half-written is left\n")
     assert contents(table / "data/examples/relevance") == former
     assert list((table / ".scratch").iterdir()) == []
 
 
 def test_a_training_that_is_terminated_ends_clean(finished: Path, pico_causal: Path, workplace: Path) -> None:
-    """It may leave checkpoints in scratch, and nothing where the adapter will stand."""
+    """It may leave checkpoints in scratch, but nothing in the folder of the adapter."""
     shutil.copytree(finished / "data/examples", workplace / "data/examples")
     shutil.copytree(pico_causal, workplace / "models/pretrained/pico")
     put_pico(workplace, epochs=5_000)
     with (workplace / "log").open("w") as log:
         process = start(workplace, "train", "relevance_1", stderr=log)
         status, _ = stop(process, signal.SIGTERM, lambda: "%|" in (workplace / "log").read_text())
-    told = (workplace / "log").read_text()
-    assert status == 143 and "train: stopped; nothing half-written is left\n" in told  # a progress bar stands around it
-    assert "Traceback" not in told
+    errors = (workplace / "log").read_text()
+    assert status == 143 and "train: stopped; nothing half-written is left\n" in errors  # a progress bar surrounds it
+    assert "Traceback" not in errors
     assert not (workplace / "models/adapters").exists()
 
 
@@ -386,14 +387,14 @@ def test_a_training_whose_checkpoint_fills_the_disk_ends_with_one_sentence(disk:
     with (disk.parent / "log").open("w") as log:
         process = start(disk, "train", "relevance_1", stderr=log)
         assert process.wait(120) == 1
-    told = (disk.parent / "log").read_text()
-    assert "Traceback" not in told, told
-    (line,) = (line for line in told.splitlines() if "error: " in line)
+    errors = (disk.parent / "log").read_text()
+    assert "Traceback" not in errors, errors
+    (line,) = (line for line in errors.splitlines() if "error: " in line)
     assert "train: error: .scratch/checkpoints/" in line and ": No space left on device; " in line
     assert not (disk / "models/adapters").exists()
 
 
-def test_two_runs_of_a_stage_at_once_leave_the_whole_output_of_one(finished: Path, workplace: Path) -> None:
+def test_two_runs_of_a_stage_at_once_leave_the_complete_output_of_one(finished: Path, workplace: Path) -> None:
     shutil.copytree(finished, workplace, dirs_exist_ok=True)
     former = age(workplace / "data/examples/relevance")
     processes = [start(workplace, "format", "relevance") for _ in range(3)]
@@ -413,7 +414,7 @@ def replace_file() -> None:
 
 
 def at_line(number: int, act: Callable[[], None], work: Callable[[], None]) -> bool:
-    """Do ``work``, and ``act`` before the given line that files.py or locks.py runs; whether there was such a line."""
+    """Do ``work``, with ``act`` before the line of this number that files.py or locks.py runs; whether there is such a line."""
     left, former = number, sys.gettrace()
 
     def trace(frame: FrameType, event: str, _argument: Any) -> Any:
@@ -466,7 +467,7 @@ def test_an_interrupt_at_any_line_of_writing_leaves_the_former_output_or_the_new
 
 @pytest.mark.parametrize("work", [replace_folder, replace_file])
 def test_a_kill_at_any_line_of_writing_leaves_no_half_output(workplace: Path, work: Callable[[], None]) -> None:
-    """Between its two renames a folder is missing, never in part: the former one then lies in scratch."""
+    """Between its two renames a folder is missing, but never incomplete: the former one is in scratch."""
     missing = 0
     for number in range(1, 200):
         remove(Path("out"))
@@ -510,26 +511,26 @@ def test_a_second_run_at_any_line_of_writing_disturbs_neither(workplace: Path, w
     assert number > 10 and not there
 
 
-def test_outputs_on_another_file_system_are_told_to_belong_on_one(disk: Path, tmp_path: Path) -> None:
-    """Writable ones too: nothing can be renamed from .scratch into them."""
+def test_outputs_on_another_file_system_are_reported_with_the_advice_to_use_one(disk: Path, tmp_path: Path) -> None:
+    """Even if it is writable: nothing can be renamed from .scratch into it."""
     former = age(disk / "models/baselines/floor/relevance")
     shutil.copytree(disk / "models", tmp_path / "models")
     shutil.rmtree(disk / "models")
     (disk / "models").symlink_to(tmp_path / "models")
-    status, told = run(disk, "baseline", "floor_relevance")
-    assert status == 1 and told.count("\n") == 1
+    status, errors = run(disk, "baseline", "floor_relevance")
+    assert status == 1 and errors.count("\n") == 1
     advice = "keep the complete project, with .scratch, on one writable file system, and run this again"
-    assert told.endswith(f": Invalid cross-device link; {advice}\n")
+    assert errors.endswith(f": Invalid cross-device link; {advice}\n")
     assert contents(disk / "models/baselines/floor/relevance") == former
     assert {path.name for path in (disk / ".scratch").iterdir()} <= KEPT_IN_SCRATCH
 
 
-def test_a_file_in_place_of_a_folder_is_told(finished: Path, workplace: Path) -> None:
+def test_a_file_in_place_of_a_folder_is_reported(finished: Path, workplace: Path) -> None:
     shutil.copytree(finished / "data/raw", workplace / "data/raw")
     shutil.copy(finished / "params.yaml", workplace)
     (workplace / "data/examples").write_text("no folder")
-    told = "data/examples: File exists; remove what is in its place, and run this again"
-    assert run(workplace, "format", "relevance") == (1, f"format: error: {told}\n")
+    message = "data/examples: File exists; remove what is in its place, and run this again"
+    assert run(workplace, "format", "relevance") == (1, f"format: error: {message}\n")
     assert (workplace / "data/examples").read_text() == "no folder" and list((workplace / ".scratch").iterdir()) == []
 
 
@@ -542,11 +543,11 @@ def test_a_file_in_place_of_an_output_is_replaced_and_not_kept(workplace: Path) 
 def test_a_second_item_is_refused(finished: Path) -> None:
     command = [sys.executable, "-m", "ecomtune.stages.format", "relevance", "ner"]
     done = subprocess.run(command, cwd=finished, capture_output=True, text=True, check=False)
-    told = "format: error: ner is more than the one item that a stage runs; leave it out\n"
-    assert (done.returncode, done.stderr) == (1, told)
+    message = "format: error: a stage runs one item only; leave out ner\n"
+    assert (done.returncode, done.stderr) == (1, message)
 
 
-def test_what_kills_leave_in_scratch_is_removed_by_a_command_that_touches_nothing_else(workplace: Path) -> None:
+def test_what_kills_leave_in_scratch_is_removed_by_a_command_that_keeps_everything_else(workplace: Path) -> None:
     shutil.copy(REPOSITORY / "Makefile", workplace)
     write_text(workplace / ".scratch/model.abc/new/weights", "half")
     write_text(workplace / "data/raw/shop/shop.csv", "data")
