@@ -336,7 +336,7 @@ def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_json_lines_in_another_encoding_are_refused(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "mine.jsonl").write_bytes('{"q": "mug", "t": "Mug", "label": "E"}\n'.encode(encoding))
-    sentence = f"{tmp_path / 'mine.jsonl'} holds no JSON object with columns; write one a line, and save it as UTF-8"
+    sentence = f"{tmp_path / 'mine.jsonl'} holds no JSON object with columns; write one per line, and save it as UTF-8"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
 
 

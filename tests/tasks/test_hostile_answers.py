@@ -1,4 +1,4 @@
-"""Answers are data: whatever a model or a product's text says, it is parsed fast, scored, and changes no other row."""
+"""Answers are data: whatever a model or a product's text says is parsed fast and scored, and changes no other row."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ecomtune.core.records import Example, Prediction, Reference, read_task, wri
 from ecomtune.metrics.bootstrap import Resampling
 from ecomtune.metrics.registry import load_metric
 from ecomtune.metrics.rouge import LONGEST_ANSWER
-from ecomtune.stages.predict import _predictions
 from ecomtune.stages.predict import main as predict
+from ecomtune.stages.predict import make_predictions
 from ecomtune.stages.score import main as score
 from ecomtune.tasks.ner import CONTINUE, OUTSIDE, TYPE_WORDS
 from ecomtune.tasks.registry import load_task
@@ -42,7 +42,7 @@ REFERENCES: dict[str, Reference] = {
     "description": ["Enjoy tea from a mug that holds 12 oz."],
 }
 WORDS = [*TYPE_WORDS.values(), OUTSIDE, CONTINUE, "exact", "Substitute", "Complement.", "IRRELEVANT"]
-#: What stands between, inside and around valid answers, and what other readers of text take for a line's or a file's end.
+#: Characters between, inside and around valid answers, and those that some programs take for the end of a line or a file.
 SIGNS = [
     "\n",
     "\r",
@@ -73,12 +73,12 @@ BOUND_SECONDS = 1.0
 
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=400)
-@given(words=st.lists(WORD, max_size=4), pieces=st.lists(PIECE, max_size=12), told=st.booleans(), data=st.data())
+@given(words=st.lists(WORD, max_size=4), pieces=st.lists(PIECE, max_size=12), well_formed=st.booleans(), data=st.data())
 def test_any_answer_has_a_meaning_of_its_task_or_none(
-    name: str, words: list[str], pieces: list[str], told: bool, data: st.DataObject
+    name: str, words: list[str], pieces: list[str], well_formed: bool, data: st.DataObject
 ) -> None:
     answer = "".join(pieces)
-    if told:  # one line a word, as a valid answer has, with any tag
+    if well_formed:  # one line per word, as in a valid answer, with any tag
         tag = st.sampled_from([*WORDS, "", "++", "none "]) | st.text(max_size=3)
         answer = "\n".join(f"{word} {data.draw(tag)}" for word in words) + answer
     assert fault(load_task(name), {**FIELDS[name], "words": words}, answer) is None
@@ -109,7 +109,7 @@ def test_any_input_of_the_fuzzer_is_a_query_and_an_answer(data: bytes) -> None:
         assert fault(load_task(name), {"words": words}, answer) is None
 
 
-def test_the_fuzzer_starts_from_valid_answers_and_knows_a_wrong_meaning() -> None:
+def test_the_fuzzer_starts_from_valid_answers_and_recognizes_a_wrong_meaning() -> None:
     for name in NAMES:
         task = load_task(name)
         read = [task.parse(answer, {"words": words}) for words, answer in map(inputs, seeds(task))]
@@ -127,8 +127,8 @@ def test_the_fuzzer_starts_from_valid_answers_and_knows_a_wrong_meaning() -> Non
         "O": "isn't one tag a word",
         "B-color I-price": "is no valid",
     }
-    for answer, told in wrong.items():
-        assert told in str(fault(Lax(), {"words": ["red", "mug"]}, answer))
+    for answer, problem in wrong.items():
+        assert problem in str(fault(Lax(), {"words": ["red", "mug"]}, answer))
     assert fault(Lax(), {"words": ["red", "mug"]}, "B-color I-color") is None
 
 
@@ -172,7 +172,7 @@ def test_a_megabyte_of_anything_is_parsed_in_less_than_a_second(name: str, piece
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("piece", [" ", "\n", ".", ". ", "acme ", "+", "\u00a0", "Exact "], ids=ascii)
 def test_a_megabyte_before_or_after_another_word_is_parsed_in_less_than_a_second(name: str, piece: str) -> None:
-    """A pattern that looks for the end of a run from each of its places is slow only where the run isn't the answer's end."""
+    """A pattern that searches the end of a run from each position is slow only where the run isn't the end of the answer."""
     task, run = load_task(name), piece * (1_000_000 // len(piece.encode()))
     for answer in (f"{run}x", f"x{run}", f"x{run}x"):
         started = time.process_time()
@@ -192,7 +192,7 @@ def test_a_megabyte_of_text_is_scored_in_seconds(name: str, piece: str) -> None:
     assert all(0 <= found[value] <= 1 for value in ("rouge1", "rouge2", "rougeL", "rougeLsum"))
 
 
-def test_an_answer_up_to_the_bound_is_scored_whole_and_a_longer_one_by_its_beginning() -> None:
+def test_an_answer_up_to_the_bound_is_scored_completely_and_a_longer_one_by_its_first_part() -> None:
     whole = ("mug lid " * LONGEST_ANSWER)[: LONGEST_ANSWER - 4] + " tea"
     gold = "a mug with a lid for tea"
     expected = RougeScorer(["rougeL"], use_stemmer=True).score(gold, whole)["rougeL"].fmeasure
@@ -230,14 +230,14 @@ INJECTIONS = [
 
 @pytest.fixture
 def recorded(workplace: Path) -> Params:
-    """The demo's parameters, with systems whose answers stand in the examples."""
+    """The demo's parameters, with systems whose answers are recorded in the examples."""
     demo = load_params(REPOSITORY / "profiles/demo.yaml")
     systems = {name: System(kind="recorded", reads=f"data/examples/{name}", tasks=(name,)) for name in NAMES}
     return demo.model_copy(update={"systems": systems, "score": demo.score.model_copy(update={"bootstrap": 100})})
 
 
 def answered(params: Params, name: str, fields: list[Fields], answers: list[str]) -> tuple[list[Prediction], dict[str, Any]]:
-    """What the stages predict and score make of these answers to three rows: their predictions and scores."""
+    """The predictions and scores that the stages predict and score write for these answers to three rows."""
     target = load_task(name).target(FIELDS[name], REFERENCES[name])
     examples = [
         Example(
@@ -280,7 +280,7 @@ def test_an_answer_changes_its_own_row_and_no_other(recorded: Params, name: str,
 @pytest.mark.parametrize("injection", INJECTIONS[:-1], ids=range(len(INJECTIONS) - 1))
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_product_text_says_changes_no_score(recorded: Params, name: str, injection: str) -> None:
-    """The words of a query stand in the answer itself; every other text is only read by the model."""
+    """The words of a query are part of the answer; every other text is only read by the model."""
     right = load_task(name).target(FIELDS[name], REFERENCES[name])
     answers = [right, "nothing", right]
     injected = {key: value if key == "words" else injection for key, value in FIELDS[name].items()}
@@ -289,9 +289,9 @@ def test_what_a_product_text_says_changes_no_score(recorded: Params, name: str, 
 
 
 def test_half_a_character_in_an_answer_is_kept_as_a_question_mark(workplace: Path) -> None:
-    """No UTF-8 can say it, and an endpoint's JSON can."""
+    """UTF-8 can't represent it, and an endpoint's JSON can."""
     example = Example(id="a", task="description", prompt="", target="t", reference=["t"], fields={}, group="g", source="s")
-    (found,) = _predictions("s", load_task("description"), [example], ["half \ud83d a sign"])
+    (found,) = make_predictions("s", load_task("description"), [example], ["half \ud83d a sign"])
     assert (found.answer, found.parsed) == ("half ? a sign", ["half ? a sign"])
     write_records(Path("kept.jsonl"), [found])
     assert read_task(Path("kept.jsonl"), Prediction, "description") == [found]

@@ -5,7 +5,7 @@ address of the data, not of the LFS pointer). Licence: Apache-2.0, which allows 
 (English), es (Spanish) and jp (Japanese); ``locales`` of the data set chooses among them. Size as published, since the files
 could not be read here: 2,621,288 judgements in the large version (1,983,272 train, 638,016 test), of which us 1,393,063 and
 425,762, of about 130,000 queries; about 1.8 million products. Columns: example_id, query, product_id, product_locale,
-esci_label (E, S, C, I), large_version, split; product_title, product_description, product_bullet_point (one a line),
+esci_label (E, S, C, I), large_version, split; product_title, product_description, product_bullet_point (one per line),
 product_brand, product_color.
 
 Relevance is task 2: large_version 1, the official split, joined on id and locale. There is no official validation split: a

@@ -2,8 +2,8 @@
 
 Source: github.com/shreyah963/search-relevance, folder src/test/data-esci: a JSON file of judgements, and a zip of
 newline-delimited JSON with an index line before each product. Licence: Apache-2.0, ESCI's, which allows redistribution.
-Language: English (us). Columns: query, docId, rating (100, 10, 1 and 0 stand for Exact, Substitute, Complement and
-Irrelevant); title, description, bullet_points (one a line), brand, color, and others that no task reads.
+Language: English (us). Columns: query, docId, rating (100, 10, 1 and 0 mean Exact, Substitute, Complement and Irrelevant);
+title, description, bullet_points (one per line), brand, color, and others that no task reads.
 
 Measured size: 6,678 judgements (3,389 Exact, 1,898 Substitute, 305 Complement, 1,086 Irrelevant) of 150 queries; 6,764
 products, of which 167 are not judged. No official split: the project draws one by query. With so few queries (about 15 in a

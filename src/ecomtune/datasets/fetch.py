@@ -195,7 +195,7 @@ async def _receive(source: SourceFile, part: Path, present: int) -> None:
     async with httpx2.AsyncClient(follow_redirects=True, timeout=TIMEOUT_SECONDS) as client:
         request = client.build_request("GET", web_address(source.url), headers=headers)
         try:
-            async with asyncio.timeout(STALL_SECONDS):  # the client's own time-out starts anew with each byte of the headers
+            async with asyncio.timeout(STALL_SECONDS):  # the client's time-out restarts with each byte of the headers
                 response = await client.send(request, stream=True)
         except TimeoutError as error:
             raise _RetryableError(f"no answer has begun in {STALL_SECONDS:g} seconds") from error

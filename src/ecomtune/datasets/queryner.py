@@ -30,7 +30,7 @@ ROW_TOKENS: Final = {"ner": 20}
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
 #: The files of annotators' own labels.
 ANNOTATORS: Final = "annotator-*.jsonl"
-#: How annotators tag words whose meaning they can't tell.
+#: The tags of words whose meaning the annotators didn't know.
 OBSCURE: Final = ("B-obscure", "I-obscure")
 #: Gold labels of a test query, and each annotator's.
 Annotated = tuple[list[str], dict[str, list[str]]]

@@ -37,14 +37,14 @@ def main(params: Params, name: str) -> None:
     with output_folder(PREDICTIONS / name) as folder:
         costs = {}
         for answered in answer(params, name, rows):
-            predictions = _predictions(name, load_task(answered.task), answered.examples, answered.answers)
+            predictions = make_predictions(name, load_task(answered.task), answered.examples, answered.answers)
             write_records(folder / f"{answered.task}.jsonl", predictions)
             model = None if system.kind in ("endpoint", "recorded") else Path(model_folder(system, answered.task, params))
             costs[answered.task] = costs_of(model, answered)
         write_text(folder / ANSWER_COSTS, dump_json(costs))
 
 
-def _predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
+def make_predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
     """The prediction for each example: its answer, with a question mark for each lone surrogate, and what it means."""
     answers = [replace_surrogates(answer) for answer in answers]
     parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]

@@ -1,4 +1,4 @@
-"""Vocabulary of the demo shop: what its products, queries and texts are made of, all made up for this project."""
+"""Vocabulary of the demo shop: the words and templates of its products, queries and texts, all made up for this project."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Category(NamedTuple):
-    """One kind of product: the other name that shoppers use for it, and what its products may be like."""
+    """One kind of product: the other name that shoppers use for it, and the values of its products' attributes."""
 
     alias: str
     shelf: str
@@ -25,7 +25,7 @@ class Aspect(NamedTuple):
     fault: tuple[str, str]
 
 
-#: Invented names; none of their words means anything else in the shop.
+#: Invented names, whose words have no other meaning in the shop.
 # fmt: off
 BRANDS: Final = (
     "Veltora", "Nordhusk", "Pellwick", "Quillmere", "Tarnby", "Oskeld", "Brimlo", "Zavenna", "Harrowfen", "Kestova",
@@ -310,7 +310,7 @@ PAIRS: Final = (
 )
 COMPLEMENTS: Final = {**dict(PAIRS), **{right: left for left, right in PAIRS}}
 
-#: A title is the segments that are not empty, joined by commas; a word in capitals stands for the product's attribute.
+#: A title is the non-empty segments, joined by commas; a word in capitals is replaced by the product's attribute.
 TITLES: Final = (
     ("BRAND DEPARTMENT FEATURE CATEGORY", "MATERIAL", "COLOR", "SIZE", "PACK"),
     ("BRAND DEPARTMENT CATEGORY in COLOR", "FEATURE MATERIAL", "SIZE", "PACK"),
@@ -318,7 +318,7 @@ TITLES: Final = (
     ("BRAND COLOR MATERIAL CATEGORY", "DEPARTMENT", "FEATURE", "PACK", "SIZE"),
 )
 
-#: Queries whose attributes all stand in a title, so that a product can be judged by its title.
+#: Queries whose attributes are all in a title, so that a product can be judged by its title.
 TITLE_QUERIES: Final = (
     "BRAND COLOR CATEGORY",
     "COLOR CATEGORY BRAND",
@@ -338,7 +338,7 @@ TITLE_QUERIES: Final = (
     "PACK COLOR CATEGORY",
 )
 
-#: Queries that also name what no title states.
+#: Queries that also name attributes that no title states.
 OTHER_QUERIES: Final = (
     "CATEGORY for OCCASION",
     "BRAND CATEGORY PRICE",

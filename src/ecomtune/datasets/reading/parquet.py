@@ -40,7 +40,7 @@ def rows_in(path: Path, column: str) -> int:
 
 
 def batches(frame: pl.LazyFrame, path: Path) -> Iterator[pl.DataFrame]:
-    """The rows of ``frame`` in order, up to BATCH_ROWS at once. Raises UserError naming ``path`` where it is broken.
+    """The rows of ``frame`` in order, up to BATCH_ROWS at a time. Raises UserError naming ``path`` where it is broken.
 
     They are read in a thread, because polars' own iterator takes the panic over a damaged page for the end of the file.
     """

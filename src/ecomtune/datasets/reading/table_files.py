@@ -84,7 +84,7 @@ def read_jsonl(path: Path, columns: Collection[str]) -> Iterator[tuple[int, Reco
     for _, record in _objects(path):
         present.update(dict.fromkeys(record if isinstance(record, dict) else ()))
     if not present:
-        raise UserError(f"{path} holds no JSON object with columns; write one a line, and save it as UTF-8")
+        raise UserError(f"{path} holds no JSON object with columns; write one per line, and save it as UTF-8")
     check_columns(path, columns, present)
     yield from _objects(path)
 
