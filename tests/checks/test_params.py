@@ -998,3 +998,58 @@ def test_adapters_are_compared_without_merges_too(tmp_path: Path) -> None:
     values["merge"]["recipes"] = {}
     del values["systems"]["merged"]
     assert load_text(tmp_path, dump(values)).score.adapters == "models/adapters"
+
+
+@pytest.mark.parametrize(
+    ("place", "changes", "sentence"),
+    [
+        ("train.adapters.ner", {"mix": {"by": "equal"}}, "train.adapters.ner.mix: a single task needs no mix; remove it"),
+        (
+            "train.adapters.mixed",
+            {"mix": {"by": "weights", "weights": {"ner": 1}}},
+            "train.adapters.mixed.mix.weights: task relevance has no weight; add it",
+        ),
+        ("train.adapters.ner", {"reads": "data//examples"}, "train.adapters.ner.reads: must be written as data/examples"),
+        (
+            "train.adapters.mixed",
+            {"tasks": ["ner", "ner"]},
+            "train.adapters.mixed.tasks: the same name is listed twice; remove",
+        ),
+        (
+            "merge.recipes.tasks",
+            {"weights": {"ner": 0, "relevance": 0}},
+            "merge.recipes.tasks: weights must not all be 0; change one",
+        ),
+        (
+            "merge.recipes.tasks",
+            {"weights": {"ner": -1, "relevance": 1}, "search": {"tasks": ["ner"]}},
+            "merge.recipes.tasks: search tries weights from 0 upwards; replace the negative weight",
+        ),
+        (
+            "baselines.floor_relevance",
+            {"patience": 1},
+            "baselines.floor_relevance: patience goes with families causal, encoder and seq2seq",
+        ),
+    ],
+)
+def test_keys_of_an_item_that_do_not_fit_together_are_refused(
+    tmp_path: Path, place: str, changes: dict[str, Any], sentence: str
+) -> None:
+    values = valid()
+    config_at(values, place).update(changes)
+    assert refusal(tmp_path, dump(values)).startswith(sentence)
+
+
+def test_a_search_for_weights_tries_a_limited_number_of_combinations(tmp_path: Path) -> None:
+    values = valid()
+    names = [f"many_{number}" for number in range(6)]
+    for name in names:
+        values["train"]["adapters"][name] = {"out": f"many/{name}", "reads": "data/examples/ner", "tasks": ["ner"]}
+    search = {"tasks": ["ner"], "steps": 8}
+    many = {"reads": "models/adapters/many", "method": "cat", "weights": dict.fromkeys(names, 0.1), "search": search}
+    values["merge"]["recipes"]["many"] = many
+    assert refusal(tmp_path, dump(values)) == (
+        "merge.recipes.many: search would try 1287 combinations of weights, more than 1000; lower its steps"
+    )
+    search["steps"] = 7
+    assert load_text(tmp_path, dump(values)).merge.recipes["many"].search is not None
