@@ -18,7 +18,7 @@ from ecomtune.inference.answer_costs import Answered, costs_of, count_tokens, co
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import encode_prompt
 from ecomtune.tasks.registry import load_task
-from tests.baselines.test_baselines import baseline, examples
+from tests.support.baselines import baseline, examples
 
 
 @pytest.mark.parametrize("max_length", [256, 6], ids=["complete", "truncated"])
