@@ -83,7 +83,7 @@ EDITED: dict[str, tuple[str, dict[str, Any], str]] = {
     "another kind of model": ("config.json", {"model_type": "gpt2"}, "weights that the model needs are missing"),
     "a layer less": ("config.json", {"num_hidden_layers": 1}, "its config leaves out layers that its files hold"),
     "a layer more": ("config.json", {"num_hidden_layers": 3}, "weights that the model needs are missing"),
-    "a million layers": ("config.json", {"num_hidden_layers": 1_000_000}, "it has 1000000 layers"),
+    "a million layers": ("config.json", {"num_hidden_layers": 1_000_000}, "1000000 layers"),
     "no number": ("config.json", {"layer_norm_eps": float("nan")}, "its scores are not finite numbers"),
     "no class": ("config.json", {"id2label": {"7": "O"}}, ""),
     "no padding": ("tokenizer_config.json", {"pad_token": None}, "its tokenizer has no pad_token"),
