@@ -339,7 +339,7 @@ def test_intervals_are_percentiles_of_the_resampled_values() -> None:
 
 def test_scoring_imports_neither_evaluate_nor_what_evaluate_imports() -> None:
     code = (
-        "import sys, ecomtune.metrics.paired\n"
+        "import sys, ecomtune.metrics.paired, ecomtune.stages.score\n"
         "from ecomtune.metrics.registry import load_metric\n"
         "for name in ('classification', 'entities', 'rouge'):\n"
         "    load_metric(name)\n"

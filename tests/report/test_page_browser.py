@@ -211,7 +211,7 @@ def test_entities_have_a_color_each_with_a_legend_and_what_gold_lacks_is_dashed(
     choose(report, "task", "ner")
     press(report, Keys.ESCAPE)
     types = ["color", "core product type", "creator", "modifier"]
-    assert texts(report, ".legend li") == [*types, "dashed: not an entity of gold"]
+    assert texts(report, ".legend li") == [*types, "dashed: not in gold"]
     gold = report.find_elements(By.CSS_SELECTOR, ".answer.gold .entity")
     assert [entity.text for entity in gold] == ["acme\ncreator", "trail\nmodifier", "running shoes\ncore product type"]
     assert texts(report, ".answer.gold .outside") == ["now"] and GOLD_TAGS[-1] == "O"

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from ecomtune.cli.app import app
 from ecomtune.core.files import sha256_file
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 from tests.support.summaries import summary_json
 from tests.support.toy_project import commit, copy_project, make_toy_project, run
 
@@ -179,7 +179,7 @@ def test_without_a_git_repository_publishing_is_refused(project: Path) -> None:
     assert refusal("wide").startswith("error: publish records a commit, and this folder has none; run it in a clone")
 
 
-def test_a_run_after_another_profiles_is_published_without_that_ones_stages(project: Path) -> None:
+def test_a_run_is_published_without_the_stages_of_another_profiles_run(project: Path) -> None:
     switch("narrow")
     assert "score@merged_shards" in yaml.safe_load((project / "dvc.lock").read_text())["stages"]
     assert "merged_shards" not in page("narrow")
@@ -263,7 +263,7 @@ def test_a_broken_lock_is_refused_in_one_sentence_by_fresh_and_publish(project: 
     assert line.removeprefix("error: ") in refusal("wide")
 
 
-def test_the_table_says_below_it_that_another_profiles_numbers_are_stale(project: Path) -> None:
+def test_the_table_says_that_another_profiles_numbers_are_stale(project: Path) -> None:
     before = ecomtune("table").stdout
     assert "stale" not in before and "floating-point operations" in before
     assert before.count("relevance: too few groups (3, of at least 10) for its intervals") == 1
@@ -279,8 +279,8 @@ def test_the_table_says_below_it_that_another_profiles_numbers_are_stale(project
 def test_the_table_is_not_stale_for_what_another_profile_left_behind(project: Path) -> None:
     switch("narrow")
     shown = ecomtune("table").stdout
-    told = "of no system in params.yaml, and left out; remove with: rm metrics/merged_shards.json"
-    assert shown.splitlines()[-1] == told
+    line = "files of no system in params.yaml are left out; remove them with: rm metrics/merged_shards.json"
+    assert shown.splitlines()[-1] == line
     assert "dvc.lock still holds stage score@merged_shards" in ecomtune("fresh").stderr
     with Path("dvc.lock").open("a") as lock:
         lock.write("  1:\n    cmd: x\n")  # to YAML a number

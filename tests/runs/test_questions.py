@@ -23,7 +23,7 @@ from ecomtune.runs.questions import Finding
 from ecomtune.runs.roles import adapters_of, role_of
 from ecomtune.runs.study import Study
 from ecomtune.runs.winners import winners
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 from tests.support.summaries import cell, scores, summary, summary_json
 from tests.support.toy_project import make_toy_project, run
 
@@ -377,7 +377,7 @@ def test_a_page_of_published_data_does_not_mention_made_up_rows() -> None:
     page = questions.page(study(params=renamed("real")))
     assert "made-up" not in page.lower() and page.splitlines()[2].startswith("All values are those of the test rows")
     assert "corrected by Holm for all pairs" in page
-    assert "The intervals are not corrected for their number, those of differences neither." in page
+    assert "The intervals, those of differences included, are not corrected for their number." in page
 
 
 #: Stages with the real names: the scores of single grow with the training size, the others' are constant.

@@ -63,8 +63,8 @@ def _premises(study: Study) -> list[str]:
         f"All values are those of the test rows, with {100 * level:g}% intervals from resampling groups of rows. Differences "
         "are paired: both systems answered the same rows. The p of a difference is that of a permutation test, which swaps the "
         "two systems' answers in random groups, corrected by Holm for all pairs of systems of the task; a difference is "
-        f"significant if p is below {1 - level:.2g}. The intervals are not corrected for their number, those of differences "
-        "neither. A difference that isn't significant may still be real: these rows just don't show it. Every system was run "
+        f"significant if p is below {1 - level:.2g}. The intervals, those of differences included, are not corrected for their "
+        "number. A difference that isn't significant may still be real: these rows just don't show it. Every system was run "
         f"once, with seed {params.seed}; how much results vary between seeds was not measured.",
     ]
 
