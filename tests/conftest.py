@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from tests.support.scratch_clone import REPOSITORY
 
 # The same examples on every run, so that two runs differ by the code alone; no time limits, since a loaded machine is slow.
 settings.register_profile("ecomtune", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

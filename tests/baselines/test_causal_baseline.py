@@ -27,9 +27,9 @@ from ecomtune.inference.answering import answer_with_model
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import IGNORED, encode_prompt, encode_text
 from ecomtune.tasks.registry import load_task
-from tests.conftest import REPOSITORY
 from tests.support.baselines import baseline, examples, fit, spoil_weights
 from tests.support.pico import make_causal, make_gpt2
+from tests.support.scratch_clone import REPOSITORY
 
 MODELS: dict[str, Callable[[Path], Path]] = {"llama": make_causal, "gpt2": make_gpt2}
 #: Every kind of answer by each model.

@@ -20,7 +20,7 @@ from ecomtune.datasets import fetch as fetching
 from ecomtune.datasets.fetch import discard_download, fetch
 from ecomtune.messages.errors import UserError
 from ecomtune.stages import download
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 CONTENT = bytes(range(256)) * 20
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

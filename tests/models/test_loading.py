@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 pytestmark = pytest.mark.weights
 SMOLLM2 = REPOSITORY / "models/pretrained/smollm2"

@@ -21,7 +21,7 @@ from benchmarks.harness import BenchmarkError, Options, Turns
 from benchmarks.results import COMPARISONS, Target
 from ecomtune.core.files import dump_json
 from ecomtune.models.tokenization import EncodedExample
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 NEEDS_TRL = [name for name in COMPARISONS if name.startswith("train_")]
 TURNS = 2

@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 PAGE = (REPOSITORY / "docs/reliability.md").read_text(encoding="utf-8")
 COLUMNS = ["fault", "how it is brought about", "tries", "lost", "what the user sees", "test"]

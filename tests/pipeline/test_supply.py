@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 from tools.audit import NotPassed, judge
 from tools.packages import needed, pins, requirements, table, unpinned
 

@@ -23,7 +23,7 @@ from ecomtune.plan.printed import legend, show, table
 from ecomtune.plan.steps import Step, plan_steps
 from ecomtune.plan.tokens import SAMPLE, RowTokens, count_row_tokens
 from ecomtune.tasks.registry import load_task
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 
 @pytest.fixture

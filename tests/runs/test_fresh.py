@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from ecomtune.runs.freshness import problems, stage_names
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 
 def test_dvc_lock_and_metrics_are_fresh() -> None:

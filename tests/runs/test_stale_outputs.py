@@ -17,8 +17,8 @@ from ecomtune.core.files import dump_json, write_text
 from ecomtune.messages.errors import UserError
 from ecomtune.runs.freshness import stage_names
 from ecomtune.runs.stale_outputs import parameter_difference
-from tests.conftest import REPOSITORY
 from tests.support.report_data import adapter_of
+from tests.support.scratch_clone import REPOSITORY
 
 SINGLE, MERGED = "models/adapters/single/ner", "models/adapters/merged/tasks"
 ENCODER = "models/baselines/encoder"

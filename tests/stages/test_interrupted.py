@@ -25,7 +25,7 @@ from ecomtune.core import files, locks
 from ecomtune.core.files import output_folder, sha256_file, write_text
 from ecomtune.messages.errors import UserError, writing
 from ecomtune.training.checkpoints import INTERVAL_VARIABLE
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 CHAIN = ("download demo_shop", "format relevance", "baseline floor_relevance", "predict floor", "score floor", "compare")
 OUTPUTS = ("data/raw/demo_shop", "data/examples/relevance", "models/baselines/floor/relevance", "data/predictions/floor")

@@ -14,7 +14,7 @@ import yaml
 
 from ecomtune.core.records import Example, Prediction, read_task, write_records
 from ecomtune.tasks.registry import load_task
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 
 def params_with(system: dict[str, Any]) -> dict[str, Any]:

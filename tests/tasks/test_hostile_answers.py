@@ -26,7 +26,7 @@ from ecomtune.stages.predict import make_predictions
 from ecomtune.stages.score import main as score
 from ecomtune.tasks.ner import CONTINUE, OUTSIDE, TYPE_WORDS
 from ecomtune.tasks.registry import load_task
-from tests.conftest import REPOSITORY
+from tests.support.scratch_clone import REPOSITORY
 
 Fields = dict[str, str | list[str]]
 FIELDS: dict[str, Fields] = {
