@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.warm_python import warm_python
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -40,10 +42,13 @@ def make_clone(folder: Path, profile: str | None = None) -> Path:
 
 
 def run(clone: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a clone, with this Python first on PATH and the clone's own copy of the package."""
+    """Run a command in a clone, with the clone's own copy of the package, and a Python first on PATH that starts stages fast."""
+    python = warm_python()
+    if command[0] == sys.executable:
+        command = (str(python), *command[1:])
     env = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(python.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "PYTHONPATH": str(clone / "src"),
         "COLUMNS": "200",
         **environment,

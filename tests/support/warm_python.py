@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,8 @@ def serve(address: str) -> None:
                 break
             answered = waiting.pop(ended)
             code = os.waitstatus_to_exitcode(status)
-            try:
+            with suppress(OSError):  # whoever asked is gone
                 answered.sendall(code.to_bytes(8, "big", signed=True))
-            except OSError:  # whoever asked is gone
-                pass
             answered.close()
 
 
