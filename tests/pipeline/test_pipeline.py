@@ -21,24 +21,27 @@ from tests.support.scratch_clone import commit, make_clone, run
 pytestmark = pytest.mark.pipeline
 KINDS = {"download", "pretrained", "format", "train", "merge", "baseline", "predict", "score", "compare"}
 FLOOR = "{kind: baseline, reads: models/baselines/floor, tasks: [relevance]}"
+UP_TO_DATE = "Data and pipelines are up to date."
 STALE = "dvc.lock is stale (stage"
 RETRAINED = f"{STALE} train@relevance_1 would run"
+#: Code that can stop a stage or print something, but can't change a byte of an output.
+WITHOUT_EFFECT = ("messages", "checks", "runs", "plan", "cli", "stages/runner.py", "stages/timing.py")
 
 
-#: Notes each file and folder of the working folder that a stage opens or lists, with its stage.
+#: Logs each file and folder below the working folder that a stage opens or lists, with its stage.
 HOOK = """
 import os, sys
 command = sys.orig_argv
 if "-m" in command and command[command.index("-m") + 1].startswith("ecomtune.stages."):
     module, *item = command[command.index("-m") + 1 :]
     stage = "@".join([module.rpartition(".")[2], *item])
-    notes = os.open(os.environ["NOTES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    log = os.open(os.environ["READ_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
     def hook(event, arguments):
         if event in ("open", "os.listdir", "os.scandir") and isinstance(arguments[0], (str, os.PathLike)):
             path = os.path.relpath(os.path.abspath(arguments[0]))
             if not path.startswith(".."):
-                os.write(notes, f"{stage} {path}\\n".encode())
+                os.write(log, f"{stage} {path}\\n".encode())
 
     sys.addaudithook(hook)
 """
@@ -53,14 +56,14 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     hook.mkdir()
     (hook / "sitecustomize.py").write_text(HOOK)
     path = f"{folder / 'src'}{os.pathsep}{hook}"
-    done = run(folder, "dvc", "repro", PYTHONHASHSEED="1", PYTHONPATH=path, NOTES=str(hook / "notes"))
+    done = run(folder, "dvc", "repro", PYTHONHASHSEED="1", PYTHONPATH=path, READ_LOG=str(hook / "log"))
     assert done.returncode == 0, done.stdout + done.stderr
     commit(folder, "Run the pico profile")
     return folder
 
 
 def edit(clone: Path, old: str, new: str) -> str:
-    """Replace a text in the clone's params.yaml; gives the former content."""
+    """Replace a text in the clone's params.yaml, and return the former content."""
     params = clone / "params.yaml"
     before = params.read_text()
     assert old in before
@@ -79,7 +82,7 @@ def test_the_pico_profile_has_every_kind_of_stage_and_at_most_twelve(clone: Path
 
 
 def test_a_run_in_another_folder_with_another_hash_seed_gives_the_same_bytes(clone: Path, tmp_path: Path) -> None:
-    """dvc.lock holds the hash of each output."""
+    """By dvc.lock, which holds the hash of each output."""
     again = make_clone(tmp_path / "elsewhere and deeper", profile="pico")
     shutil.copytree(clone / ".scratch/pico", again / ".scratch/pico")
     done = run(again, "dvc", "repro", PYTHONHASHSEED="2")
@@ -88,7 +91,7 @@ def test_a_run_in_another_folder_with_another_hash_seed_gives_the_same_bytes(clo
     assert (again / "dvc.lock").read_text() == run(clone, "git", "show", "HEAD:dvc.lock").stdout
 
 
-#: What an item of a stage leaves unread, and others need: floors have no weights, fixed merges search none.
+#: Dependencies that an item of a stage doesn't read, but others do: floors have no weights, and fixed merges search none.
 FOR_OTHERS = {
     "baseline": ["models/pretrained"],
     "predict": ["models/pretrained"],
@@ -96,14 +99,14 @@ FOR_OTHERS = {
 }
 
 
-def _beside(path: Path, other: Path) -> bool:
-    """Whether one lies in the other, or is it."""
+def _overlap(path: Path, other: Path) -> bool:
+    """Whether one is the other, or contains it."""
     return path.is_relative_to(other) or other.is_relative_to(path)
 
 
 def test_a_stage_reads_all_data_and_models_that_it_depends_on_and_no_others(clone: Path) -> None:
     reads: dict[str, set[Path]] = {}
-    for line in (clone.parent / "hook/notes").read_text().splitlines():
+    for line in (clone.parent / "hook/log").read_text().splitlines():
         stage, _, path = line.partition(" ")
         reads.setdefault(stage, set()).add(Path(path))
     stages = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]
@@ -112,7 +115,7 @@ def test_a_stage_reads_all_data_and_models_that_it_depends_on_and_no_others(clon
         deps = [Path(dep["path"]) for dep in stage.get("deps", []) if not dep["path"].startswith("src/")]
         known = [*deps, *(Path(out["path"]) for out in stage["outs"])]
         places = {path for path in reads[name] if path.parts and path.parts[0] in ("data", "metrics", "models", "reports")}
-        foreign = [path for path in places if not any(_beside(path, each) for each in known)]
+        foreign = [path for path in places if not any(_overlap(path, each) for each in known)]
         idle = [dep for dep in deps if not any(path.is_relative_to(dep) for path in places)]
         idle = [dep for dep in idle if str(dep) not in FOR_OTHERS.get(name.partition("@")[0], [])]
         assert (name, foreign, idle) == (name, [], [])
@@ -124,15 +127,15 @@ def test_no_output_says_when_or_where_it_was_made(clone: Path) -> None:
     files = [file for out in outs for file in ([out] if out.is_file() else out.rglob("*")) if file.is_file()]
     made = [datetime.fromtimestamp((clone / "dvc.lock").stat().st_mtime) - timedelta(days=each) for each in (0, 1)]
     dates = {day.strftime(form).encode() for day in made for form in ("%Y-%m-%d", "%Y%m%d", "%d %b %Y", "%b %d", "%d/%m/%Y")}
-    told = {str(clone).encode(), *dates}
+    forbidden = {str(clone).encode(), *dates}
     seconds = re.compile(rb"(?<![\d.])%d\d{5}(?:\.\d+)?(?!\d)" % (made[0].timestamp() // 1e5))  # of this day or so
     assert len(files) > 30
     for file in files:
         content = file.read_bytes()
-        assert (file, [each for each in told if each in content], seconds.search(content)) == (file, [], None)
+        assert (file, [each for each in forbidden if each in content], seconds.search(content)) == (file, [], None)
 
 
-def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
+def test_every_output_in_dvc_lock_exists(clone: Path) -> None:
     lock = yaml.safe_load((clone / "dvc.lock").read_text())
     outs = [out["path"] for stage in lock["stages"].values() for out in stage["outs"]]
     assert len(outs) == 15
@@ -141,7 +144,7 @@ def test_every_output_that_dvc_lock_names_is_there(clone: Path) -> None:
 
 def test_a_second_run_reruns_nothing(clone: Path) -> None:
     done = run(clone, "dvc", "repro")
-    assert "Data and pipelines are up to date." in done.stdout
+    assert UP_TO_DATE in done.stdout
     assert not stages_to_run(done.stdout)
 
 
@@ -250,7 +253,7 @@ def test_a_mistyped_key_stops_every_stage_with_one_sentence(clone: Path) -> None
 def test_an_item_that_is_not_in_params_stops_with_one_sentence(clone: Path) -> None:
     done = run(clone, "python", "-m", "ecomtune.stages.format", "relevanse")
     assert done.returncode == 1
-    assert done.stderr.strip() == "format: error: tasks: 'relevanse' is not there; name one of: relevance"
+    assert done.stderr.strip() == "format: error: tasks: there is no 'relevanse'; name one of: relevance"
 
 
 def test_missing_data_stops_with_one_sentence_and_leaves_no_output(clone: Path) -> None:
@@ -281,16 +284,10 @@ def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "told"),
+    ("file", "old", "new", "problem"),
     [
         ("params.yaml", "rank: 4", "rank: 8", RETRAINED),
-        (
-            "src/ecomtune/lora/head_loss.py",
-            "from __future__",
-            "# edited\nfrom __future__",
-            f"{STALE} train@relevance_1 would run",
-        ),
-        ("metrics/floor.json", '"n": 12', '"n": 13', "metrics/floor.json isn't what dvc.lock says; run dvc repro"),
+        ("metrics/floor.json", '"n": 12', '"n": 13', "metrics/floor.json differs from its hash in dvc.lock; run dvc repro"),
         (
             "params.yaml",
             f"  floor: {FLOOR}\n",
@@ -299,18 +296,70 @@ def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> N
         ),
         ("params.yaml", "\nscore:", f"  again: {FLOOR}\n\nscore:", f"{STALE} predict@again would run"),
     ],
-    ids=["changed parameter", "changed code", "edited metrics", "removed system", "new system"],
+    ids=["changed parameter", "edited metrics", "removed system", "new system"],
 )
-def test_a_stale_checkout_is_noticed(clone: Path, file: str, old: str, new: str, told: str) -> None:
+def test_a_stale_checkout_is_noticed(clone: Path, file: str, old: str, new: str, problem: str) -> None:
     path = clone / file
     before = path.read_text()
     assert old in before
     try:
         path.write_text(before.replace(old, new))
         done = run(clone, "ecomtune", "fresh")
-        assert done.returncode == 1 and f"error: {told}" in done.stderr
+        assert done.returncode == 1 and f"error: {problem}" in done.stderr
     finally:
         path.write_text(before)
+
+
+def append(text: str, *files: Path) -> None:
+    for file in files:
+        with file.open("a") as content:
+            content.write(text)
+
+
+def test_only_edits_that_can_change_an_output_make_its_stage_stale(clone: Path) -> None:
+    package = clone / "src/ecomtune"
+    effectless = [file for name in WITHOUT_EFFECT for file in [*(package / name).rglob("*.py"), *package.glob(name)]]
+    sentence = "change to it and run this again"
+    commands = package / "cli/commands.py"
+    assert sentence in commands.read_text() and len(effectless) > 40
+    try:
+        append("# Edited.\n", *(file for file in effectless if file.is_file()))
+        commands.write_text(commands.read_text().replace(sentence, "go there"))
+        append("\nEdited.\n", clone / "docs/README.md", clone / "README.md")
+        assert run(clone, "dvc", "status").stdout.strip() == UP_TO_DATE
+        append("# Edited.\n", package / "lora/mixing.py")
+        trained = {"train@relevance_1", "train@relevance_2", "merge@relevance_shards"}
+        changed = json.loads(run(clone, "dvc", "status", "--json").stdout)
+        assert changed.keys() == trained
+        assert all(status == [{"changed deps": {"src/ecomtune/lora": "modified"}}] for status in changed.values())
+        dependent = {"predict@merged_shards", "score@merged_shards", "compare"}
+        assert stages_to_run(run(clone, "dvc", "repro", "--dry").stdout) == trained | dependent
+        assert f"error: {RETRAINED}" in run(clone, "ecomtune", "fresh").stderr
+    finally:
+        run(clone, "git", "checkout", "-q", ".")
+
+
+def test_a_fresh_clone_without_data_is_up_to_date(clone: Path, tmp_path: Path) -> None:
+    fresh = tmp_path / "fresh"
+    assert run(clone, "git", "clone", "-q", str(clone), str(fresh)).returncode == 0
+    done = run(fresh, "dvc", "repro", "--dry", "--allow-missing")
+    assert done.returncode == 0 and UP_TO_DATE in done.stdout and not stages_to_run(done.stdout), done.stdout + done.stderr
+    found = json.loads(run(fresh, "dvc", "status", "--json").stdout)
+    states = {state for stage in found.values() for kind in stage for state in kind.popitem()[1].values()}
+    assert len(found) == 12 and states <= {"deleted", "not in cache"}
+    for command in (["metrics", "diff"], ["params", "diff", "main"]):
+        shown = run(fresh, "dvc", *command)
+        assert (shown.returncode, shown.stdout) == (0, ""), shown.stderr
+
+
+def test_git_tracks_no_file_in_a_folder_that_dvc_keeps(clone: Path) -> None:
+    """Otherwise the folder would exist in a fresh clone, and DVC would call it modified rather than missing."""
+    stages = yaml.safe_load((clone / "dvc.lock").read_text())["stages"].values()
+    paths = {each["path"] for stage in stages for each in [*stage.get("deps", []), *stage["outs"]]}
+    kept = [Path(path) for path in paths if Path(path).parts[0] not in ("src", "tasks", "metrics")]
+    tracked = [Path(name) for name in run(clone, "git", "ls-files").stdout.splitlines()]
+    assert len(kept) > 15 and len(tracked) > 200
+    assert [file for file in tracked if any(file.is_relative_to(path) for path in kept)] == []
 
 
 def test_a_deleted_metrics_file_is_noticed(clone: Path) -> None:
@@ -392,7 +441,7 @@ def test_an_exported_adapter_and_the_merged_model_load_in_plain_peft_and_transfo
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (
             ["--system", "floor", "--task", "relevance"],
@@ -401,31 +450,33 @@ def test_an_exported_adapter_and_the_merged_model_load_in_plain_peft_and_transfo
         (["--system", "none"], "systems of params.yaml have no 'none' with an adapter to export; name one of: merged_shards"),
         (
             ["--system", "merged_shards", "--task", "ner"],
-            "system merged_shards doesn't answer 'ner'; name a task of its own: relevance",
+            "system merged_shards doesn't answer 'ner'; name one of its tasks: relevance",
         ),
     ],
 )
-def test_what_can_not_be_exported_is_refused(clone: Path, tmp_path: Path, arguments: list[str], told: str) -> None:
+def test_a_system_or_task_without_an_adapter_is_not_exported(
+    clone: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
     done = run(clone, "ecomtune", "export", *arguments, "--out", str(tmp_path / "out"))
-    assert done.returncode == 1 and done.stderr.startswith(f"error: {told}") and done.stderr.count("\n") == 1
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
-        ("folder", "folder is there already and not empty; name another folder with --out"),
-        ("file", "file is a file; name a folder with --out that is empty, or not there yet"),
-        ("file/inside", "file is a file; name a folder with --out that is empty, or not there yet"),
-        ("new/../folder", "folder is there already and not empty; name another folder with --out"),
+        ("folder", "folder exists and isn't empty; name another folder with --out"),
+        ("file", "file is a file; name a folder with --out that is empty or doesn't exist yet"),
+        ("file/inside", "file is a file; name a folder with --out that is empty or doesn't exist yet"),
+        ("new/../folder", "folder exists and isn't empty; name another folder with --out"),
     ],
 )
-def test_nothing_is_exported_over_what_is_there(clone: Path, tmp_path: Path, name: str, told: str) -> None:
+def test_nothing_is_exported_over_an_existing_file(clone: Path, tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "mine").write_text("mine")
     (tmp_path / "file").write_text("mine")
     done = run(clone, "ecomtune", "export", "--system", "merged_shards", "--task", "relevance", "--out", str(tmp_path / name))
-    assert done.returncode == 1 and done.stderr == f"error: {tmp_path}/{told}\n"
+    assert done.returncode == 1 and done.stderr == f"error: {tmp_path}/{message}\n"
     assert (tmp_path / "folder" / "mine").read_text() == (tmp_path / "file").read_text() == "mine"
 
 
@@ -438,7 +489,7 @@ def test_an_adapter_that_was_not_trained_here_is_not_exported(clone: Path, tmp_p
         )
     finally:
         (tmp_path / "away").rename(adapter)
-    assert done.returncode == 1 and "models/adapters/merged/relevance_shards isn't there; run dvc repro" in done.stderr
+    assert done.returncode == 1 and "models/adapters/merged/relevance_shards is missing; run dvc repro" in done.stderr
 
 
 def test_nothing_is_exported_where_the_lock_is_broken(clone: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A sweep queues one experiment a combination of values and runs them all; what can't work is refused before it is queued."""
+"""A sweep queues and runs an experiment for each combination of values; values that can't work are refused before that."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from types import FrameType
 import pytest
 import yaml
 
+from ecomtune.checks.parameters import load_params
 from ecomtune.messages.errors import UserError
-from ecomtune.runs import sweep
+from ecomtune.runs import experiment_queue, sweep
+from ecomtune.runs.experiment_queue import Queue, read_queue, run_queue, start_worker, visible_gpus
 from tests.support.pico import make_causal
 from tests.support.scratch_clone import REPOSITORY, commit, make_clone, run
 
@@ -26,13 +28,12 @@ pytestmark = pytest.mark.pipeline
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which all of the pico profile has been run and committed, but for its merge and what reads that."""
+    """A clone in which the pico profile, without its merge and the system that reads it, has been run and committed."""
     folder = make_clone(tmp_path_factory.mktemp("sweep"), profile="pico")
     make_causal(folder / ".scratch/pico/causal")
     values = yaml.safe_load((folder / "params.yaml").read_text())
     values["merge"]["recipes"] = {}
-    for section, name in ((values["train"]["adapters"], "relevance_2"), (values["systems"], "merged_shards")):
-        del section[name]
+    del values["train"]["adapters"]["relevance_2"], values["systems"]["merged_shards"]
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     commit(folder, "Take one adapter")
     done = run(folder, "dvc", "repro")
@@ -42,9 +43,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def wait_for_workers_to_end() -> None:
-    """Those of other tests end when the queue is empty."""
+    """Workers of other tests end when the queue is empty."""
     until = time.monotonic() + 120
-    while sweep.look().workers:
+    while read_queue().workers:
         assert time.monotonic() < until
         time.sleep(0.5)
 
@@ -67,7 +68,7 @@ def worker_gpus(clone: Path) -> set[str]:
     return found
 
 
-def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_of_its_own(clone: Path, tmp_path: Path) -> None:
+def test_each_of_three_values_is_run_by_workers_that_have_a_gpu_each(clone: Path, tmp_path: Path) -> None:
     seen: set[str] = set()
     environment = {**os.environ, "PYTHONPATH": str(clone / "src"), "CUDA_VISIBLE_DEVICES": "3,5"}
     command = ["ecomtune", "sweep", "-S", "score.bootstrap=130,140,150", "-j", "2"]
@@ -79,10 +80,10 @@ def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_
     printed = (tmp_path / "log").read_text()
     assert running.returncode == 0, printed
     assert seen == {"3", "5"}
-    first, *told = printed.splitlines()
+    first, *changes = printed.splitlines()
     names = first.removeprefix("3 experiments: ").split(", ")
     assert len(names) == 3 and sorted(states(clone)) == sorted(names)
-    assert {f"{name}: Success" for name in names} <= set(told)
+    assert {f"{name}: Success" for name in names} <= set(changes)
     shown = run(clone, "dvc", "exp", "show", "--csv").stdout
     assert all(f",{value}," in shown for value in (130, 140, 150))
     assert run(clone, "git", "status", "--porcelain").stdout == ""
@@ -90,7 +91,7 @@ def test_three_values_are_three_experiments_that_all_run_each_worker_with_a_gpu_
 
 @contextmanager
 def ended_after(seconds: int) -> Iterator[None]:
-    """A wait without end becomes an error."""
+    """Raise an error if the block takes longer."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"it still waits after {seconds} seconds")
@@ -107,30 +108,30 @@ def ended_after(seconds: int) -> Iterator[None]:
 def test_workers_that_stop_early_are_started_again(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
-    monkeypatch.setattr(sweep, "PATIENCE", 10)  # looks until one that is gone is given up
+    monkeypatch.setattr(experiment_queue, "PATIENCE", 10)
     wait_for_workers_to_end()
-    look, start, told, starts = sweep.look, sweep._start_worker, list[str](), list[bool]()
+    changes, starts = list[str](), list[bool]()
 
-    def look_and_stop() -> sweep.Queue:
-        queue = look()
+    def read_and_stop() -> Queue:
+        queue = read_queue()
         if queue.workers and len(starts) == 1 and not starts[0]:
             starts[0] = run(clone, "dvc", "queue", "stop").returncode == 0  # it ends after the experiment that it runs
         return queue
 
-    def noted(number: int) -> None:
+    def record_and_start(number: int) -> None:
         starts.append(False)
-        start(number)
+        start_worker(number)
 
-    monkeypatch.setattr(sweep, "look", look_and_stop)
-    monkeypatch.setattr(sweep, "_start_worker", noted)
+    monkeypatch.setattr(experiment_queue, "read_queue", read_and_stop)
+    monkeypatch.setattr(experiment_queue, "start_worker", record_and_start)
     with ended_after(300):
-        sweep.sweep(["score.bootstrap=160,170"], 1, told.append)
+        sweep.run_sweep(["score.bootstrap=160,170"], 1, changes.append)
     assert starts == [True, False]
-    assert sum(line.endswith(": Success") for line in told) == 2, told
+    assert sum(line.endswith(": Success") for line in changes) == 2, changes
 
 
 def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The queue is DVC's own; the command that starts its workers does nothing."""
+    """The queue is DVC's own, but the command that starts its workers does nothing."""
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
     wait_for_workers_to_end()
@@ -138,22 +139,22 @@ def test_workers_that_never_come_are_given_up(clone: Path, tmp_path: Path, monke
     (tmp_path / "dvc").write_text(f"#!/bin/sh\necho start >> {tmp_path}/calls\n")
     (tmp_path / "dvc").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(sweep, "PAUSE", 0.01)
-    monkeypatch.setattr(sweep, "PATIENCE", 1)
+    monkeypatch.setattr(experiment_queue, "PAUSE", 0.01)
+    monkeypatch.setattr(experiment_queue, "PATIENCE", 1)
     try:
         with (
             ended_after(60),
-            pytest.raises(UserError, match="workers end before they run anything; dvc queue start -v says why"),
+            pytest.raises(UserError, match=r"workers end before they run an experiment; .* dvc queue start -v"),
         ):
-            sweep.work_off(["alone"], 1, print)
+            run_queue(["alone"], 1, print)
     finally:
         monkeypatch.undo()
         assert run(clone, "dvc", "queue", "remove", "alone").returncode == 0
-    assert len((tmp_path / "calls").read_text().split()) == 1 + sweep.RESTARTS
+    assert len((tmp_path / "calls").read_text().split()) == 1 + experiment_queue.RESTARTS
 
 
 def workers_of(clone: Path) -> list[int]:
-    """The processes of the queue's workers in the clone, and of what they run."""
+    """The processes of the queue's workers in the clone, and of the commands that they run."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended
@@ -164,102 +165,102 @@ def workers_of(clone: Path) -> list[int]:
     return found
 
 
-def test_an_experiment_is_waited_for_as_long_as_a_worker_lives_and_given_up_when_it_is_gone(
-    clone: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The worker is killed at the eighth look, far beyond what is waited for one that doesn't come."""
+def test_an_experiment_is_given_up_when_its_worker_is_gone_and_not_before(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker is killed at the eighth look, more than PATIENCE looks after it was started."""
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
-    monkeypatch.setattr(sweep, "PAUSE", 0.2)
-    monkeypatch.setattr(sweep, "PATIENCE", 3)
+    monkeypatch.setattr(experiment_queue, "PAUSE", 0.2)
+    monkeypatch.setattr(experiment_queue, "PATIENCE", 3)
     wait_for_workers_to_end()
     until = time.monotonic() + 120
     queued = run(clone, "dvc", "exp", "run", "--queue", "--name", "lost", "-S", "train.shared.epochs=500")
     assert queued.returncode == 0, queued.stderr
-    sweep._start_worker(1)
-    while (queue := sweep.look()).states.get("lost") != "Running" or not queue.workers:
+    start_worker(1)
+    while (queue := read_queue()).states.get("lost") != "Running" or not queue.workers:
         assert time.monotonic() < until
         time.sleep(0.1)
-    looks, look = 0, sweep.look
+    looks = 0
 
-    def counted() -> sweep.Queue:
+    def count_and_kill() -> Queue:
         nonlocal looks
         looks += 1
         for process in workers_of(clone) if looks == 8 else ():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
-        return look()
+        return read_queue()
 
-    monkeypatch.setattr(sweep, "look", counted)
-    with pytest.raises(UserError, match="no worker runs lost, which DVC calls running; dvc queue kill lost, and sweep again"):
-        sweep.work_off(["lost"], 1, print)
+    monkeypatch.setattr(experiment_queue, "read_queue", count_and_kill)
+    with pytest.raises(
+        UserError, match="DVC says that lost is running, but no worker is; dvc queue kill lost, and sweep again"
+    ):
+        run_queue(["lost"], 1, print)
     assert looks > 8
     monkeypatch.undo()
-    assert run(clone, "dvc", "queue", "kill", "lost").returncode == 0  # as the sentence says
+    assert run(clone, "dvc", "queue", "kill", "lost").returncode == 0  # as the error advises
     monkeypatch.chdir(clone)
-    assert sweep.look().states["lost"] == "Failed"
+    assert read_queue().states["lost"] == "Failed"
 
 
-def test_a_worker_that_is_gone_leaves_its_number_to_the_next() -> None:
-    """DVC numbers workers from 1, so that after the first of two has ended it starts the first, not the third."""
-    assert [sweep.Queue({}, frozenset(there)).next_worker for there in ((), (1,), (2,), (1, 2))] == [1, 2, 1, 3]
+def test_the_number_of_a_worker_that_is_gone_is_given_to_the_next() -> None:
+    """DVC numbers workers from 1: after the first of two has ended, it starts the first again, not a third."""
+    assert [Queue({}, frozenset(numbers)).next_worker for numbers in ((), (1,), (2,), (1, 2))] == [1, 2, 1, 3]
 
 
 def test_more_jobs_than_gpus_are_refused(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     done = run(clone, "ecomtune", "sweep", "-S", "score.bootstrap=110,120,130", "-j", "3")
-    told = "-j 3 is more than the 2 GPUs, of which each experiment has one of its own; use -j 2"
-    assert (done.returncode, done.stderr) == (1, f"error: {told}\n")
+    message = "-j 3 is more than the 2 GPUs, and each experiment needs one of its own; use -j 2"
+    assert (done.returncode, done.stderr) == (1, f"error: {message}\n")
 
 
-def test_an_experiment_that_fails_is_told_with_the_way_to_its_log(clone: Path) -> None:
+def test_an_experiment_that_fails_is_reported_with_the_command_that_shows_its_log(clone: Path) -> None:
     done = run(clone, "ecomtune", "sweep", "-S", "train.shared.learning_rate=1", "-S", "train.shared.max_length=8")
     name = done.stdout.partition("1 experiments: ")[2].splitlines()[0]
     assert done.returncode == 1
-    assert done.stderr == f"error: 1 of 1 experiments failed, {name} first; dvc queue logs {name} says why\n"
+    assert done.stderr == f"error: 1 of 1 experiments failed, {name} first; for the reason, see dvc queue logs {name}\n"
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         (["train.shared.rank=4,0"], "-S train.shared.rank=0: train.shared.rank: Input should be greater than 0"),
         (["train.shared.rnak=4"], "-S train.shared.rnak=4: "),
         (["train.shared.rank=4", "score.confidence=2"], "-S train.shared.rank=4 -S score.confidence=2: score.confidence: "),
         (["rank"], "-S rank: "),
-        (["seed=1", "seed=2"], "seed is given twice, and only the last would count; write its values as -S seed=1,2"),
+        (["seed=1", "seed=2"], "seed is given twice, and only the last one would count; write its values as -S seed=1,2"),
     ],
 )
 def test_a_value_out_of_range_or_an_unknown_key_is_refused_before_anything_is_queued(
-    clone: Path, values: list[str], told: str
+    clone: Path, values: list[str], message: str
 ) -> None:
     before = states(clone)
     done = run(clone, "ecomtune", "sweep", *(part for value in values for part in ("-S", value)))
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr.startswith(f"error: {told}") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: {message}") and done.stderr.count("\n") == 1
     assert states(clone) == before
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (
             "train.shared.rnak=4",
-            "Could not override 'train.shared.rnak', which params.yaml doesn't hold; correct the key to train.shared.rank, or "
+            "Could not override 'train.shared.rnak', which params.yaml doesn't have; correct the key to train.shared.rank, or "
             "add it with -S +train.shared.rnak=...; nothing was queued",
         ),
         (
             "x.y=1",
-            "Could not override 'x.y', which params.yaml doesn't hold; correct the key, or add it with -S +x.y=...; noth",
+            "Could not override 'x.y', which params.yaml doesn't have; correct the key, or add it with -S +x.y=...; noth",
         ),
         ("+baselines.floor_relevance.method=lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
         ("+train.shared.patience=-1", "train.shared.patience: Input should be greater than or equal to 0; nothing was queued"),
     ],
 )
-def test_a_value_that_can_not_work_is_refused_with_what_to_change(workplace: Path, value: str, told: str) -> None:
+def test_a_value_that_can_not_work_is_refused_with_advice(workplace: Path, value: str, message: str) -> None:
     (workplace / "params.yaml").write_bytes((REPOSITORY / "profiles/pico.yaml").read_bytes())
     with pytest.raises(UserError) as caught:
         sweep.combinations([value])
-    assert str(caught.value).startswith(f"-S {value}: {told}")
+    assert str(caught.value).startswith(f"-S {value}: {message}")
 
 
 @pytest.fixture
@@ -276,15 +277,15 @@ def test_a_module_that_git_does_not_track_is_refused(clone: Path, untracked: Pat
     assert done.stderr.startswith("error: src/ecomtune/new_module.py isn't tracked by git, and queued experiments run in")
 
 
-def test_a_data_file_that_git_does_not_track_is_refused_until_dvc_has_what_is_made_of_it(
+def test_a_data_file_that_git_does_not_track_is_refused_until_dvc_has_the_output_made_from_it(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(clone)
     monkeypatch.setenv("PYTHONPATH", str(clone / "src"))
-    assert sweep.missing_in_copies(sweep.load()) is None  # its weights lie in an ignored folder, but the stage is done
+    assert sweep.missing_in_copies(load_params()) is None  # its weights are in an ignored folder, but the stage is done
     (clone / "models/pretrained/pico").rename(clone / "models/pretrained/away")
     try:
-        assert sweep.missing_in_copies(sweep.load()) == ".scratch/pico/causal"
+        assert sweep.missing_in_copies(load_params()) == ".scratch/pico/causal"
     finally:
         (clone / "models/pretrained/away").rename(clone / "models/pretrained/pico")
 
@@ -292,10 +293,10 @@ def test_a_data_file_that_git_does_not_track_is_refused_until_dvc_has_what_is_ma
 @pytest.mark.parametrize(("visible", "gpus"), [("0,1", ["0", "1"]), ("", []), ("GPU-5", ["GPU-5"])])
 def test_the_gpus_are_those_that_are_visible(monkeypatch: pytest.MonkeyPatch, visible: str, gpus: list[str]) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert sweep.visible_gpus() == gpus
+    assert visible_gpus() == gpus
 
 
-def test_a_combination_of_two_parameters_is_queued_for_each_pair(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_parameters_are_queued_in_every_combination(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(clone)
     found = sweep.combinations(["train.shared.rank=2,4", "score.bootstrap=110,120"])
     assert found == [
@@ -309,11 +310,11 @@ def test_a_combination_of_two_parameters_is_queued_for_each_pair(clone: Path, mo
 
 
 def test_a_sweep_outside_a_clone_is_refused_in_one_sentence(workplace: Path) -> None:
-    with pytest.raises(UserError, match="need a clone of the project, and this folder is none; run this in its root"):
+    with pytest.raises(UserError, match="need a clone of the project, and this folder isn't one; run this in its root"):
         sweep.enqueue(["seed=1,2"])
 
 
 def test_a_sweep_outside_git_is_refused_in_one_sentence(clone: Path, workplace: Path) -> None:
     shutil.copytree(clone / ".dvc", workplace / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    with pytest.raises(UserError, match="need a clone of the project, and this folder is none; run this in its root"):
-        sweep.look()
+    with pytest.raises(UserError, match="need a clone of the project, and this folder isn't one; run this in its root"):
+        read_queue()

@@ -42,7 +42,7 @@ def make_clone(folder: Path, profile: str | None = None) -> Path:
 
 
 def run(clone: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a clone, with the clone's own copy of the package, and a Python first on PATH that starts stages fast."""
+    """Run a command in a clone, with its own copy of the package and, first on PATH, a Python that starts stages fast."""
     python = warm_python()
     if command[0] == sys.executable:
         command = (str(python), *command[1:])
