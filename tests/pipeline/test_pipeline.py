@@ -317,6 +317,7 @@ def append(text: str, *files: Path) -> None:
 
 
 def test_only_edits_that_can_change_an_output_make_its_stage_stale(clone: Path) -> None:
+    """What depends on a stale stage runs after it, as an experiment with another rank shows above."""
     package = clone / "src/ecomtune"
     effectless = [file for name in WITHOUT_EFFECT for file in [*(package / name).rglob("*.py"), *package.glob(name)]]
     sentence = "change to it and run this again"
@@ -328,12 +329,9 @@ def test_only_edits_that_can_change_an_output_make_its_stage_stale(clone: Path) 
         append("\nEdited.\n", clone / "docs/README.md", clone / "README.md")
         assert run(clone, "dvc", "status").stdout.strip() == UP_TO_DATE
         append("# Edited.\n", package / "lora/mixing.py")
-        trained = {"train@relevance_1", "train@relevance_2", "merge@relevance_shards"}
         changed = json.loads(run(clone, "dvc", "status", "--json").stdout)
-        assert changed.keys() == trained
+        assert changed.keys() == {"train@relevance_1", "train@relevance_2", "merge@relevance_shards"}
         assert all(status == [{"changed deps": {"src/ecomtune/lora": "modified"}}] for status in changed.values())
-        dependent = {"predict@merged_shards", "score@merged_shards", "compare"}
-        assert stages_to_run(run(clone, "dvc", "repro", "--dry").stdout) == trained | dependent
         assert f"error: {RETRAINED}" in run(clone, "ecomtune", "fresh").stderr
     finally:
         run(clone, "git", "checkout", "-q", ".")
