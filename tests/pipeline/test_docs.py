@@ -105,7 +105,7 @@ def test_the_tutorials_experiment_is_a_point_of_the_curve_and_of_the_answer(newc
     assert shown.returncode == 0 and "failed" not in shown.stderr, shown.stderr
     drawn = (clone.parent / "shown/index.html").read_text()
     assert "plots/curve/curve.png" in drawn and "curve.json" not in drawn
-    assert "relevance: of 80, 160 rows, single scores highest with " in " ".join(
+    assert "relevance: trained on 80, 160 rows, single scores highest with " in " ".join(
         printed_by(newcomer, "ecomtune answers").split()
     )
     assert run(clone, "git", "status", "--porcelain").stdout == ""
