@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ecomtune.adapters.factors import Adapter, Factors
 from ecomtune.adapters.low_rank import compress, decompose
 from ecomtune.adapters.merging import PLAIN, merge
 from ecomtune.adapters.task_arithmetic import Elementwise
+from ecomtune.core.config.training import MergeMethod
 from ecomtune.messages.errors import UserError
 from tests.support.adapters import Dense, adapter, dense, random_factors
 
@@ -258,3 +260,10 @@ def test_linear_refuses_adapters_of_different_ranks() -> None:
 def test_linear_refuses_a_negative_weight() -> None:
     with pytest.raises(UserError, match="no weight may be negative"):
         merge([SMALL, SMALL], [1, -1], "linear")
+
+
+@pytest.mark.parametrize("method", get_args(MergeMethod))
+def test_every_method_that_params_may_name_merges(method: str) -> None:
+    rng = np.random.default_rng(0)
+    parts = [adapter(random_factors(rng, 6, 5, 2)) for _ in range(2)]
+    assert merge(parts, [0.5, 0.5], method).factors.keys() == {"layer0"}

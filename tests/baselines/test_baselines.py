@@ -146,7 +146,7 @@ def test_inputs_are_the_fields_only_the_required_ones_first() -> None:
 @pytest.mark.parametrize("family", ["floor", "encoder"])
 def test_training_rows_of_one_label_are_refused(pico: Path, family: str) -> None:
     alike = [each for each in examples("relevance") if each.reference == "Exact"]
-    with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: all 2 training rows have the same label; raise it$"):
+    with pytest.raises(UserError, match=r"^tasks\.relevance\.train_size: .* the same label; raise train_size$"):
         fit(baseline(family, "relevance"), alike, pico / "fitted")
 
 

@@ -112,7 +112,7 @@ def test_transitions_of_other_tags_or_no_numbers_are_refused(pico: Path, damaged
 
 
 def test_a_crf_needs_a_task_of_tags(pico: Path) -> None:
-    message = r"^baselines: crf needs a task of tags, which relevance is not; remove the key$"
+    message = r"^baselines: crf works only for tagging tasks, unlike relevance; remove the key$"
     with pytest.raises(UserError, match=message):
         fit(baseline("encoder", "relevance", crf=True), examples("relevance"), pico / "made")
 

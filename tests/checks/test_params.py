@@ -680,9 +680,7 @@ def test_a_text_that_dvc_reads_as_no_number_is_not_read_as_one(tmp_path: Path, t
 @pytest.mark.parametrize("text", ["", "7", "- seed", "null"])
 def test_yaml_that_is_not_a_mapping_is_refused(tmp_path: Path, text: str) -> None:
     sentence = refusal(tmp_path, text)
-    assert "Input should be a valid dictionary" in sentence and sentence.endswith(
-        "; write it again with: ecomtune profile demo"
-    )
+    assert "must be a mapping of keys" in sentence and sentence.endswith("; write it again with: ecomtune profile demo")
 
 
 def test_a_file_of_another_encoding_is_refused(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_pin_without_a_licence_is_refused(project: Path) -> None:
 
 def test_an_empty_file_is_not_pinned(project: Path) -> None:
     (project / "empty.csv").touch()
-    assert refusal("pin", "empty.csv") == "error: empty.csv is empty; pin a file with data"
+    assert refusal("pin", "empty.csv") == "error: empty.csv is empty; choose a file that holds data"
 
 
 def test_a_profile_replaces_a_garbled_file(project: Path) -> None:
@@ -227,11 +227,19 @@ RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["r
         ("baselines.floor_relevance.method", "lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
         ("baselines.floor_summarization.method", "tfidf", "baselines.floor_summarization: method tfidf has no model for task"),
         ("baselines.floor_summarization.method", "title", "baselines.floor_summarization: method title copies a title, and"),
-        ("tasks.ner.labels", "sum", "tasks.ner.labels: sum chooses among labels under constrained decoding; remove the key"),
-        ("tasks.description.labels", "mean", "tasks.description.labels: mean chooses among labels under constrained decoding;"),
-        ("tasks.ner.temperature", 0.5, "tasks.ner.temperature: nothing is drawn under constrained decoding; remove it, or set"),
-        ("tasks.relevance.temperature", 1, "tasks.relevance.temperature: nothing is drawn under constrained decoding; remove"),
-        ("tasks.description.seed", 3, "tasks.description.seed: nothing is drawn at temperature 0; remove it, or set"),
+        ("tasks.ner.labels", "sum", "tasks.ner.labels: sum has an effect only where a task has labels"),
+        ("tasks.description.labels", "mean", "tasks.description.labels: mean has an effect only where a task has labels"),
+        (
+            "tasks.ner.temperature",
+            0.5,
+            "tasks.ner.temperature: nothing is sampled under constrained decoding;",
+        ),
+        (
+            "tasks.relevance.temperature",
+            1,
+            "tasks.relevance.temperature: nothing is sampled under constrained decoding;",
+        ),
+        ("tasks.description.seed", 3, "tasks.description.seed: nothing is sampled at temperature 0; remove it, or set"),
         ("datasets.demo_shop.columns", {"query": "q"}, "datasets.demo_shop.columns: reader demo_shop has no use for columns;"),
         ("datasets.demo_shop.locales", ["us"], "datasets.demo_shop.locales: reader demo_shop has no use for locales; remove"),
         ("datasets.demo_shop.part", "pros", "datasets.demo_shop.part: reader demo_shop has no use for part; remove the key"),
@@ -487,7 +495,7 @@ def test_outputs_of_another_profile_are_named_with_the_command_that_removes_them
     (project / "data/examples/empty").mkdir()  # a failed dvc checkout leaves such a folder
     (project / "data/raw/my data").mkdir(parents=True)
     (project / "data/raw/my data/shop.csv").touch()
-    line = "outputs of other parameters are left over; before dvc repro, remove them with: rm -r 'data/raw/my data' {}"
+    line = "found outputs of an earlier configuration; remove them before dvc repro with: rm -r 'data/raw/my data' {}"
     assert ecomtune("check").stdout.splitlines()[-1] == line.format("models/pretrained/pico")
     expected = line.replace("'data/raw/my data' {}", "data/examples/relevance 'data/raw/my data' models/pretrained/pico")
     assert ecomtune("profile", "queryner").stdout.splitlines()[-1] == expected

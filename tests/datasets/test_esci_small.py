@@ -98,7 +98,7 @@ def test_a_zip_that_unpacks_to_far_more_than_itself_is_refused(tmp_path: Path) -
     path = write_esci_small(tmp_path, lines=[b" " * (2**24 + 1)]) / esci_small.PRODUCTS
     for task in esci_small.TASKS:
         told = refusal("esci_small", tmp_path, task)
-        assert told.startswith(f"{path} would unpack ") and told.endswith("it is made to fill the disk, so don't use it")
+        assert told.startswith(f"{path} would unpack ") and told.endswith("it looks like a zip bomb, so don't use it")
 
 
 def test_products_with_other_columns_are_named(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_a_download_that_was_complete_before_a_kill_needs_no_request(site: Site)
 
 def test_a_redirect_in_circles_is_refused_at_once(site: Site) -> None:
     site.redirect = "/again"
-    assert refusal(source(site)) == f"conll/train.txt: {site.url} is redirected without end; correct the URL"
+    assert refusal(source(site)) == f"conll/train.txt: {site.url} redirects in a loop; correct the URL"
     assert len(site.requests) < 30
 
 
@@ -292,7 +292,7 @@ def test_a_server_whose_headers_come_drop_by_drop_is_given_up_after_a_few_attemp
     monkeypatch.setattr(fetching, "STALL_SECONDS", 0.2)
     site.headless = HEADLESS[head]
     started = time.monotonic()
-    reason = {"headers": "no answer has begun", "chunk": "only 0 bytes arrived"}[head]
+    reason = {"headers": "no response within", "chunk": "only 0 bytes arrived"}[head]
     assert f"can't be downloaded from {site.url} ({reason} in 0.2 seconds)" in refusal(source(site))
     assert time.monotonic() - started < 20 and len(site.requests) == fetching.ATTEMPTS
     site.headless = b""

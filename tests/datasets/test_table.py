@@ -268,7 +268,7 @@ def test_a_repeated_column_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({"query": "q", "reference": "label"}, "relevance needs a column for title; add title: and the column's name"),
+        ({"query": "q", "reference": "label"}, "relevance needs a column for title; add title: YOUR_COLUMN"),
         ({**RELEVANCE, "colour": "c"}, "'colour' is unknown; for relevance name columns for query, title, brand, color, "),
     ],
 )

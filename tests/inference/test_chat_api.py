@@ -361,14 +361,14 @@ def stop_under_way(site: Site, workplace: Path, *numbers: signal.Signals) -> tup
 def test_a_signal_to_stop_waits_for_the_answers_under_way_and_keeps_them(
     site: Site, workplace: Path, number: signal.Signals
 ) -> None:
-    assert stop_under_way(site, workplace, number) == (STATUS[number], "predict: stopped; nothing half-written is left\n")
+    assert stop_under_way(site, workplace, number) == (STATUS[number], "predict: stopped; no partial output was left behind\n")
     assert len(site.requests) == 6 == len(list(FOLDER.glob("*.json")))
 
 
 @pytest.mark.parametrize("number", STATUS)
 def test_a_second_signal_to_stop_discards_them(site: Site, workplace: Path, number: signal.Signals) -> None:
     status, printed = stop_under_way(site, workplace, number, number)
-    assert (status, printed) == (STATUS[number], "predict: stopped; nothing half-written is left\n")
+    assert (status, printed) == (STATUS[number], "predict: stopped; no partial output was left behind\n")
     assert len(list(FOLDER.glob("*.json"))) == 3
 
 

@@ -189,5 +189,5 @@ def test_a_single_process_has_the_complete_plan() -> None:
 
 
 def test_fewer_rows_than_processes_in_the_last_step_are_refused() -> None:
-    with pytest.raises(UserError, match=r"the last training step has fewer rows than there are processes \(3\); start fewer"):
+    with pytest.raises(UserError, match=r"fewer rows than there are processes \(3\); start fewer processes"):
         plan_of_process([[1, 2]], 0, 3)

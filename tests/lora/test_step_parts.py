@@ -11,7 +11,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from ecomtune.lora.fused_norm import FusedRmsNorm, fuse_norms
 from ecomtune.lora.head_loss import head_loss
 from ecomtune.lora.matmul import product
-from ecomtune.lora.rows_attention import is_ordinary, rows_attention
+from ecomtune.lora.two_part_attention import is_ordinary, rows_attention
 
 
 def near(found: Tensor, expected: Tensor) -> bool:

@@ -169,7 +169,7 @@ def test_the_page_warns_of_few_groups_in_the_words_that_stages_print(groups: int
 
 @pytest.mark.parametrize(("files", "command"), [([], None), (["a.json", "b c.json"], "rm metrics/a.json 'metrics/b c.json'")])
 def test_left_over_metrics_come_with_the_command_that_removes_them(files: list[str], command: str | None) -> None:
-    line = [f"files of no system in params.yaml are left out; remove them with: {command}"] if command else []
+    line = [f"ignored metrics files that belong to no system in params.yaml; remove them with: {command}"] if command else []
     assert left_over_metrics(Scores(confidence=0.95, left_over=files, main_metric={}, systems={})) == line
 
 

@@ -464,7 +464,8 @@ def test_a_summary_of_another_run_is_refused(project: Path, content: bytes | Non
         if content is not None:
             file.write_bytes(content)
         done = ecomtune()
-        error = "error: reports/summary.json is not that of the run in dvc.lock; run dvc checkout compare, or dvc repro\n"
+        problem = "is missing" if content is None else "is not that of the run in dvc.lock"
+        error = f"error: reports/summary.json {problem}; run dvc checkout compare, or dvc repro\n"
         assert (done.exit_code, done.stdout, done.stderr) == (1, "", error)
     finally:
         file.unlink(missing_ok=True)
@@ -475,4 +476,4 @@ def test_without_a_run_nothing_is_answered(project: Path, tmp_path: Path, monkey
     (tmp_path / "params.yaml").write_bytes((project / "params.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     done = ecomtune()
-    assert done.exit_code == 1 and done.stderr.startswith("error: reports/summary.json is not that of the run in dvc.lock; ")
+    assert done.exit_code == 1 and done.stderr.startswith("error: reports/summary.json is missing; ")

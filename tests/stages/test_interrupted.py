@@ -274,7 +274,7 @@ def test_a_download_that_is_stopped_keeps_the_former_output_and_the_part_receive
         return slow.under_way.is_set() and part.is_file()
 
     status, errors = stop(start(workplace, "download", "web"), number, under_way)
-    assert (status, errors) == (STATUS[number], "download: stopped; nothing half-written is left\n")
+    assert (status, errors) == (STATUS[number], "download: stopped; no partial output was left behind\n")
     assert contents(workplace / "data/raw/web") == former
     assert [path for path in (workplace / ".scratch").rglob("*") if path.is_file()] == [part]
     received = part.stat().st_size
@@ -333,7 +333,7 @@ def test_a_stop_within_a_callback_of_asyncio_ends_the_stage() -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    assert (done.returncode, done.stderr) == (143, "stage: stopped; nothing half-written is left\n")
+    assert (done.returncode, done.stderr) == (143, "stage: stopped; no partial output was left behind\n")
 
 
 @pytest.fixture
@@ -361,7 +361,7 @@ def test_a_format_that_is_stopped_keeps_the_former_output_and_leaves_nothing(tab
         return any(file.stat().st_size for file in table.glob(".scratch/*/0.accepted"))
 
     status, errors = stop(start(table, "format", "relevance"), number, reads)
-    assert (status, errors) == (STATUS[number], "format: stopped; nothing half-written is left\n")
+    assert (status, errors) == (STATUS[number], "format: stopped; no partial output was left behind\n")
     assert contents(table / "data/examples/relevance") == former
     assert list((table / ".scratch").iterdir()) == []
 
@@ -375,7 +375,7 @@ def test_a_training_that_is_terminated_ends_clean(finished: Path, pico_causal: P
         process = start(workplace, "train", "relevance_1", stderr=log)
         status, _ = stop(process, signal.SIGTERM, lambda: "%|" in (workplace / "log").read_text())
     errors = (workplace / "log").read_text()
-    assert status == 143 and "train: stopped; nothing half-written is left\n" in errors  # a progress bar surrounds it
+    assert status == 143 and "train: stopped; no partial output was left behind\n" in errors  # a progress bar surrounds it
     assert "Traceback" not in errors
     assert not (workplace / "models/adapters").exists()
 

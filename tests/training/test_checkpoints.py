@@ -149,7 +149,7 @@ def test_a_second_process_of_the_same_training_waits_and_says_so(workplace: Path
     while "waiting" not in printed and time.monotonic() < until:
         printed += capfd.readouterr().out
         time.sleep(0.01)
-    assert printed == "another process runs this very training; waiting until it ends\n"
+    assert printed == "another process is running this training; waiting until it ends\n"
     assert not events[2].is_set()
     events[1].set()
     assert events[2].wait(30)

@@ -13,7 +13,7 @@ def labels_of(train: Sequence[Example], task: Task) -> list[str]:
     """The labels of the training examples, sorted. Raises UserError where there is only one."""
     labels = sorted({str(example.reference) for example in train})
     if len(labels) < 2:
-        raise UserError(f"tasks.{task.name}.train_size: all {len(train)} training rows have the same label; raise it")
+        raise UserError(f"tasks.{task.name}.train_size: all {len(train)} training rows have the same label; raise train_size")
     return labels
 
 

@@ -54,7 +54,7 @@ def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str
         choices = f"{', '.join(others)} or {last}"
         raise UserError(f"{where}: {key} {chosen} has no model for task {task.name}; choose {choices}, or remove the baseline")
     if settings.crf and task.decoder != "tags":
-        raise UserError(f"{where}: crf needs a task of tags, which {task.name} is not; remove the key")
+        raise UserError(f"{where}: crf works only for tagging tasks, unlike {task.name}; remove the key")
     if chosen == "title" and not has_title:
         raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
     return name

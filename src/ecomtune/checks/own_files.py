@@ -30,7 +30,7 @@ def pin_entry(file: Path, licence: str) -> SourceFile:
     if not file.is_file():
         raise UserError(f"there is no file {file}; pin a local file (for one on the web, pin a copy and then write its url)")
     if not file.stat().st_size:
-        raise UserError(f"{file} is empty; pin a file with data")
+        raise UserError(f"{file} is empty; choose a file that holds data")
     if not licence:
         raise UserError(f"{file}: the licence is empty; name the licence, or who may use the file and how")
     return SourceFile(path=file.name, url=file.as_posix(), sha256=sha256_file(file), bytes=file.stat().st_size, licence=licence)

@@ -22,7 +22,7 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         raise UserError(f"{path} is missing; run in the repository's root, or write it with: ecomtune profile demo")
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise UserError(f"{path}: Input should be a valid dictionary; write it again with: ecomtune profile demo")
+        raise UserError(f"{path}: it must be a mapping of keys to values; write it again with: ecomtune profile demo")
     try:
         return validate(values)
     except ValueError as error:

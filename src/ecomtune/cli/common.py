@@ -31,7 +31,7 @@ def report_left_overs(params: Params) -> None:
 
     if folders := left_overs(params, Path()):
         command = shlex.join(["rm", "-r", *map(str, folders)])
-        print(f"outputs of other parameters are left over; before dvc repro, remove them with: {command}")
+        print(f"found outputs of an earlier configuration; remove them before dvc repro with: {command}")
 
 
 def problems_here() -> list[str]:

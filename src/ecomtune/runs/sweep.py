@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ecomtune.checks.fit import check_fits
+from ecomtune.checks.compatibility import check_fits
 from ecomtune.checks.parameters import load_params
 from ecomtune.core.config.params import Params
 from ecomtune.core.files import read_yaml

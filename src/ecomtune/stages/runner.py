@@ -53,7 +53,7 @@ def run(stage: Callable[[Params, str], None], distributed: bool = False) -> NoRe
         print(f"{name}: error: {sentence(error)}", file=sys.stderr)
         sys.exit(1)
     except (KeyboardInterrupt, Terminated) as stop:
-        print(f"{name}: stopped; nothing half-written is left", file=sys.stderr)
+        print(f"{name}: stopped; no partial output was left behind", file=sys.stderr)
         sys.exit(128 + (signal.SIGINT if isinstance(stop, KeyboardInterrupt) else signal.SIGTERM))
     sys.exit(0)
 
@@ -67,5 +67,5 @@ def pick(items: Mapping[str, Item], name: str, key: str) -> Item:
     """The item called ``name`` of those at ``key`` in params.yaml. Raises UserError if there is none."""
     if name not in items:
         problem = f"there is no {name!r}" if name else "no item is named"
-        raise UserError(f"{key}: {problem}; name one of: {', '.join(items) or 'none, it is empty'}")
+        raise UserError(f"{key}: {problem}; name one of: {', '.join(items) or 'there are none in params.yaml'}")
     return items[name]

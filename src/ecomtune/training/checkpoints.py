@@ -111,7 +111,7 @@ def open_checkpoints(key: Mapping[str, Any]) -> Iterator[Checkpoints]:
     if not is_main_process():
         yield checkpoints
         return
-    waiting = "another process runs this very training; waiting until it ends"
+    waiting = "another process is running this training; waiting until it ends"
     with locked(folder.with_suffix(".lock"), lambda: print(waiting, flush=True)):
         folder.mkdir(exist_ok=True)
         try:

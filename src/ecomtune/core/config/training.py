@@ -15,6 +15,9 @@ MIN_DENSITY = 0.0001
 #: A lower temperature takes all rows from the largest task, and powers of row counts overflow.
 MIN_MIX_TEMPERATURE = 0.1
 
+#: Each is a function of adapters/merging.py.
+MergeMethod = Literal["cat", "svd", "linear"]
+
 
 class Training(Config):
     """How an adapter is trained.
@@ -112,7 +115,7 @@ class Recipe(Config):
     """
 
     reads: RelativePath
-    method: Literal["cat", "svd", "linear"]
+    method: MergeMethod
     weights: dict[str, Weight] = Field(min_length=1)
     search: Search | None = None
     rank: Integer | None = Field(default=None, gt=0, le=4096)

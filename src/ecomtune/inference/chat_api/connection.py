@@ -12,7 +12,7 @@ KEY_VARIABLE = "ECOMTUNE_API_KEY"
 
 
 def base_url() -> str:
-    """The address that chat/completions lies under, without a trailing slash. Raises UserError where it is missing or invalid.
+    """The base URL, without chat/completions and a trailing slash. Raises UserError where it is missing or invalid.
 
     An invalid address isn't repeated, since it may contain a password.
     """
@@ -20,7 +20,7 @@ def base_url() -> str:
     if not _is_plain_address(base):
         problem = "is not a plain web address, without user, query or spaces" if base else "is not set"
         raise UserError(
-            f"the environment variable {BASE_VARIABLE} {problem}; set it to the address that chat/completions lies under, such "
+            f"the environment variable {BASE_VARIABLE} {problem}; set it to the base URL, without /chat/completions, such "
             "as https://api.example.com/v1"
         )
     return base

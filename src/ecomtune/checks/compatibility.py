@@ -62,11 +62,16 @@ def _check_answering(key: str, settings: TaskSettings) -> None:
     if decoder == "text" and "decoding" in settings.model_fields_set:
         raise UserError(f"{where}.decoding: a task whose answers are texts has no use for decoding; remove the key")
     if settings.labels != "greedy" and (decoder != "label" or settings.decoding == "free"):
-        raise UserError(f"{where}.labels: {settings.labels} chooses among labels under constrained decoding; remove the key")
+        raise UserError(
+            f"{where}.labels: {settings.labels} has an effect only where a task has labels and decoding is constrained; remove "
+            "the key"
+        )
     if settings.temperature and decoder != "text" and settings.decoding == "constrained":
-        raise UserError(f"{where}.temperature: nothing is drawn under constrained decoding; remove it, or set decoding to free")
+        raise UserError(
+            f"{where}.temperature: nothing is sampled under constrained decoding; remove it, or set decoding to free"
+        )
     if settings.seed and not settings.temperature:
-        raise UserError(f"{where}.seed: nothing is drawn at temperature 0; remove it, or set temperature")
+        raise UserError(f"{where}.seed: nothing is sampled at temperature 0; remove it, or set temperature")
 
 
 def _check_validation(tasks: Sequence[str], where: str, params: Params) -> None:
