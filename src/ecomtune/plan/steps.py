@@ -19,8 +19,8 @@ from ecomtune.lora.mixing import row_counts
 from ecomtune.plan import memory
 from ecomtune.plan.tokens import MARKS, Basis, RowTokens, least_reliable, row_tokens
 
-#: The share of the machine's matrix-product peak that training and answering reach in a run: less than each reaches alone, which
-#: benchmarks/RESULTS.md has (up to 67% for training).
+#: The share of the machine's matrix-product peak that training and answering reach in a run: less than alone, for which
+#: benchmarks/RESULTS.md has the figures (up to 67% for training).
 SHARE_OF_PEAK = 0.4
 #: Seconds until a process that imports torch and transformers begins its work, and until any other process does.
 HEAVY_START, LIGHT_START = 8.0, 1.0
