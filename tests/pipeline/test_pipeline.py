@@ -375,7 +375,7 @@ def test_left_over_metrics_are_reported_and_not_compared(clone: Path) -> None:
     try:
         left_over.write_text("{}\n")
         done = run(clone, "ecomtune", "table")
-        assert "of no system in params.yaml, and left out; remove with: rm metrics/gone.json\n" in done.stdout
+        assert "belong to no system in params.yaml; remove them with: rm metrics/gone.json\n" in done.stdout
     finally:
         left_over.unlink()
 
