@@ -277,7 +277,7 @@ def test_the_committed_run_is_published_with_every_stage_timed(clone: Path) -> N
     try:
         assert run(clone, "ecomtune", "publish", "pico").stdout == "results/pico\n"
         page = (clone / "results/pico/README.md").read_text()
-        assert "seconds inside 12 stages on" in page and "not timed" not in page
+        assert "seconds in 12 stages on" in page and "not timed" not in page
         assert re.search(r"; torch with 1 thread and BLAS \w+\)\.", page)  # as params.yaml says
     finally:
         shutil.rmtree(clone / "results/pico", ignore_errors=True)
