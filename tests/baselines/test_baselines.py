@@ -184,6 +184,11 @@ def test_the_same_question_is_answered_again_without_loading_the_model(
     assert answer(settings, model, asked) == answers
     with pytest.raises(UserError, match="the model is loaded"):
         answer(settings, model, asked[1:])
+    with pytest.raises(UserError, match="the model is loaded"):
+        answer(settings.model_copy(update={"max_length": settings.max_length + 1}), model, asked)
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="the model is loaded"):
+        patch.setattr(baseline_answers, "code_hashes", lambda stage: {"baselines/majority.py": "other"})
+        answer(settings, model, asked)
     (model / "more.json").write_text("{}", encoding="utf-8")
     with pytest.raises(UserError, match="the model is loaded"):
         answer(settings, model, asked)

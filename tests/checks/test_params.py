@@ -1051,3 +1051,31 @@ def test_a_search_for_weights_tries_a_limited_number_of_combinations(tmp_path: P
     )
     search["steps"] = 7
     assert load_text(tmp_path, dump(values)).merge.recipes["many"].search is not None
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (
+            "systems.given",
+            {"kind": "recorded", "reads": "data/examples/ner", "tasks": ["ner", "relevance"]},
+            "systems.given: a system of kind recorded has one task",
+        ),
+        ("merge.recipes.tasks.search", {"tasks": ["nowhere"]}, "merge.recipes.tasks.search.tasks: 'nowhere' is not in tasks"),
+        *(
+            (f"systems.{name}.shots", 2, f"systems.{name}: shots go with kind prompt or endpoint; remove the key")
+            for name in ("merged", "encoder", "floor")
+        ),
+    ],
+)
+def test_a_rule_names_the_key_that_breaks_it(tmp_path: Path, place: str, value: Any, message: str) -> None:
+    assert refusal_of(tmp_path, place, value).startswith(message)
+
+
+def test_a_mix_weighs_its_own_tasks_only(tmp_path: Path) -> None:
+    values = valid()
+    adapters = values["train"]["adapters"]
+    mixed = next(name for name, each in adapters.items() if len(each["tasks"]) > 1)
+    adapters[mixed]["mix"] = {"by": "weights", "weights": {**dict.fromkeys(adapters[mixed]["tasks"], 1), "other": 1}}
+    message = f"train.adapters.{mixed}.mix.weights: 'other' is not in its tasks"
+    assert refusal(tmp_path, dump(values)).startswith(message)

@@ -237,6 +237,8 @@ def test_every_value_is_a_plain_number_of_four_places() -> None:
     found = score(CLASSIFICATION, answers, ["Exact"] * 3)
     assert found["accuracy"] == 0.6667
     assert found["macro_f1"] == 0.4
+    found = score(CLASSIFICATION, [*answers, *answers, "Exact"], ["Exact"] * 7)  # bounds of sevenths
+    assert found["accuracy_ci"] not in ([0.0, 1.0], [1.0, 1.0])
     flat = [each for value in found.values() for each in (value if isinstance(value, list) else [value])]
     assert {type(each) for each in flat} == {float, int}
     assert all(round(each, 4) == each for each in flat)

@@ -110,7 +110,7 @@ def test_a_stage_refuses_an_empty_file_and_writes_nothing(stage: Callable[[Param
 
 def test_format_warns_of_too_few_groups_and_of_labels_without_training_rows(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [f"q{n},Mug {n},{label},train" for n, label in enumerate(["E", "I"] * 4)]
-    lines += [f"x{n},Cup {n},{label},test" for n, label in enumerate(["E", "S", "S"])]
+    lines += [f"x{n % 3},Cup {n},{label},test" for n, label in enumerate(["E", "S", "S"] * 4)]  # 12 rows of 3 groups
     Path("data/raw/shop").mkdir(parents=True)
     Path("data/raw/shop/shop.csv").write_text("\n".join(["query,title,label,split", *lines]) + "\n")
     columns = {"query": "query", "title": "title", "reference": "label", "split": "split"}

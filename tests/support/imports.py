@@ -32,8 +32,10 @@ def direct_imports(module: str) -> frozenset[str]:
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            parent = ".".join(module.split(".")[: -node.level]) if node.level else ""
+            name = ".".join(filter(None, (parent, node.module)))
+            found |= {name, *(f"{name}.{alias.name}" for alias in node.names)}
     return frozenset(name for name in found if name.split(".")[0] == PACKAGE and module_file(name))
 
 

@@ -23,6 +23,7 @@ from ecomtune.core.locks import locked
 from ecomtune.core.records import Example, write_records
 from ecomtune.messages.errors import UserError
 from ecomtune.stages import baseline, train
+from ecomtune.training import checkpoints as checkpoints_module
 from ecomtune.training.checkpoints import INTERVAL_VARIABLE, Checkpoints, open_checkpoints, training_key
 from tests.support.scratch_clone import REPOSITORY
 
@@ -254,7 +255,11 @@ def test_everything_that_determines_a_training_is_in_the_key_of_its_checkpoints(
         training_key("train", Path("base"), SETTINGS, 7, 1, [ROW], []),
         training_key("train", Path("base"), SETTINGS, 7, 2, [ROW, ROW], []),
         training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], [ROW]),
+        training_key("train", Path("base"), SETTINGS, 7, 2, [ROW.model_copy(update={"target": "another"})], []),
     ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints_module, "version", lambda name: "another")
+        others.append(training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], []))
     (workplace / "base/model.safetensors").write_text("other weights")
     others.append(training_key("train", Path("base"), SETTINGS, 7, 2, [ROW], []))
     assert len({json.dumps(each) for each in [first, *others]}) == len(others) + 1

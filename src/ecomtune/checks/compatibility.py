@@ -29,6 +29,7 @@ def check(params: Params) -> None:
         raise UserError(problem)
     check_fits(params)
     _check_columns(params)
+    _check_threads(params)
     _check_warmup(params)  # not in check_fits: a sweep over schedules can't remove a key for one of them
     _check_contexts(params)
 
@@ -95,6 +96,12 @@ def _check_columns(params: Params) -> None:
         for file in dataset.files:
             if "://" not in file.url and Path(file.url).suffix.lower() in READERS:
                 next(read_table(Path(file.url), columns))
+
+
+def _check_threads(params: Params) -> None:
+    """Raises UserError where a key is missing that has a default, but that DVC tracks by itself and so needs to find."""
+    if "threads" not in params.train.shared.model_fields_set:
+        raise UserError("train.shared.threads: DVC tracks this key by itself, so it must be written out; add threads: 2")
 
 
 def _check_warmup(params: Params) -> None:

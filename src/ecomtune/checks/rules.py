@@ -53,7 +53,7 @@ def _check_folders(params: Params) -> None:
 
 def _check_compared(params: Params) -> None:
     """Raises ValueError where stage compare would depend on a folder that no stage writes, or not on the adapters."""
-    has_adapters = bool(params.train.adapters or params.merge.recipes)
+    has_adapters = bool(params.train.adapters)  # recipes merge some of them
     expected = str(ADAPTERS if has_adapters else PRETRAINED)
     if params.score.adapters != expected:
         why = "this study has adapters to compare" if has_adapters else "this study has no adapters"
