@@ -13,6 +13,7 @@ from dvc.utils.serialize import parse_yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ecomtune.checks.compatibility import check
 from ecomtune.checks.parameters import load_params
 from ecomtune.checks.references import modules_with
 from ecomtune.core import config
@@ -1079,3 +1080,10 @@ def test_a_mix_weighs_its_own_tasks_only(tmp_path: Path) -> None:
     adapters[mixed]["mix"] = {"by": "weights", "weights": {**dict.fromkeys(adapters[mixed]["tasks"], 1), "other": 1}}
     message = f"train.adapters.{mixed}.mix.weights: 'other' is not in its tasks"
     assert refusal(tmp_path, dump(values)).startswith(message)
+
+
+def test_a_key_that_dvc_tracks_by_itself_must_be_written_out() -> None:
+    values = yaml.safe_load((REPOSITORY / "profiles/demo.yaml").read_text())
+    del values["train"]["shared"]["threads"]
+    with pytest.raises(UserError, match=r"^train\.shared\.threads: DVC tracks this key by itself"):
+        check(Params.model_validate(values))
