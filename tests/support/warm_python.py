@@ -11,6 +11,7 @@ import atexit
 import json
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,7 @@ def warm_python() -> Path:
     assert server.stdout is not None
     server.stdout.readline()  # it listens
     atexit.register(server.kill)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return command
 
 
@@ -91,12 +93,12 @@ def serve(address: str) -> None:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen(64)
+    starter = os.getppid()  # before the line that lets the starter go on: it may be killed during the imports
     print("listening", flush=True)
     for name in PRELOADED:
         __import__(name)
     listening.settimeout(PAUSE)
     waiting: dict[int, socket.socket] = {}
-    starter = os.getppid()
     while os.getppid() == starter:
         try:
             client, _ = listening.accept()

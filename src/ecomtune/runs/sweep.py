@@ -17,6 +17,7 @@ from ecomtune.core.paths import PARAMS_FILE, PIPELINE_FILE, SCRATCH
 from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
 from ecomtune.runs.experiment_queue import read_queue, run_queue, visible_gpus
+from ecomtune.runs.revisions import git
 
 
 def combinations(overrides: Sequence[str]) -> list[list[str]]:
@@ -72,11 +73,11 @@ def _first_line(error: BaseException) -> str:
 
 def missing_in_copies(params: Params) -> str | None:
     """The first file that experiments would lack, since they run in copies of what git and DVC track; None if there is none."""
-    untracked = _lines("git", "ls-files", "--others", "--exclude-standard", "--", "src", str(PIPELINE_FILE), str(PARAMS_FILE))
+    untracked = git("ls-files", "--others", "--exclude-standard", "--", "src", str(PIPELINE_FILE), str(PARAMS_FILE))
     if untracked:
-        return untracked[0]
+        return untracked.splitlines()[0]
     for stage, path in _own_paths(params):
-        if not _lines("git", "ls-files", "--", path) and _lines("dvc", "status", "--json", stage) != ["{}"]:
+        if not git("ls-files", "--", path) and not _is_up_to_date(stage):
             return path
     return None
 
@@ -91,9 +92,9 @@ def _own_paths(params: Params) -> Iterator[tuple[str, str]]:
             yield f"pretrained@{name}", model.folder
 
 
-def _lines(*command: str) -> list[str]:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.splitlines()
+def _is_up_to_date(stage: str) -> bool:
+    done = subprocess.run(["dvc", "status", "--json", stage], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() == ["{}"]
 
 
 def enqueue(overrides: Sequence[str]) -> list[str]:
