@@ -16,7 +16,7 @@ from ecomtune.baselines.job import Job
 from ecomtune.core.config import Baseline
 from ecomtune.core.files import dump_json, read_json, write_text
 from ecomtune.core.records import Example
-from ecomtune.core.text import normalize
+from ecomtune.core.text import words_of
 from ecomtune.messages.errors import UserError, reading
 from ecomtune.tasks.base import Task
 
@@ -58,8 +58,11 @@ def _vectorizer(vocabulary: dict[str, int] | None = None) -> TfidfVectorizer:
 
 
 def marked_words(example: Example, task: Task) -> str:
-    """The words of both texts, marked by text, and the words that they share or that only the query has."""
-    query, product = (normalize(text).split() for text in input_pair(example, task))
+    """The words of both texts, marked by text, and the words that they share or that only the first one has."""
+    query, *others = (words_of(text) for text in input_pair(example, task))
+    if not others:
+        return " ".join(f"query:{word}" for word in query)
+    (product,) = others
     marked = [f"query:{word}" for word in query] + [f"product:{word}" for word in product]
     overlap = [f"shared:{word}" if word in product else f"missing:{word}" for word in query]
     return " ".join([*marked, *overlap, *(mark.partition(":")[0] for mark in overlap)])

@@ -45,6 +45,12 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     answers: list[str] = []
     for batch in batches(examples):
         pairs = [input_pair(example, task) for example in batch]
-        encoded = tokenizer(pairs, truncation=True, max_length=settings.max_length, padding=True, return_tensors="pt")
+        encoded = tokenizer(
+            *map(list, zip(*pairs, strict=True)),
+            truncation=True,
+            max_length=settings.max_length,
+            padding=True,
+            return_tensors="pt",
+        )
         answers += [labels[index] for index in check_finite(model(**encoded).logits, folder).argmax(dim=-1).tolist()]
     return answers

@@ -22,7 +22,7 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import reading
 from ecomtune.models.tokenization import IGNORED
-from ecomtune.tasks.base import Task, texts_of
+from ecomtune.tasks.base import Task
 
 #: The trained scores of one tag after another, next to the model's weights.
 TRANSITIONS = "transitions.safetensors"
@@ -36,7 +36,7 @@ def fit(job: Job) -> None:
     def rows_of(examples: Sequence[Example]) -> list[Encoded]:
         rows = []
         for example in examples:
-            encoded = _encode(tokenizer, texts_of(example.fields, "words"), job.settings.max_length)
+            encoded = _encode(tokenizer, job.task.words(example.fields), job.settings.max_length)
             labels = [IGNORED] * len(encoded["input_ids"])
             for word, place in _first_tokens(encoded).items():
                 if example.reference[word] in tags:  # the head has no other tags
@@ -68,7 +68,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
     transitions = _transitions(settings, folder, len(tags))
     answers: list[str] = []
     for batch in batches(examples):
-        words = [texts_of(example.fields, "words") for example in batch]
+        words = [task.words(example.fields) for example in batch]
         encoded = [_encode(tokenizer, each, settings.max_length) for each in words]
         logits = model(**tokenizer.pad([dict(each) for each in encoded], return_tensors="pt")).logits
         scores = check_finite(logits, folder).log_softmax(dim=-1)
@@ -85,7 +85,7 @@ def _tags(model: Any, task: Task, folder: Path) -> list[str]:
         tags = classes_of(model)
         for tag in tags:
             valid = [f"B-{tag[2:]}", tag] if tag.startswith("I-") else [tag]  # I- continues an entity of its type
-            task.target({"words": ["-"] * len(valid)}, valid)
+            task.target({task.required_fields[0]: ["-"] * len(valid)}, valid)
         return tags
 
 

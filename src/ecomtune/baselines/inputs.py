@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.base import Task, text_of
+from ecomtune.tasks.base import Task
+from ecomtune.tasks.inputs import text_of
 
 
 def labels_of(train: Sequence[Example], task: Task) -> list[str]:
@@ -23,8 +24,10 @@ def input_text(example: Example, task: Task) -> str:
     return " ".join(text for name in names if (text := text_of(example.fields, name)))
 
 
-def input_pair(example: Example, task: Task) -> tuple[str, str]:
-    """The first input, and all the others: the two texts that a pair classifier compares."""
+def input_pair(example: Example, task: Task) -> tuple[str, str] | tuple[str]:
+    """The first input, and all the others: the two texts that a pair classifier compares. A task of one input has one text."""
     first, *others = task.required_fields
     names = [*others, *sorted(set(example.fields) - set(task.required_fields))]
+    if len(task.definition.inputs) == 1:
+        return (text_of(example.fields, first),)
     return text_of(example.fields, first), " ".join(text for name in names if (text := text_of(example.fields, name)))

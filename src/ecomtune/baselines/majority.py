@@ -11,7 +11,7 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.files import dump_json, read_json, write_text
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import UserError, reading
-from ecomtune.tasks.base import Task, texts_of
+from ecomtune.tasks.base import Task
 
 
 def fit(job: Job) -> None:
@@ -22,7 +22,7 @@ def fit(job: Job) -> None:
         return
     words: dict[str, Counter[str]] = {}
     for example in job.train:
-        for word, tag in zip(texts_of(example.fields, "words"), example.reference, strict=True):
+        for word, tag in zip(job.task.words(example.fields), example.reference, strict=True):
             words.setdefault(word.lower(), Counter())[tag] += 1
     overall = Counter(tag for example in job.train for tag in example.reference)
     if not overall:
@@ -37,7 +37,7 @@ def answer(settings: Baseline, task: Task, folder: Path, examples: Sequence[Exam
         stored = read_json(folder / "majority.json")
         if task.decoder == "label":
             return [task.target(example.fields, stored["label"]) for example in examples]
-        tags = [[stored["words"].get(w.lower(), stored["tag"]) for w in texts_of(each.fields, "words")] for each in examples]
+        tags = [[stored["words"].get(w.lower(), stored["tag"]) for w in task.words(each.fields)] for each in examples]
         return [task.target(example.fields, _valid(each)) for example, each in zip(examples, tags, strict=True)]
 
 

@@ -43,7 +43,7 @@ MODULES: dict[tuple[Family | Method, str], str] = {
 def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str:
     """The module that trains a baseline and answers with it. Raises UserError, naming ``where``, where the task has none."""
     key, chosen = ("method", settings.method) if settings.method else ("family", settings.family)
-    has_title = "title" in task.required_fields
+    has_title = task.required_fields[0] not in task.definition.lists
     name = MODULES.get((chosen, task.decoder))
     if name is None:
         *others, last = [
@@ -56,7 +56,9 @@ def module_name(settings: Baseline, task: Task, where: str = "baselines") -> str
     if settings.crf and task.decoder != "tags":
         raise UserError(f"{where}: crf works only for tagging tasks, unlike {task.name}; remove the key")
     if chosen == "title" and not has_title:
-        raise UserError(f"{where}: method title copies a title, and rows of task {task.name} have none; choose method lead")
+        raise UserError(
+            f"{where}: method title copies the first input, which is a list in task {task.name}; choose method lead"
+        )
     return name
 
 

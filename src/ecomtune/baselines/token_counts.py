@@ -12,7 +12,7 @@ from ecomtune.baselines.inputs import input_pair, input_text
 from ecomtune.core.config import Baseline
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import reading
-from ecomtune.tasks.base import Task, texts_of
+from ecomtune.tasks.base import Task
 
 
 def count_baseline_tokens(
@@ -37,5 +37,5 @@ def _encoded(tokenizer: Tokenizer, settings: Baseline, task: Task, example: Exam
     if settings.family == "seq2seq":
         return tokenizer.encode(input_text(example, task))
     if task.decoder == "tags":
-        return tokenizer.encode(list(texts_of(example.fields, "words")), is_pretokenized=True)
+        return tokenizer.encode(list(task.words(example.fields)), is_pretokenized=True)
     return tokenizer.encode(*input_pair(example, task))

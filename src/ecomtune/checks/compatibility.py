@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
 
 from ecomtune.baselines.registry import module_name
 from ecomtune.checks.own_files import changed_files
 from ecomtune.core.config import TaskSettings
 from ecomtune.core.config.params import Params
 from ecomtune.core.config.types import MAX_NUMBER
+from ecomtune.core.definitions import definition_of
 from ecomtune.core.files import read_json
 from ecomtune.core.merge_rules import ranks_problem
 from ecomtune.core.paths import ADAPTERS, PRETRAINED
 from ecomtune.datasets.registry import answerers, check_keys, check_serves
 from ecomtune.messages.errors import UserError
+from ecomtune.tasks.base import Task
 from ecomtune.tasks.registry import load_task
 
 
@@ -37,12 +38,14 @@ def check(params: Params) -> None:
 def check_fits(params: Params) -> None:
     """Raises UserError, naming the key, for what would stop a stage or have no effect on any; no file is read."""
     for key, settings in params.tasks.items():
-        check_serves(params.datasets[settings.dataset], key)
-        _check_answering(key, settings)
+        asked = load_task(params, key)
+        for each in settings.dataset:
+            check_serves(each, params.datasets[each], key, asked.definition)
+        _check_answering(asked, settings)
     for name, dataset in params.datasets.items():
         check_keys(name, dataset)
     for name, baseline in params.baselines.items():
-        module_name(baseline, load_task(baseline.task), f"baselines.{name}")
+        module_name(baseline, load_task(params, baseline.task), f"baselines.{name}")
         if baseline.patience:
             _check_validation([baseline.task], f"baselines.{name}.patience", params)
     for name in params.train.adapters:
@@ -57,9 +60,9 @@ def check_fits(params: Params) -> None:
             _check_recorded(name, params.tasks[system.tasks[0]].dataset, params)
 
 
-def _check_answering(key: str, settings: TaskSettings) -> None:
+def _check_answering(task: Task, settings: TaskSettings) -> None:
     """Refuses settings of decoding that have no effect on answers of the task's kind."""
-    decoder, where = load_task(key).decoder, f"tasks.{key}"
+    decoder, where = task.decoder, f"tasks.{task.name}"
     if decoder == "text" and "decoding" in settings.model_fields_set:
         raise UserError(f"{where}.decoding: a task whose answers are texts has no use for decoding; remove the key")
     if settings.labels != "greedy" and (decoder != "label" or settings.decoding == "free"):
@@ -85,17 +88,15 @@ def _check_validation(tasks: Sequence[str], where: str, params: Params) -> None:
 
 def _check_columns(params: Params) -> None:
     """Refuses a local table that lacks a column named in ``columns``."""
-    for task, settings in params.tasks.items():
-        dataset = params.datasets[settings.dataset]
-        if dataset.reader != "table":
-            continue
-        from ecomtune.datasets.reading.table_files import READERS, read_table
-        from ecomtune.datasets.table import column_map  # imported here, since parquet takes long and most studies have no table
+    for key, settings in params.tasks.items():
+        tables = [params.datasets[name] for name in settings.dataset if params.datasets[name].reader == "table"]
+        if tables:
+            from ecomtune.datasets.table import (
+                check_columns,  # imported here: parquet takes long, and most studies have no table
+            )
 
-        columns = sorted(set(column_map(task, dataset.columns).values()))
-        for file in dataset.files:
-            if "://" not in file.url and Path(file.url).suffix.lower() in READERS:
-                next(read_table(Path(file.url), columns))
+            for dataset in tables:
+                check_columns(definition_of(params, key), dataset)
 
 
 def _check_threads(params: Params) -> None:
@@ -174,11 +175,11 @@ def _lengths(params: Params) -> Iterator[tuple[str, str, int]]:
             yield f"baselines.{name}.max_length", str(baseline.model), baseline.max_length
 
 
-def _check_recorded(name: str, dataset: str, params: Params) -> None:
+def _check_recorded(name: str, datasets: Sequence[str], params: Params) -> None:
     """Refuses a recorded system whose data set has no answers under its name."""
-    known = answerers(params.datasets[dataset])
+    known = [each for dataset in datasets for each in answerers(params.datasets[dataset])]
     if name not in known:
         raise UserError(
-            f"systems.{name}: data set {dataset} has no answers of that name (there: {', '.join(known) or 'none'}); rename or "
-            "remove the system, or name another data set in its task"
+            f"systems.{name}: data set {', '.join(datasets)} has no answers of that name "
+            f"(there: {', '.join(known) or 'none'}); rename or remove the system, or name another data set in its task"
         )

@@ -75,10 +75,9 @@ def _models(params: Params, *kinds: str) -> list[str]:
 
 def _of_data(params: Params) -> Iterator[Reference]:
     for key, dataset in params.datasets.items():
-        yield Reference(f"datasets.{key}.reader", dataset.reader, modules_with("TASKS", "datasets"), "src/ecomtune/datasets")
+        yield Reference(f"datasets.{key}.reader", dataset.reader, modules_with("KINDS", "datasets"), "src/ecomtune/datasets")
     for key, task in params.tasks.items():
-        yield Reference(f"tasks.{key}", key, modules_with("TASK", "tasks"), "src/ecomtune/tasks")
-        yield Reference(f"tasks.{key}.dataset", task.dataset, params.datasets, "datasets")
+        yield from (Reference(f"tasks.{key}.dataset", name, params.datasets, "datasets") for name in task.dataset)
 
 
 def _of_training(params: Params) -> Iterator[Reference]:
@@ -102,8 +101,9 @@ def _of_systems(params: Params) -> Iterator[Reference]:
     causal = _models(params, "causal")
     for key, system in params.systems.items():
         place = f"systems.{key}"
-        if system.kind == "recorded" and (table := _own_table(params, system.tasks[0])):
-            yield Reference(place, f"answer_{key}", table.columns, "the columns of its data set")
+        if system.kind == "recorded" and (tables := _own_tables(params, system.tasks[0])):
+            columns = [column for table in tables for column in table.columns]
+            yield Reference(place, f"answer_{key}", columns, "the columns of its data set")
         if system.kind == "prompt":
             yield Reference(f"{place}.reads", system.reads.removeprefix(f"{PRETRAINED}/"), causal, "models of kind causal")
         if system.encoder is not None:
@@ -117,10 +117,11 @@ def _of_systems(params: Params) -> Iterator[Reference]:
                 yield Reference(f"{place}.reads", model, own, f"the baselines of task {name}")
 
 
-def _own_table(params: Params, task: str) -> Dataset | None:
-    """The data set of a task if it is a user's own table."""
-    dataset = params.datasets.get(params.tasks[task].dataset) if task in params.tasks else None
-    return dataset if dataset and dataset.reader == "table" else None
+def _own_tables(params: Params, task: str) -> list[Dataset]:
+    """The data sets of a task if all of them are a user's own tables; otherwise none."""
+    names = params.tasks[task].dataset if task in params.tasks else ()
+    datasets = [params.datasets[name] for name in names if name in params.datasets]
+    return datasets if all(dataset.reader == "table" for dataset in datasets) else []
 
 
 def modules_with(constant: str, package: str) -> list[str]:

@@ -19,11 +19,11 @@ def curve(
     from ecomtune.core.files import dump_json, write_text
     from ecomtune.messages.console import show
     from ecomtune.runs.curve import learning_curves, plot, table
-    from ecomtune.runs.revisions import WORKSPACE, run_at, runs_of_commit
-    from ecomtune.tasks.registry import load_task
+    from ecomtune.runs.revisions import WORKSPACE, main_metric, run_at, runs_of_commit
 
-    metric = load_task(task).main_metric
-    curves = learning_curves(list(runs_of_commit().finished.values()), run_at(WORKSPACE).params, parameter, task)
+    params = run_at(WORKSPACE).params
+    metric = main_metric(params, task)
+    curves = learning_curves(list(runs_of_commit().finished.values()), params, parameter, task)
     content = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(content))
     plot(curves, parameter, f"{task}: {metric}", out / "curve.png")

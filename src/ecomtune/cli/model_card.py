@@ -23,7 +23,7 @@ def model_card(params: Params, system: str, tasks: Sequence[str], merged: bool) 
     """
     base = params.models[params.train.shared.model]
     source = f"{base.name or base.folder} {base.version}".strip()
-    datasets = {params.tasks[each].dataset for each in params.systems[system].tasks}
+    datasets = {name for each in params.systems[system].tasks for name in params.tasks[each].dataset}
     head = {"library_name": "transformers" if merged else "peft", "license": base.licence, "tags": ["ecomtune", *tasks]}
     forms = "; ".join(f"task `{task}` (prompts: `{params.tasks[task].prompt}` form)" for task in tasks)
     task_option = f" --task {tasks[0]}" if len(tasks) == 1 else ""

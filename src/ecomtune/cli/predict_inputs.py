@@ -14,13 +14,13 @@ from ecomtune.cli.common import check_task, missing_model
 from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.files import parse_json
 from ecomtune.core.records import Example, Reference, Row
-from ecomtune.core.task_inputs import TASK_INPUTS, TaskInputs
 from ecomtune.datasets.reading.cleaning import text_fault
 from ecomtune.datasets.table import as_fields
 from ecomtune.examples.screening import rejection_reason
 from ecomtune.inference.answering import ANSWER_BY_KIND, answer_with_model
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.base import Fields, Task, texts_of
+from ecomtune.tasks.base import Task
+from ecomtune.tasks.inputs import Fields
 from ecomtune.tasks.registry import load_task
 
 
@@ -44,7 +44,7 @@ def task_of(params: Params, system: str, name: str) -> Task:
     model = Path(model_folder(config, name, params))
     if not model.is_dir():
         raise missing_model(model)
-    return load_task(name)
+    return load_task(params, name)
 
 
 def answer_inputs(params: Params, system: str, task: Task, inputs: Sequence[Input]) -> list[dict[str, Any]]:
@@ -57,19 +57,18 @@ def answer_inputs(params: Params, system: str, task: Task, inputs: Sequence[Inpu
         raise UserError("there is nothing to answer: the input is empty; give a text, --field NAME=VALUE or --file")
     examples = [_example(task, number, given) for number, given in enumerate(inputs, start=1)]
     with contextlib.redirect_stdout(sys.stderr):
-        (answered,) = answer_with_model(params, system, {task.name: examples})
+        (answered,) = answer_with_model(params, system, {task.name: task}, {task.name: examples})
     return [_result(task, example, answer) for example, answer in zip(examples, answered.answers, strict=True)]
 
 
 def _example(task: Task, number: int, given: Input) -> Example:
     """An input as an example. Raises UserError with the reason if it breaks a rule that rows of data have to follow."""
-    inputs = TASK_INPUTS.get(task.name) or TaskInputs(task.required_fields, task.decoder)
-    names = inputs.names
+    names = task.definition.names
     advice = f"{task.name} needs {' and '.join(task.required_fields)}, its fields are {', '.join(names)}"
     if unknown := [name for name in given.values if name not in names]:
         raise UserError(f"{given.place}: {unknown[0]!r} is not a field; {advice}")
     try:
-        fields = as_fields(inputs, given.values)
+        fields = as_fields(task.definition, given.values)
     except ValueError as error:
         raise UserError(f"{given.place}: {error}; {advice}") from error
     gold = _placeholder(task, fields)
@@ -91,7 +90,7 @@ def _example(task: Task, number: int, given: Input) -> Example:
 def _placeholder(task: Task, fields: Fields) -> Reference:
     """A valid reference in place of the unknown gold one, whose length says whether an answer fits the model's context."""
     if task.decoder == "tags":
-        return ["O"] * len(texts_of(fields, "words"))
+        return ["O"] * len(task.words(fields))
     return task.labels[0] if task.labels else "-"
 
 
@@ -99,7 +98,7 @@ def _result(task: Task, example: Example, answer: str) -> dict[str, Any]:
     parsed = task.parse(answer, example.fields)
     result: dict[str, Any] = {**example.fields, "answer": answer, "parsed": parsed, "valid": parsed is not None}
     if task.decoder == "tags" and parsed is not None:
-        result["tagged"] = [list(pair) for pair in zip(texts_of(example.fields, "words"), parsed, strict=True)]
+        result["tagged"] = [list(pair) for pair in zip(task.words(example.fields), parsed, strict=True)]
     return result
 
 

@@ -8,6 +8,8 @@ PARAMS_FILE = Path("params.yaml")
 PIPELINE_FILE = Path("dvc.yaml")
 LOCK_FILE = Path("dvc.lock")
 PROFILES = Path("profiles")
+#: The definitions of tasks, one YAML file each.
+TASKS = Path("tasks")
 
 DATA = Path("data")
 RAW = DATA / "raw"
@@ -37,6 +39,8 @@ TRAINING_RECORD = "training.json"
 RECIPE = "recipe.json"
 #: Next to predictions: the cost of an answer.
 ANSWER_COSTS = "costs.json"
+#: Next to predictions: the definition of each task, by which they are scored.
+DEFINITIONS = "definitions.json"
 #: The weights of an adapter and its config, named as PEFT does.
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -49,6 +53,11 @@ REJECTED = "rejected.jsonl"
 def examples_file(task: str, split: str, root: Path = Path()) -> Path:
     """The examples of one split (train, validation or test) of a task."""
     return root / EXAMPLES / task / f"{split}.jsonl"
+
+
+def formatted_definition(task: str) -> Path:
+    """The definition by which a task's examples were formatted, next to them."""
+    return EXAMPLES / task / "task.json"
 
 
 def predictions_file(system: str, task: str) -> Path:

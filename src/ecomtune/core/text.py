@@ -29,6 +29,20 @@ def normalize(text: str) -> str:
     return " ".join(_words().findall(lowered))
 
 
+#: Letters of scripts that put no blanks between words: Thai to Myanmar, Khmer, kana and Han.
+_WITHOUT_BLANKS = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+def words_of(text: str) -> list[str]:
+    """The normalized words of a text; where its script puts no blanks between words, each character is one."""
+    words = normalize(text).split()
+    if text.isascii() or not _WITHOUT_BLANKS.search(text):
+        return words
+    return [piece for word in words for piece in _WITHOUT_BLANKS.sub(r" \g<0> ", word).split()]
+
+
 @cache
 def _marks() -> frozenset[str]:
     """Marks on letters, such as the vowel signs of Hindi, Thai and Arabic, which ``\\w`` does not match.

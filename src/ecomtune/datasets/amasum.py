@@ -25,12 +25,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeGuard
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import TaskDefinition
 from ecomtune.core.records import Rejected, Row
 from ecomtune.datasets.reading.cleaning import plain, text_fault
 from ecomtune.datasets.reading.raw_files import Unreadable, excerpt, json_object, open_zip
 from ecomtune.messages.errors import UserError
 
-TASKS: Final = ("summarization",)
+KINDS: Final = {"summarization": ("reviews",)}
 OPTIONS: Final = ("part",)
 PARTS: Final = ("verdict", "pros", "cons")
 REVIEWS: Final = 4
@@ -44,7 +45,7 @@ SPLITS: Final = {
 }
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset) -> Iterator[Row | Rejected]:
     """One row per product, files in sorted order. Raises UserError where there is no file, or a zip is broken."""
     part = dataset.part or PARTS[0]
     seen: set[str] = set()

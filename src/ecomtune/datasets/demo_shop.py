@@ -27,23 +27,29 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import TaskDefinition
 from ecomtune.core.records import RecordType, Row, read_records
 from ecomtune.datasets.demo.generator import generate
 from ecomtune.datasets.demo.schema import Judgement, Product, Query, Reviews
 from ecomtune.messages.errors import UserError
 
-__all__ = ["TASKS", "generate", "rows"]
+__all__ = ["KINDS", "generate", "rows"]
 
-TASKS: Final = ("relevance", "ner", "summarization", "description")
+KINDS: Final = {
+    "classification": ("query", "title", "brand", "color"),
+    "ner": ("words",),
+    "summarization": ("reviews",),
+    "generation": ("title", "brand", "color", "bullets"),
+}
 #: Tokens of a typical row, of its inputs and target without the instruction: the mean of 200 rows (3.5 characters a token).
-ROW_TOKENS: Final = {"relevance": 40, "ner": 31, "summarization": 105, "description": 121}
+ROW_TOKENS: Final = {"classification": 40, "ner": 31, "summarization": 105, "generation": 121}
 
 Item = TypeVar("Item")
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset) -> Iterator[Row]:
     """Rows of one task from the files in ``raw``, in file order. Raises UserError for a file or line that can't be read."""
-    return READERS[task](raw)
+    return READERS[task.kind](raw)
 
 
 def _relevance(raw: Path) -> Iterator[Row]:
@@ -118,8 +124,8 @@ def _find(index: Mapping[str, Item], key: str, path: Path, number: int) -> Item:
 
 
 READERS: Final[Mapping[str, Callable[[Path], Iterator[Row]]]] = {
-    "relevance": _relevance,
+    "classification": _relevance,
     "ner": _ner,
     "summarization": _summarization,
-    "description": _description,
+    "generation": _description,
 }

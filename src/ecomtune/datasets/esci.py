@@ -31,9 +31,11 @@ from typing import Final
 import polars as pl
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import TaskDefinition
 from ecomtune.core.records import Rejected, Row
 from ecomtune.datasets.reading.parquet import batches, rows_in, scan, tuples
 from ecomtune.datasets.reading.products import (
+    PRODUCT_KINDS,
     RawJudgement,
     RawProduct,
     description_row,
@@ -44,10 +46,10 @@ from ecomtune.datasets.reading.products import (
 from ecomtune.datasets.reading.raw_files import excerpt
 from ecomtune.messages.errors import UserError
 
-TASKS: Final = ("relevance", "description")
+KINDS: Final = PRODUCT_KINDS
 OPTIONS: Final = ("locales",)
 #: Tokens of a typical row, of its inputs and target without the instruction, as in its small part (esci_small).
-ROW_TOKENS: Final = {"relevance": 50, "description": 570}
+ROW_TOKENS: Final = {"classification": 50, "generation": 570}
 EXAMPLES: Final = "shopping_queries_dataset_examples.parquet"
 PRODUCTS: Final = "shopping_queries_dataset_products.parquet"
 VALIDATION_SHARE: Final = 0.1
@@ -60,18 +62,18 @@ PARTS: Final = 4
 PART_ROWS: Final = 25_000
 
 
-def parts(raw: Path, task: str, dataset: Dataset) -> list[Part]:
+def parts(raw: Path, task: TaskDefinition, dataset: Dataset) -> list[Part]:
     """The parts of the judgements; descriptions are one part, since repeated titles are found among all of them."""
-    if task != "relevance":
+    if task.kind != "classification":
         return [ALL]
     number = rows_in(raw / EXAMPLES, "query")
     size = max(-(-number // PARTS), PART_ROWS)
     return [(first, size) for first in range(0, max(number, 1), size)]
 
 
-def rows(raw: Path, task: str, dataset: Dataset, part: Part = ALL) -> Iterator[Row | Rejected]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset, part: Part = ALL) -> Iterator[Row | Rejected]:
     """Rows of the chosen locales in the order of the files. Raises UserError for a file that can't be read."""
-    return _judgements(raw, dataset.locales, part) if task == "relevance" else _descriptions(raw, dataset.locales)
+    return _judgements(raw, dataset.locales, part) if task.kind == "classification" else _descriptions(raw, dataset.locales)
 
 
 def _judgements(raw: Path, locales: tuple[str, ...], part: Part) -> Iterator[Row | Rejected]:

@@ -25,9 +25,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import TaskDefinition
 from ecomtune.core.files import parse_json
 from ecomtune.core.records import Rejected, Row
-from ecomtune.datasets.reading.products import RawJudgement, RawProduct, description_row, judgement_row, reject_repeated_titles
+from ecomtune.datasets.reading.products import (
+    PRODUCT_KINDS,
+    RawJudgement,
+    RawProduct,
+    description_row,
+    judgement_row,
+    reject_repeated_titles,
+)
 from ecomtune.datasets.reading.raw_files import (
     PIN_ADVICE,
     Unreadable,
@@ -40,18 +48,18 @@ from ecomtune.datasets.reading.raw_files import (
 )
 from ecomtune.messages.errors import UserError
 
-TASKS: Final = ("relevance", "description")
+KINDS: Final = PRODUCT_KINDS
 #: Tokens of a typical row, of its inputs and target without the instruction: the mean of 200 rows (3.5 characters a token).
-ROW_TOKENS: Final = {"relevance": 50, "description": 570}
+ROW_TOKENS: Final = {"classification": 50, "generation": 570}
 JUDGEMENTS: Final = "esci_us_judgments.json"
 PRODUCTS: Final = "esci_us_ecommerce_shrunk.ndjson.zip"
 TEXTS: Final = ("asin", "title", "description", "bullet_points", "brand", "color")
 RATINGS: Final = {100.0: "E", 10.0: "S", 1.0: "C", 0.0: "I"}
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset) -> Iterator[Row | Rejected]:
     """Rows in the order of the files. Raises UserError for a file that can't be read."""
-    return _judgements(raw) if task == "relevance" else reject_repeated_titles(_descriptions(raw))
+    return _judgements(raw) if task.kind == "classification" else reject_repeated_titles(_descriptions(raw))
 
 
 def _judgements(raw: Path) -> Iterator[Row | Rejected]:

@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Final
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import TaskDefinition
 from ecomtune.core.records import Rejected, Row
 from ecomtune.datasets.reading.cleaning import plain, text_fault
 from ecomtune.datasets.reading.raw_files import Unreadable, excerpt
 from ecomtune.datasets.reading.table_files import read_csv
 
-TASKS: Final = ("summarization",)
+KINDS: Final = {"summarization": ("reviews",)}
 #: Tokens of a typical row, of its inputs and target without the instruction: the mean of 200 rows (3.5 characters a token).
 ROW_TOKENS: Final = {"summarization": 680}
 SPLITS: Final = {"train": "train.csv", "validation": "val.csv", "test": "test.csv"}
@@ -33,7 +34,7 @@ REVIEWS: Final = tuple(f"rev{number}" for number in range(1, 9))
 SUMMARIES: Final = tuple(f"summ{number}" for number in range(1, 4))
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset) -> Iterator[Row | Rejected]:
     """Rows of the official splits, in file order. Raises UserError for a file that can't be read."""
     seen: set[str] = set()
     for split, name in SPLITS.items():

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Final
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import TaskDefinition
 from ecomtune.core.records import Reference, Row
 from ecomtune.core.text import normalize
 from ecomtune.datasets.reading.raw_files import PIN_ADVICE, check_file, json_object
 from ecomtune.messages.errors import UserError
 
-TASKS: Final = ("ner",)
+KINDS: Final = {"ner": ("words",)}
 #: Tokens of a typical row, of its inputs and target without the instruction: the mean of 200 rows (3.5 characters a token).
 ROW_TOKENS: Final = {"ner": 20}
 SPLITS: Final = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
@@ -36,7 +37,7 @@ OBSCURE: Final = ("B-obscure", "I-obscure")
 Annotated = tuple[list[str], dict[str, list[str]]]
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset) -> Iterator[Row]:
     """Rows of the official splits, in file order. Raises UserError naming the file and line that can't be read."""
     annotated = read_annotators(raw)
     for split, name in SPLITS.items():

@@ -34,16 +34,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import ANSWER_KINDS, TaskDefinition
 from ecomtune.core.records import Rejected, Row
-from ecomtune.core.task_inputs import TASK_INPUTS, TaskInputs
 from ecomtune.core.text import normalize
 from ecomtune.datasets.reading.cleaning import text_fault
-from ecomtune.datasets.reading.products import LABELS
 from ecomtune.datasets.reading.raw_files import Unreadable, excerpt
 from ecomtune.datasets.reading.table_files import READERS, read_table
 from ecomtune.messages.errors import UserError
 
-TASKS: Final = tuple(TASK_INPUTS)
+KINDS: Final = dict.fromkeys(ANSWER_KINDS)
 OPTIONS: Final = ("columns",)
 ANSWER: Final = "answer_"
 #: Columns that any table may have in addition to its inputs and its reference.
@@ -51,7 +50,7 @@ EXTRA: Final = ("group", "split", "id")
 SPLITS: Final = {"train": "train", "validation": "validation", "dev": "validation", "test": "test"}
 
 
-def rows(raw: Path, task: str, dataset: Dataset) -> Iterator[Row | Rejected]:
+def rows(raw: Path, task: TaskDefinition, dataset: Dataset) -> Iterator[Row | Rejected]:
     """Rows of every file in sorted order. Raises UserError for a file or a column map that can't be used."""
     columns = column_map(task, dataset.columns)
     unread = [file.path for file in dataset.files if "/" in file.path or Path(file.path).suffix.lower() not in READERS]
@@ -93,27 +92,35 @@ def answerers(dataset: Dataset) -> list[str]:
     return [name.removeprefix(ANSWER) for name in dataset.columns if name.startswith(ANSWER)]
 
 
-def column_map(task: str, columns: Mapping[str, str]) -> dict[str, str]:
+def check(task: TaskDefinition, dataset: Dataset) -> None:
+    """Raises UserError where the columns of the data set don't serve the task."""
+    column_map(task, dataset.columns)
+
+
+def check_columns(task: TaskDefinition, dataset: Dataset) -> None:
+    """Raises UserError where a local file lacks a column that is named in ``columns``."""
+    columns = sorted(set(column_map(task, dataset.columns).values()))
+    for file in dataset.files:
+        if "://" not in file.url and Path(file.url).suffix.lower() in READERS:
+            next(read_table(Path(file.url), columns))
+
+
+def column_map(task: TaskDefinition, columns: Mapping[str, str]) -> dict[str, str]:
     """The columns that the task reads. Raises UserError where one is missing from the map, or a name is unknown."""
     answers = [name for name in columns if name.startswith(ANSWER)]
-    inputs = TASK_INPUTS[task]
-    own = (*inputs.names, "reference", *EXTRA, *answers)
-    known = {name for each in TASK_INPUTS.values() for name in each.names} | set(own)
-    for name in columns:
-        if name not in known or name == ANSWER:
-            raise UserError(
-                f"columns of reader table: {name!r} is unknown; for {task} name columns for {', '.join(own)} or {ANSWER}NAME"
-            )
+    own = (*task.names, "reference", *EXTRA, *answers)
     for name in own:
-        if name not in columns and name not in (*inputs.optional, *EXTRA):
-            raise UserError(f"columns of reader table: {task} needs a column for {name}; add {name}: YOUR_COLUMN")
+        if name not in columns and name not in (*task.optional, *EXTRA):
+            raise UserError(
+                f"columns of reader table: the task needs a column for {name} (there: {', '.join(columns) or 'none'}); "
+                f"add {name}: YOUR_COLUMN"
+            )
     return {name: columns[name] for name in own if name in columns}
 
 
-def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
+def as_row(task: TaskDefinition, values: Mapping[str, Any], source: str) -> Row:
     """The row of one record, of its values by name. Raises ValueError with the reason where it can't be used."""
-    inputs = TASK_INPUTS[task]
-    fields = as_fields(inputs, values)
+    fields = as_fields(task, values)
     reference = _reference(task, values["reference"])
     if reason := text_fault({**fields, "reference": reference}):
         raise ValueError(reason)
@@ -122,25 +129,25 @@ def as_row(task: str, values: Mapping[str, Any], source: str) -> Row:
         for name, value in values.items()
         if name.startswith(ANSWER) and value not in (None, "")
     }
-    group = _text("group", values["group"]) if "group" in values else _default_group(fields[inputs.names[0]])
+    group = _text("group", values["group"]) if "group" in values else _default_group(fields[task.names[0]])
     return Row(fields=fields, reference=reference, group=group, split=_split(values), source=source, answers=answers)
 
 
-def as_fields(inputs: TaskInputs, values: Mapping[str, Any]) -> dict[str, str | list[str]]:
+def as_fields(task: TaskDefinition, values: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """The inputs of a row by name, with single spaces; empty optional inputs are left out.
 
     Raises ValueError where a value is not a text.
     """
-    fields = {name: _field(inputs, name, values.get(name)) for name in inputs.names}
-    return {name: value for name, value in fields.items() if value or name not in inputs.optional}
+    fields = {name: _field(task, name, values.get(name)) for name in task.names}
+    return {name: value for name, value in fields.items() if value or name not in task.optional}
 
 
-def _field(inputs: TaskInputs, name: str, value: Any) -> str | list[str]:
+def _field(task: TaskDefinition, name: str, value: Any) -> str | list[str]:
     if value is None:
         return ""
-    if name in inputs.words:
+    if name == task.words:
         return _words(name, value)
-    if name in inputs.lists:
+    if name in task.lists:
         items = value if isinstance(value, list) else re.split(r"\r\n|\r|\n", _text(name, value))
         return [text for item in items if (text := " ".join(_text(name, item).split()))]
     return " ".join(_text(name, value).split())
@@ -150,19 +157,17 @@ def _words(name: str, value: Any) -> list[str]:
     return [_text(name, word) for word in value] if isinstance(value, list) else _text(name, value).split()
 
 
-def _reference(task: str, value: Any) -> str | list[str]:
-    if task == "relevance":
-        label = _text("reference", value).strip().capitalize()
-        if label not in LABELS and label not in LABELS.values():
-            raise ValueError(f"the label is not one of {', '.join(LABELS)} or {', '.join(LABELS.values())}")
-        return LABELS.get(label, label)
-    if task == "ner":
+def _reference(task: TaskDefinition, value: Any) -> str | list[str]:
+    if task.answer == "label":
+        label = " ".join(_text("reference", value).split())
+        return {known.casefold(): known for known in task.labels}.get(label.casefold(), label)
+    if task.answer == "tags":
         return _words("reference", value)
     texts = value if isinstance(value, list) else [value]
     return [text for item in texts if (text := _text("reference", item).strip())]
 
 
-def _answer(task: str, value: Any) -> str | list[str]:
+def _answer(task: TaskDefinition, value: Any) -> str | list[str]:
     """What another system answered; an answer without a meaning in the task is kept unchanged, and counts as wrong."""
     try:
         return _reference(task, value)

@@ -24,8 +24,7 @@ from ecomtune.core.records import Example, Rejected, Row, dump_line
 from ecomtune.examples.screening import ScreenedPart, ScreenedRows, Span, read_spans, screen_part
 from ecomtune.examples.splits import SPLITS, Numbers, check_leakage, sample
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.base import PromptForm
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.base import PromptForm, Task
 
 #: Returns the rows of one part of a data set; it must be picklable where there are several parts.
 Reader = Callable[[], Iterable[Row | Rejected]]
@@ -34,7 +33,7 @@ CHUNK = 10_000
 
 
 def format_rows(
-    name: str, readers: Sequence[Reader], settings: TaskSettings, seed: int, folder: Path, scratch: Path
+    task: Task, readers: Sequence[Reader], settings: TaskSettings, seed: int, folder: Path, scratch: Path
 ) -> dict[str, Any]:
     """Write a task's examples by split, and its rejected rows, into ``folder``; returns the report of counts.
 
@@ -42,8 +41,9 @@ def format_rows(
     about 50 bytes per row, the rows themselves wait in ``scratch``. Raises UserError where a split has no rows, too many rows
     are rejected, or two splits share an input or a group.
     """
+    name = task.name
     with _process_pool(min(len(readers), os.cpu_count() or 1)) as pool:
-        screen = partial(_screen, name, seed, scratch)
+        screen = partial(_screen, task, seed, scratch)
         screened = _map_in_order(pool, screen, enumerate(readers))
         rows = ScreenedRows(list(track(screened, f"{name}: reading", len(readers), transient=True)))
         _check_rejected(name, settings, rows)
@@ -52,14 +52,14 @@ def format_rows(
         for split, size in sizes.items():
             if size and not len(chosen[split]):
                 raise UserError(
-                    f"tasks.{name}: data set {settings.dataset} has no {split} rows; add rows of more groups to it, or name "
-                    "another data set"
+                    f"tasks.{name}: data set {settings.dataset_names} has no {split} rows; add rows of more groups to it, "
+                    "or name another data set"
                 )
         leakage = check_leakage(name, rows.keys, chosen, rows.row)
         for split, numbers in chosen.items():
             starts = range(0, len(numbers), CHUNK)
             chunks = ((start, rows.spans(numbers[start : start + CHUNK])) for start in starts)
-            make_lines = partial(_example_lines, name, settings.prompt, split)
+            make_lines = partial(_example_lines, task, settings.prompt, split)
             with (folder / f"{split}.jsonl").open("wb") as file:
                 written = _map_in_order(pool, make_lines, chunks)
                 for lines in track(written, f"{name}: {split}", len(starts), transient=True):
@@ -67,7 +67,7 @@ def format_rows(
     with (folder / REJECTED).open("wb") as file:
         for part in rows.parts:
             file.write(part.rejected.read_bytes())
-    return _report(name, settings, rows, chosen, leakage)
+    return _report(task, settings, rows, chosen, leakage)
 
 
 @contextmanager
@@ -122,21 +122,20 @@ def _map_in_order(pool: Executor | None, work: Callable[[Any], Any], items: Iter
         ) from error
 
 
-def _screen(name: str, seed: int, scratch: Path, numbered_reader: tuple[int, Reader]) -> ScreenedPart:
+def _screen(task: Task, seed: int, scratch: Path, numbered_reader: tuple[int, Reader]) -> ScreenedPart:
     number, reader = numbered_reader
-    return screen_part(reader, load_task(name), seed, scratch, number)
+    return screen_part(reader, task, seed, scratch, number)
 
 
-def _example_lines(name: str, form: PromptForm, split: str, chunk: tuple[int, list[Span]]) -> bytes:
+def _example_lines(task: Task, form: PromptForm, split: str, chunk: tuple[int, list[Span]]) -> bytes:
     """A chunk of examples as JSON lines; the chunk is the index of its first example in the split, and its rows' spans."""
-    task = load_task(name)
     first, spans = chunk
     lines = []
     for index, line in enumerate(read_spans(spans), start=first):
         row = Row.model_validate_json(line)
         example = Example.model_construct(  # unvalidated: the values are those of a valid row
-            id=f"{name}-{split}-{index:06d}",
-            task=name,
+            id=f"{task.name}-{split}-{index:06d}",
+            task=task.name,
             prompt=task.prompt(row.fields, form),
             target=task.target(row.fields, row.reference),
             reference=row.reference,
@@ -159,20 +158,20 @@ def _check_rejected(name: str, settings: TaskSettings, rows: ScreenedRows) -> No
         )
 
 
-def _label_counts(name: str, rows: ScreenedRows, numbers: Numbers) -> dict[str, dict[str, int]]:
+def _label_counts(task: Task, rows: ScreenedRows, numbers: Numbers) -> dict[str, dict[str, int]]:
     """The number of rows with each label, where the task has labels."""
-    labels = load_task(name).labels
+    labels = task.labels
     counts = np.bincount(rows.keys.label[numbers], minlength=len(labels)).tolist()
     return {"labels": dict(zip(labels, counts, strict=True))} if labels else {}
 
 
 def _report(
-    name: str, settings: TaskSettings, rows: ScreenedRows, chosen: Mapping[str, Numbers], leakage: dict[str, dict[str, int]]
+    task: Task, settings: TaskSettings, rows: ScreenedRows, chosen: Mapping[str, Numbers], leakage: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
     return {
-        "dataset": settings.dataset,
-        "task": name,
-        "task_version": load_task(name).version,
+        "dataset": list(settings.dataset),
+        "task": task.name,
+        "task_version": task.definition.version,
         "rejected": dict(sorted(rows.reasons.items())),
         "leakage": leakage,
         "splits": {
@@ -180,7 +179,7 @@ def _report(
                 "available": int((rows.keys.split == SPLITS.index(split)).sum()),
                 "rows": len(numbers),
                 "groups": len(np.unique(rows.keys.group[numbers])),
-                **_label_counts(name, rows, numbers),
+                **_label_counts(task, rows, numbers),
             }
             for split, numbers in chosen.items()
         },

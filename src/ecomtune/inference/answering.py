@@ -13,33 +13,34 @@ from ecomtune.inference.answer_costs import Answered, count_tokens
 from ecomtune.inference.baseline_answers import answer_baseline
 from ecomtune.inference.decoding.demonstrations import demonstrations_for, prompt_text
 from ecomtune.models.process import prepare
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.base import Task
 
-#: The examples to answer, by task.
+#: Tasks, and the examples of each to answer, by the task's key.
+Tasks = Mapping[str, Task]
 Rows = Mapping[str, list[Example]]
 
 
-def answer_with_model(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+def answer_with_model(params: Params, name: str, tasks: Tasks, rows: Rows) -> Iterator[Answered]:
     """The answers of system ``name``, whose kind is in ANSWER_BY_KIND, to the examples of each task of ``rows``.
 
     Raises UserError where its model, or the data of its demonstrations, is missing or broken.
     """
-    return ANSWER_BY_KIND[params.systems[name].kind](params, name, rows)
+    return ANSWER_BY_KIND[params.systems[name].kind](params, name, tasks, rows)
 
 
-def _answer_baseline(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+def _answer_baseline(params: Params, name: str, tasks: Tasks, rows: Rows) -> Iterator[Answered]:
     """The tasks of a system of baselines, one model each; a causal one is prompted as an adapter is."""
     for key, examples in rows.items():
         model = Path(model_folder(params.systems[name], key, params))
         settings = next(each for each in params.baselines.values() if BASELINES / each.out == model)
         if settings.family == "causal":
-            yield from _answer_prompts(params, name, {key: examples})
+            yield from _answer_prompts(params, name, tasks, {key: examples})
             continue
-        answers, tokens = answer_baseline(settings, load_task(key), model, examples, params.train.shared.threads)
+        answers, tokens = answer_baseline(settings, tasks[key], model, examples, params.train.shared.threads)
         yield Answered(key, examples, answers, tokens)
 
 
-def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+def _answer_prompts(params: Params, name: str, tasks: Tasks, rows: Rows) -> Iterator[Answered]:
     """The tasks of a system of one causal model, or of one adapter for each task."""
     prepare(params.train.shared.threads)
     from ecomtune.inference.decoding.local_answers import answer_task
@@ -51,14 +52,14 @@ def _answer_prompts(params: Params, name: str, rows: Rows) -> Iterator[Answered]
         folder = Path(model_folder(system, key, params))
         if model is None or folder not in (model.base, model.adapter):
             model = LocalModel.of_adapter(folder) if system.kind == "adapter" else LocalModel(folder)
-        asked = PromptedTask(load_task(key), params.tasks[key], model)
-        prompts = asked.prompts(examples, demonstrations_of(params, system, key, examples))
+        asked = PromptedTask(tasks[key], params.tasks[key], model)
+        prompts = asked.prompts(examples, demonstrations_of(params, system, tasks[key], examples))
         answers = answer_task(asked, examples, prompts)
         tokens = count_tokens(model.tokenizer, (prompt.ids for prompt in prompts), answers)
         yield Answered(key, examples, answers, tokens)
 
 
-def _answer_endpoint(params: Params, name: str, rows: Rows) -> Iterator[Answered]:
+def _answer_endpoint(params: Params, name: str, tasks: Tasks, rows: Rows) -> Iterator[Answered]:
     """The tasks of a model behind an endpoint, which itself reports a prompt that is too long for it."""
     system = params.systems[name]
     if system.encoder is not None:
@@ -67,19 +68,19 @@ def _answer_endpoint(params: Params, name: str, rows: Rows) -> Iterator[Answered
 
     assert system.endpoint is not None  # its kind requires one
     for key, examples in rows.items():
-        task, settings = load_task(key), params.tasks[key]
-        pairs = zip(examples, demonstrations_of(params, system, key, examples), strict=True)
+        task, settings = tasks[key], params.tasks[key]
+        pairs = zip(examples, demonstrations_of(params, system, tasks[key], examples), strict=True)
         prompts = [prompt_text(task, settings.prompt, example.fields, shown) for example, shown in pairs]
         answers, tokens = answer_prompts(name, key, system.endpoint, prompts, settings.max_new_tokens)
         yield Answered(key, examples, answers, tokens)
 
 
-def demonstrations_of(params: Params, system: System, task: str, rows: Sequence[Example]) -> list[list[Example]]:
+def demonstrations_of(params: Params, system: System, task: Task, rows: Sequence[Example]) -> list[list[Example]]:
     """The training examples that the system's prompt of each row shows."""
     if not system.shots:
         return [[] for _ in rows]
-    train = read_task(examples_file(task, "train"), Example, task)
-    return demonstrations_for(rows, train, load_task(task), system, params.seed)
+    train = read_task(examples_file(task.name, "train"), Example, task.name)
+    return demonstrations_for(rows, train, task, system, params.seed)
 
 
 #: How a system of each kind that has a model answers.

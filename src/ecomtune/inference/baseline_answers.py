@@ -39,6 +39,7 @@ def answer_baseline(
         "libraries": [version(name) for name in ("numpy", "scikit-learn", "tokenizers", "torch", "transformers")],
         "model": sha256_folder(folder),
         "settings": settings.model_dump(),
+        "definition": task.definition.model_dump(),
         "task": task.name,
         "threads": threads,
     }

@@ -9,22 +9,23 @@ from ecomtune.core.records import Example, Reference
 from ecomtune.inference.answer_costs import Answered
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.registry import load_task
 
 
-def answer_recorded(params: Params, name: str, rows: Mapping[str, list[Example]]) -> Iterator[Answered]:
+def answer_recorded(
+    params: Params, name: str, tasks: Mapping[str, Task], rows: Mapping[str, list[Example]]
+) -> Iterator[Answered]:
     """The answers that the examples hold under the system's name; where an example has none, the answer is empty.
 
     Raises UserError where no example has one.
     """
     ((key, examples),) = rows.items()
-    task = load_task(key)
+    task = tasks[key]
     missing = sum(name not in example.answers for example in examples)
     if missing == len(examples):
         known = ", ".join(sorted({other for example in examples for other in example.answers})) or "none"
         raise UserError(
-            f"systems.{name}: data set {params.tasks[key].dataset} has no answers of that name for the test rows of {key} "
-            f"(there: {known}); rename the system, or name a column for answer_{name} if it is a table"
+            f"systems.{name}: data set {params.tasks[key].dataset_names} has no answers of that name for the test rows of "
+            f"{key} (there: {known}); rename the system, or name a column for answer_{name} if it is a table"
         )
     if missing:
         print(f"{name}: {missing} of {len(examples)} test rows have no answer, and count as wrong")

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-
-from ecomtune.messages.errors import UserError
+from ecomtune.core.modules import load_module
 from ecomtune.metrics.counted import CountedMetric
 
 
 def load_metric(name: str) -> CountedMetric:
     """The metric of the module called ``name``. Raises UserError if there is no such module, or it has no metric."""
-    try:
-        module = importlib.import_module(f"ecomtune.metrics.{name}")
-        metric: CountedMetric = module.METRIC()
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise UserError(f"no metric called {name!r}; each is a module src/ecomtune/metrics/NAME.py") from error
+    unknown = f"no metric called {name!r}; each is a module src/ecomtune/metrics/NAME.py"
+    metric: CountedMetric = load_module("ecomtune.metrics", name, "METRIC", unknown).METRIC()
     return metric

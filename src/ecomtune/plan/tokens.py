@@ -58,12 +58,15 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
     """
     folder, settings, shared = root / EXAMPLES / task, params.tasks[task], params.train.shared
     report = folder / FORMAT_REPORT
-    if report.is_file() and read_json_as(report, dict[str, Any]).get("dataset") == settings.dataset:
+    if report.is_file() and read_json_as(report, dict[str, Any]).get("dataset") == list(settings.dataset):
         return count_row_tokens(examples_file(task, "train", root), root, shared.model)
-    typical = getattr(load_reader(params.datasets[settings.dataset].reader), "ROW_TOKENS", {}).get(task)
-    if typical is None:
+    asked = load_task(params, task)
+    readers = [load_reader(params.datasets[name].reader) for name in settings.dataset]
+    known = [getattr(reader, "ROW_TOKENS", {}).get(asked.definition.kind) for reader in readers]
+    typical = max((tokens for tokens in known if tokens is not None), default=None)
+    if typical is None or None in known:
         return RowTokens(0, shared.max_length, "most")
-    prefix = min(len(load_task(task).instructions[settings.prompt]) // CHARACTERS, shared.max_length)
+    prefix = min(len(asked.instruction(settings.prompt)) // CHARACTERS, shared.max_length)
     return RowTokens(prefix, min(typical, shared.max_length - prefix), "typical")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ from ecomtune.core.files import write_text
 from ecomtune.core.records import Prediction
 from ecomtune.report.outcomes import Answers
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.registry import load_task
 
 #: The type of a word outside any entity, and the label of a malformed answer.
 NONE: Final = "none"
@@ -62,9 +61,9 @@ def write_confusion(pairs: Sequence[LabelPair], path: Path) -> None:
     write_text(path, text.getvalue())
 
 
-def write_confusions(answers: Answers, folder: Path) -> None:
+def write_confusions(tasks: Mapping[str, Task], answers: Answers, folder: Path) -> None:
     """A table TASK/SYSTEM.csv for every system of a task with labels or tags."""
     for task, by_system in answers.items():
         for name, predictions in by_system.items():
-            if pairs := label_pairs(load_task(task), predictions):
+            if pairs := label_pairs(tasks[task], predictions):
                 write_confusion(pairs, folder / task / f"{name}.csv")

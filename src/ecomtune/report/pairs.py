@@ -14,6 +14,7 @@ from ecomtune.metrics.paired import AnsweredRows, Pair, compare_pairs
 from ecomtune.metrics.registry import load_metric
 from ecomtune.report.outcomes import Answers
 from ecomtune.report.summary import Pairs
+from ecomtune.tasks.base import Task
 from ecomtune.tasks.registry import load_task
 
 
@@ -23,21 +24,21 @@ def compare_systems(params: Params, answers: Answers) -> Pairs:
     Raises UserError if two systems answered different test rows.
     """
     return {
-        task: compare_answers(task, by_system, params.score, params.seed) if len(by_system) > 1 else []
+        task: compare_answers(load_task(params, task), by_system, params.score, params.seed) if len(by_system) > 1 else []
         for task, by_system in answers.items()
     }
 
 
-def compare_answers(task: str, answers: Mapping[str, Sequence[Prediction]], score: Score, seed: int) -> list[Pair]:
+def compare_answers(task: Task, answers: Mapping[str, Sequence[Prediction]], score: Score, seed: int) -> list[Pair]:
     """Compare every two systems that answer a task. Raises UserError if they answered different test rows."""
-    rows, kind = _common_rows(task, answers), load_task(task)
+    rows = _common_rows(task.name, answers)
     answered = AnsweredRows(
         {name: [each.parsed for each in own] for name, own in answers.items()},
         [row.reference for row in rows],
         [row.group for row in rows],
     )
     return compare_pairs(
-        load_metric(kind.metric), kind.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed)
+        load_metric(task.metric), task.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed)
     )
 
 

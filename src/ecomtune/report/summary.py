@@ -132,20 +132,21 @@ def summarize(params: Params, metrics: Path = METRICS) -> Scores:
     Raises UserError if a system's metrics are missing or of another shape.
     """
     known = {f"{system}.json" for system in params.systems}
+    main_metric = {task: load_task(params, task).main_metric for task in params.tasks}
     systems: dict[str, dict[str, Cell]] = {}
     for name, system in params.systems.items():
         file = metrics / f"{name}.json"
         scores = read_json(file)
         for task in system.tasks:
             try:
-                cell = _cell(load_task(task).main_metric, scores[task], model_folder(system, task, params))
+                cell = _cell(main_metric[task], scores[task], model_folder(system, task, params))
             except (KeyError, TypeError, ValueError) as error:
                 raise missing_scores(file, task, name) from error
             systems.setdefault(name, {})[task] = cell
     return Scores(
         confidence=params.score.confidence,
         left_over=sorted(file.name for file in metrics.glob("*.json") if file.name not in known),
-        main_metric={task: load_task(task).main_metric for task in params.tasks},
+        main_metric=main_metric,
         systems=systems,
     )
 

@@ -12,8 +12,7 @@ from rich.table import Table
 from ecomtune.core.metadata import Score
 from ecomtune.messages.errors import UserError
 from ecomtune.report.plots import new_figure, save
-from ecomtune.runs.revisions import Run, value_at
-from ecomtune.tasks.registry import load_task
+from ecomtune.runs.revisions import Run, main_metric, value_at
 
 #: A system's metric, its interval and number of rows at each value of the parameter.
 Curve = dict[float, dict[str, Any]]
@@ -25,7 +24,7 @@ def learning_curves(runs: Sequence[Run], params: Mapping[str, Any], parameter: s
     Only runs whose other parameters equal those of ``params`` count. Raises UserError if the parameter is not a number there,
     or if fewer than two of its values have been run.
     """
-    metric = load_task(task).main_metric
+    metric = main_metric(params, task)
     if _number(params, parameter) is None:
         raise UserError(f"params.yaml has no number at {parameter}; name one, for example tasks.ner.train_size")
     others = _without(params, parameter)

@@ -9,8 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from ecomtune.messages.errors import UserError
-from ecomtune.runs.revisions import Run, leaves, text_of
-from ecomtune.tasks.registry import load_task
+from ecomtune.runs.revisions import Run, leaves, main_metric, text_of
 
 #: The maximum number of columns of parameters and of metrics: runs of two profiles differ in hundreds of parameters.
 PARAMETER_COLUMNS, METRIC_COLUMNS = 6, 8
@@ -59,7 +58,7 @@ def _main_metrics(run: Run) -> Iterator[tuple[str, float]]:
     """The main metric of every system and task of a run."""
     for system, scores in run.metrics.items():
         for task, values in scores.items():
-            metric = load_task(task).main_metric
+            metric = main_metric(run.params, task)
             if isinstance(values, Mapping) and isinstance(values.get(metric), int | float):
                 yield f"{system} {task}", values[metric]
 

@@ -85,7 +85,7 @@ def page(name: str, commit: str, params: Params, summary: Summary, times: Times)
         for file in spec.files
     ]
     sizes = [
-        f"| {task} | {settings.dataset} | {settings.train_size} | {settings.validation_size} | {settings.test_size} |"
+        f"| {task} | {settings.dataset_names} | {settings.train_size} | {settings.validation_size} | {settings.test_size} |"
         for task, settings in params.tasks.items()
     ]
     return "\n".join(

@@ -20,8 +20,8 @@ from ecomtune.messages.errors import UserError
 from ecomtune.metrics.bootstrap import PLACES
 from ecomtune.metrics.paired import Pair
 from ecomtune.report.pairs import compare_answers
-from ecomtune.runs.revisions import WORKSPACE, Run, git, leaves, run_at
-from ecomtune.tasks.registry import load_task
+from ecomtune.runs.revisions import WORKSPACE, Run, definition_at, git, leaves, main_metric, run_at
+from ecomtune.tasks.registry import task_from
 
 #: The first line, by which a workflow recognizes its own comment.
 MARK = "<!-- ecomtune pr-report -->"
@@ -73,7 +73,7 @@ def report(name: str) -> str:
     base, here = run_at(commit), run_at(WORKSPACE)
     score = _score(here.params)
     moved = list(_changes(base, here, paired_tests(commit, base, here, score), round(1 - score.confidence, 12)))
-    main = [change for change in moved if change.metric == _main_metric(change.task)]
+    main = [change for change in moved if change.metric == _main_metric(here, change.task)]
     others = [change for change in moved if change not in main]
     return "\n".join(
         [
@@ -94,10 +94,10 @@ def report(name: str) -> str:
     )
 
 
-def _main_metric(task: str) -> str | None:
+def _main_metric(here: Run, task: str) -> str | None:
     """The main metric of a task; None if this branch no longer has the task."""
     try:
-        return load_task(task).main_metric
+        return main_metric(here.params, task)
     except UserError:
         return None
 
@@ -147,9 +147,10 @@ def paired_tests(commit: str, base: Run, here: Run, score: Score) -> dict[tuple[
             # left out: other test rows than those of the base, and malformed rows or metrics
             with suppress(UserError, OSError, OverflowError, ValueError, KeyError, TypeError):
                 sides = {"base": _predictions(before), "here": _predictions(Path(path).read_text(encoding="utf-8"))}
-                (pair,) = compare_answers(task, sides, score, here.params.get("seed", 0))
+                asked = task_from(task, definition_at(here.params, task))
+                (pair,) = compare_answers(asked, sides, score, here.params.get("seed", 0))
                 scores = {"base": base.metrics[system][task], "here": here.metrics[system][task]}
-                ahead = scores[pair.first][_main_metric(task)] - scores[pair.second][_main_metric(task)]
+                ahead = scores[pair.first][asked.main_metric] - scores[pair.second][asked.main_metric]
                 if abs(pair.difference - ahead) < 1.51 * 10**-PLACES:  # three rounded numbers
                     pairs[system, task] = pair
     return pairs
@@ -167,27 +168,30 @@ def _changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level:
     for system in sorted(base.metrics.keys() | here.metrics.keys()):
         before, after = base.metrics.get(system, {}), here.metrics.get(system, {})
         for task in sorted(before.keys() | after.keys()):
-            old = _values(before.get(task), task, system, BASE)
-            new = _values(after.get(task), task, system, HERE)
+            main = _main_metric(here, task)
+            old = _values(before.get(task), main, (system, task), BASE)
+            new = _values(after.get(task), main, (system, task), HERE)
             for metric in sorted(old.keys() | new.keys()):
                 if old.get(metric) != new.get(metric):
-                    pair = pairs.get((system, task)) if metric == _main_metric(task) else None
+                    pair = pairs.get((system, task)) if metric == main else None
                     verdict = _verdict(old.get(metric), new.get(metric), pair, level)
                     yield Change(system, task, metric, old.get(metric), new.get(metric), verdict)
 
 
-def _values(scores: Any, task: str, system: str, side: tuple[str, str]) -> dict[str, Value]:
-    """Each metric's value and interval, then counts and costs; empty if the task has no scores."""
+def _values(scores: Any, main: str | None, place: tuple[str, str], side: tuple[str, str]) -> dict[str, Value]:
+    """Each metric's value and interval, ``main`` first, then counts and costs; empty if the task has no scores.
+
+    ``place`` is the system and the task.
+    """
     if scores is None:
         return {}
     try:
-        main = _main_metric(task)
         names = [*([main] if main else []), *(name.removesuffix("_ci") for name in scores if name.endswith("_ci"))]
         metrics = {name: _value(scores[name], *scores[f"{name}_ci"]) for name in names}
         counts = {name: _value(scores[name]) for name in scores if name not in metrics and not name.endswith("_ci")}
         return {**metrics, **counts}
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-        name, advice = side
+        (system, task), (name, advice) = place, side
         problem = f"{metrics_file(system)} of {name} doesn't hold the scores of {task} as stage score@{system} writes them"
         raise UserError(f"{problem}; {advice}") from error
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecomtune.core.config.definition import TaskDefinition
+from ecomtune.core.definitions import read_definition
 from ecomtune.core.files import parse_json, parse_yaml
 from ecomtune.core.paths import PARAMS_FILE, metrics_file
 from ecomtune.messages.errors import UserError
@@ -127,3 +129,14 @@ def _run_git(*arguments: str) -> subprocess.CompletedProcess[str]:
         raise UserError("git, which other commits are read with, is not installed; install it and run this again") from error
     except UnicodeDecodeError as error:
         raise UserError(f"git {arguments[0]} prints something other than UTF-8 text ({error}); name another commit") from error
+
+
+def definition_at(params: Mapping[str, Any], task: str) -> TaskDefinition:
+    """The definition of a run's task, as the working tree has it. Raises UserError where it is missing or wrong."""
+    definition = value_at(params, f"tasks.{task}.definition")
+    return read_definition(definition if isinstance(definition, str) and definition else task)
+
+
+def main_metric(params: Mapping[str, Any], task: str) -> str:
+    """The main metric of a run's task. Raises UserError where the working tree has no definition of it."""
+    return definition_at(params, task).main_metric

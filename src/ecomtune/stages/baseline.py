@@ -11,7 +11,7 @@ from ecomtune.core.files import output_folder
 from ecomtune.core.paths import BASELINES, PRETRAINED, SCRATCH, examples_file
 from ecomtune.core.records import Example, read_task
 from ecomtune.stages.runner import pick, run
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.registry import formatted_task
 from ecomtune.training.checkpoints import open_checkpoints, training_key
 
 
@@ -30,7 +30,7 @@ def main(params: Params, name: str) -> None:
 
             return train_model(model, data, settings, params.seed, checkpoints, live)
 
-        job = Job(settings, load_task(settings.task), train, validation, folder, params.seed, train_weights)
+        job = Job(settings, formatted_task(settings.task), train, validation, folder, params.seed, train_weights)
         fit_baseline(job, threads)
 
 

@@ -32,6 +32,7 @@ from ecomtune.report.quality_cost import cost_remarks, costs_by_task, costs_tabl
 from ecomtune.report.summary import Summary, summarize, write_summary
 from ecomtune.report.systems_table import few_groups_warnings, left_over_metrics, systems_table
 from ecomtune.stages.runner import run
+from ecomtune.tasks.registry import load_tasks
 
 
 def main(params: Params, _: str) -> None:
@@ -47,7 +48,7 @@ def main(params: Params, _: str) -> None:
     shown = content(params, summary, answers)
     with output_folder(COMPARE_PLOTS) as folder:
         page = render({**shown, "pictures": inline(draw(params, summary, folder))})
-        write_confusions(answers, folder / "confusion")
+        write_confusions(load_tasks(params, answers), answers, folder / "confusion")
     write_summary(summary)
     write_text(REPORTS / "similarity.csv", similarity_by_module(adapter_pairs))
     write_text(REPORTS / "index.html", page)

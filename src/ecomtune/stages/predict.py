@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecomtune.core.config.params import Params, model_folder
+from ecomtune.core.definitions import definition_name
 from ecomtune.core.files import dump_json, output_folder, write_text
-from ecomtune.core.paths import ANSWER_COSTS, PREDICTIONS, examples_file
+from ecomtune.core.paths import ANSWER_COSTS, DEFINITIONS, PREDICTIONS, examples_file
 from ecomtune.core.records import Example, Prediction, read_task, write_records
 from ecomtune.core.text import replace_surrogates
 from ecomtune.inference.answer_costs import costs_of
@@ -17,7 +18,7 @@ from ecomtune.inference.recorded_answers import answer_recorded
 from ecomtune.models.process import forget_other_processes, is_main_process
 from ecomtune.stages.runner import pick, run
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.registry import formatted_task
 
 #: Kinds of systems whose rows several processes share; for any other kind, the main process answers alone.
 DISTRIBUTED = ("adapter", "prompt")
@@ -29,19 +30,22 @@ def main(params: Params, name: str) -> None:
         if not is_main_process():
             return
         forget_other_processes()
+    tasks = {key: formatted_task(key) for key in system.tasks}
     rows = {key: read_task(examples_file(key, "test"), Example, key) for key in system.tasks}
     answer = answer_recorded if system.kind == "recorded" else answer_with_model
     if not is_main_process():  # the main process writes the answers of all
-        deque(answer(params, name, rows), maxlen=0)
+        deque(answer(params, name, tasks, rows), maxlen=0)
         return
     with output_folder(PREDICTIONS / name) as folder:
         costs = {}
-        for answered in answer(params, name, rows):
-            predictions = make_predictions(name, load_task(answered.task), answered.examples, answered.answers)
+        for answered in answer(params, name, tasks, rows):
+            predictions = make_predictions(name, tasks[answered.task], answered.examples, answered.answers)
             write_records(folder / f"{answered.task}.jsonl", predictions)
             model = None if system.kind in ("endpoint", "recorded") else Path(model_folder(system, answered.task, params))
             costs[answered.task] = costs_of(model, answered)
         write_text(folder / ANSWER_COSTS, dump_json(costs))
+        names = {key: definition_name(key, params.tasks[key]) for key in system.tasks}
+        write_text(folder / DEFINITIONS, dump_json(names))
 
 
 def make_predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:

@@ -1,38 +1,56 @@
-"""What every task defines: its prompt, its target, its parser of answers, its metric."""
+"""What a task of each kind defines: its prompt, its target, its parser of answers, its metric."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
+from ecomtune.core.config.definition import AnswerKind, TaskDefinition
 from ecomtune.core.records import Reference
 from ecomtune.core.text import normalize
+from ecomtune.tasks.inputs import Fields, body, text_of
 
-Fields = Mapping[str, str | list[str]]
 PromptForm = Literal["compact", "long"]
 
 
+@dataclass(frozen=True)
 class Task(ABC):
-    """A language task over rows of named inputs.
+    """A task of one kind over rows of named inputs, by its definition; ``name`` is its key in params.yaml.
 
-    ``version`` is raised whenever a change of prompts, parsing or the metric changes scores; ``metric`` names a module of
-    ``ecomtune.metrics`` and ``main_metric`` the value by which systems are compared (higher is better in all four).
-    ``decoder`` is the kind of answer: one of the closed set ``labels``, one tag per word, or free text.
+    ``metric`` names a module of ``ecomtune.metrics``, which ``metric_options`` are for; ``main_metric`` is the value by which
+    systems are compared (higher is better).
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]
-    required_fields: ClassVar[tuple[str, ...]]
-    decoder: ClassVar[Literal["label", "tags", "text"]]
+    name: str
+    definition: TaskDefinition
     metric: ClassVar[str]
-    main_metric: ClassVar[str]
-    instructions: ClassVar[Mapping[PromptForm, str]]
-    labels: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
-    def body(self, fields: Fields) -> str:
-        """The part of a prompt that differs from row to row; it ends with the cue that the answer follows."""
+    @property
+    def decoder(self) -> AnswerKind:
+        """The kind of answer: one of the closed set ``labels``, one tag per word, or free text."""
+        return self.definition.answer
+
+    @property
+    def required_fields(self) -> tuple[str, ...]:
+        """The inputs that every row has."""
+        return self.definition.required
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of a classification task; none for other kinds."""
+        return tuple(self.definition.labels)
+
+    @property
+    def main_metric(self) -> str:
+        """The metric by which systems are compared."""
+        return self.definition.main_metric
+
+    @property
+    def metric_options(self) -> Mapping[str, Any]:
+        """What the metric is made with, besides its defaults."""
+        return {}
 
     @abstractmethod
     def target(self, fields: Fields, reference: Reference) -> str:
@@ -42,10 +60,23 @@ class Task(ABC):
     def parse(self, answer: str, fields: Fields) -> Reference | None:
         """The task-typed meaning of an answer, or None where it is malformed; never raises."""
 
+    def instruction(self, form: PromptForm) -> str:
+        """What a model is asked to do, before any row."""
+        instruction = self.definition.instruction
+        return instruction.long or instruction.compact if form == "long" else instruction.compact
+
+    def body(self, fields: Fields) -> str:
+        """The part of a prompt that differs from row to row; it ends with the cue that the answer follows."""
+        return body(self.definition, fields)
+
     def prompt(self, fields: Fields, form: PromptForm, demonstrations: Sequence[tuple[Fields, str]] = ()) -> str:
         """Instruction, demonstrations (inputs and target) and the row itself, separated by blank lines."""
         shots = [f"{self.body(shown)} {target}" for shown, target in demonstrations]
-        return "\n\n".join([self.instructions[form], *shots, self.body(fields)])
+        return "\n\n".join([self.instruction(form), *shots, self.body(fields)])
+
+    def words(self, fields: Fields) -> list[str]:
+        """The words that get tags, where ``decoder`` is tags."""
+        return []
 
     def answer_choices(self, previous: str | None) -> Sequence[str]:
         """The answer words that may follow ``previous`` (None at the start), where ``decoder`` is tags."""
@@ -62,29 +93,3 @@ class Task(ABC):
         """
         texts = [text_of(fields, name) for name in self.required_fields]
         return "\n".join(normalize(text) or text for text in texts)
-
-
-def text_of(fields: Fields, name: str) -> str:
-    """An input as one text; the items of a list are joined by spaces."""
-    value = fields.get(name, "")
-    return value if isinstance(value, str) else " ".join(value)
-
-
-def texts_of(fields: Fields, name: str) -> list[str]:
-    """An input as a list of texts."""
-    value = fields.get(name, [])
-    return [value] if isinstance(value, str) else list(value)
-
-
-def first_text(reference: Reference) -> str:
-    """The reference text that is the target. Raises ValueError where there is none."""
-    texts = [reference] if isinstance(reference, str) else reference
-    if not texts or not texts[0].strip():
-        raise ValueError("the reference text is empty")
-    return texts[0].strip()
-
-
-def as_texts(answer: str) -> list[str] | None:
-    """A free-text answer as a list of one text, or None where it is empty."""
-    text = answer.strip()
-    return [text] if text else None

@@ -1,22 +1,40 @@
-"""The tasks: one module each, found by its name.
-
-A task module defines a subclass of :class:`Task` and names its instance ``TASK``; nothing else has to be registered.
-"""
+"""The tasks of params.yaml, each of the class of its kind."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Iterable
 
-from ecomtune.messages.errors import UserError
+from ecomtune.core.config.definition import Kind, TaskDefinition
+from ecomtune.core.config.params import Params
+from ecomtune.core.definitions import definition_of, formatted_task_definition
 from ecomtune.tasks.base import Task
+from ecomtune.tasks.classification import Classification
+from ecomtune.tasks.free_text import FreeText
+from ecomtune.tasks.ner import Ner
+
+KINDS: dict[Kind, type[Task]] = {
+    "classification": Classification,
+    "ner": Ner,
+    "summarization": FreeText,
+    "generation": FreeText,
+}
 
 
-def load_task(name: str) -> Task:
-    """The task called ``name``. Raises UserError where no module of that name defines one."""
-    try:
-        module = importlib.import_module(f"ecomtune.tasks.{name}")
-        task = module.TASK
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise UserError(f"tasks.{name}: no task of that name; each is a module src/ecomtune/tasks/NAME.py") from error
-    assert isinstance(task, Task)
-    return task
+def task_from(key: str, definition: TaskDefinition) -> Task:
+    """The task called ``key`` with this definition."""
+    return KINDS[definition.kind](key, definition)
+
+
+def load_task(params: Params, key: str) -> Task:
+    """The task as its file in tasks/ defines it now. Raises UserError where the file is missing or wrong."""
+    return task_from(key, definition_of(params, key))
+
+
+def load_tasks(params: Params, keys: Iterable[str]) -> dict[str, Task]:
+    """Tasks by their keys, see :func:`load_task`."""
+    return {key: load_task(params, key) for key in keys}
+
+
+def formatted_task(key: str) -> Task:
+    """The task as its examples were formatted, which doesn't say how it is scored. Raises UserError without examples."""
+    return task_from(key, formatted_task_definition(key))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from ecomtune.core.config.types import Config, Integer, Name, RelativePath, Seed, Share, Temperature
+from ecomtune.core.config.types import Config, Integer, Name, RelativePath, Seed, Share, TaskNames, Temperature
 
 
 def _check_url(url: str) -> str:
@@ -36,10 +36,12 @@ class Dataset(Config):
 
     ``seed`` is for generated data sets; ``locales`` selects countries where there are several (default: all); ``columns``
     maps each input of a user's own table to its column; ``part`` selects the text of AmaSum's pages that serves as the summary
-    (default: the verdict).
+    (default: the verdict). ``split`` puts all its rows into one split, as further training data of a task with several data
+    sets.
     """
 
     reader: str
+    split: Literal["train", "validation", "test"] | None = None
     seed: Seed = 0
     files: tuple[SourceFile, ...] = ()
     locales: tuple[Name, ...] = ()
@@ -69,14 +71,21 @@ class Model(Config):
     parameters: Integer | None = Field(default=None, gt=0)
 
 
+def _as_names(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
 class TaskSettings(Config):
     """The data that a task uses, how much of it, its prompt, and how its answers are decoded.
 
+    ``dataset`` names one data set or several; ``definition`` the file of tasks/ that defines the task (default: the one of the
+    task's own name).
     ``labels`` is the rule that chooses a label under constrained decoding (inference/decoding/labels.py); ``temperature`` and
     ``seed`` are for free text.
     """
 
-    dataset: str
+    dataset: Annotated[TaskNames, BeforeValidator(_as_names)]
+    definition: Name | Literal[""] = ""
     prompt: Literal["compact", "long"] = "compact"
     train_size: Integer = Field(gt=0)
     validation_size: Integer = Field(ge=0)
@@ -88,6 +97,11 @@ class TaskSettings(Config):
     seed: Seed = 0
     max_new_tokens: Integer = Field(gt=0)
     batch_size: Integer = Field(default=32, gt=0)
+
+    @property
+    def dataset_names(self) -> str:
+        """The names of its data sets, as messages and tables show them."""
+        return ", ".join(self.dataset)
 
 
 class Score(Config):

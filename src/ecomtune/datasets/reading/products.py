@@ -13,6 +13,11 @@ from ecomtune.core.text import normalize
 from ecomtune.datasets.reading.cleaning import plain, plain_lines, text_fault
 from ecomtune.datasets.reading.raw_files import excerpt
 
+#: The inputs of rows of judged products, by kind of task.
+PRODUCT_KINDS: Final = {
+    "classification": ("query", "title", "brand", "color"),
+    "generation": ("title", "brand", "color", "bullets"),
+}
 LABELS: Final = {"E": "Exact", "S": "Substitute", "C": "Complement", "I": "Irrelevant"}
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from ecomtune.core.config import System
 from ecomtune.core.paths import PRETRAINED
 from ecomtune.core.records import Example
-from ecomtune.core.text import normalize
+from ecomtune.core.text import words_of
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.base import Fields, PromptForm, Task, text_of
+from ecomtune.tasks.base import PromptForm, Task
+from ecomtune.tasks.inputs import Fields, text_of
 
 #: Decimal places of a similarity that count, since later ones depend on the machine; equal similarities are ordered by id.
 DIGITS = 5
@@ -107,14 +108,10 @@ def _bm25_scores(documents: Sequence[str], queries: Sequence[str]) -> Iterator[N
     """
     from rank_bm25 import BM25Plus
 
-    index = BM25Plus([words_of(text) for text in documents])
+    # a text of punctuation alone is one word, since BM25 divides by their number
+    index = BM25Plus([words_of(text) or [text] for text in documents])
     for text in queries:
-        yield index.get_scores(words_of(text))
-
-
-def words_of(text: str) -> list[str]:
-    """The normalized words of a text; one of punctuation alone is a single word, since BM25 divides by their number."""
-    return normalize(text).split() or [text]
+        yield index.get_scores(words_of(text) or [text])
 
 
 def _cosines(documents: Sequence[str], queries: Sequence[str], encoder: Path) -> Iterator[NDArray[np.floating[Any]]]:

@@ -21,7 +21,6 @@ from ecomtune.inference.decoding.strategies import Decoder, answer_labels, answe
 from ecomtune.inference.prediction_cache import lookup, store
 from ecomtune.models.process import is_main_process, world_size
 from ecomtune.models.tokenization import encode_prompt
-from ecomtune.tasks.base import texts_of
 
 
 def answer_task(asked: PromptedTask, examples: Sequence[Example], prompts: Sequence[Prompt]) -> list[str]:
@@ -67,7 +66,7 @@ def _decode(
         encoded = {text: encode_prompt(decoder.tokenizer, text) for text in dict.fromkeys(without_content)}
         return answer_likeliest(decoder, prompts, task.labels, settings.labels, [encoded[text] for text in without_content])
     if settings.decoding == "constrained" and task.decoder == "tags":
-        queries = [texts_of(example.fields, "words") for example in examples]
+        queries = [task.words(example.fields) for example in examples]
         tags = answer_tags(decoder, prompts, queries, task.answer_choices)
         return ["\n".join(f"{word} {tag}" for word, tag in zip(*pair, strict=True)) for pair in zip(queries, tags, strict=True)]
     return answer_texts(decoder, prompts, settings.max_new_tokens, settings.temperature, settings.seed)
@@ -86,6 +85,7 @@ def _cache_key(asked: PromptedTask, examples: Sequence[Example], prompts: Sequen
         "libraries": [version(name) for name in ("peft", "tokenizers", "torch", "transformers")],
         "prompts": list(prompts),
         "settings": settings.model_dump(include={"decoding", "labels", "max_new_tokens", "seed", "temperature"}),
+        "definition": asked.task.definition.model_dump(),
         "task": asked.task.name,
         "threads": torch.get_num_threads(),
     }

@@ -47,14 +47,14 @@ def content(params: Params, summary: Summary, answers: Answers) -> dict[str, Any
         "merges": merge_weights(params.merge.recipes),
         "sources": provenance.sources(params, EXAMPLES),
         "systems": list(summary.systems),
-        "tasks": [_task(key, summary, by_system) for key, by_system in answers.items() if by_system],
+        "tasks": [_task(load_task(params, key), summary, by_system) for key, by_system in answers.items() if by_system],
         "warnings": few_groups_warnings(summary),
     }
 
 
-def _task(key: str, summary: Summary, answers: Mapping[str, list[Prediction]]) -> dict[str, Any]:
+def _task(task: Task, summary: Summary, answers: Mapping[str, list[Prediction]]) -> dict[str, Any]:
     """A task's cells, confusion matrices and pairs, and its first rows with every system's answer."""
-    task = load_task(key)
+    key = task.name
     return {
         "cells": {name: asdict(cell) for name, cell in summary.cells(key).items()},
         "confusion": {name: confusion_matrix(task, label_pairs(task, own)) for name, own in answers.items()},
