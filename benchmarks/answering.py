@@ -18,12 +18,12 @@ from typing import Any
 from benchmarks.counts import Shape, answering_flops
 from benchmarks.harness import Measured, Options, Turns, measure, run_once
 from benchmarks.results import SIDES, Comparison, Entry, Target
+from benchmarks.tasks import load_task
 from ecomtune.core.config import Training
 from ecomtune.core.files import dump_json, output_folder, sha256_file
 from ecomtune.core.records import Example
 from ecomtune.metrics.registry import load_metric
-from ecomtune.tasks.base import texts_of
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.row_text import texts_of
 
 SEED = 7
 RESAMPLES = 1000

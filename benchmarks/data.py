@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import BenchmarkError, Options, Turns, run_once
+from benchmarks.tasks import load_task
 from ecomtune.core.config import Dataset, SourceFile, TaskSettings
 from ecomtune.core.records import Example, read_records
 from ecomtune.datasets.fetch import MIRROR_VARIABLE, fetch
@@ -51,7 +52,9 @@ def rows(options: Options, task: str, form: PromptForm, *, train: int, test: int
         dataset=reader, prompt=form, train_size=train, validation_size=0, test_size=max(test, 1), max_new_tokens=64
     )
     with tempfile.TemporaryDirectory() as made:
-        format_rows(task, part_readers(Dataset(reader=reader), raw, task), settings, SEED, Path(made), Path(made))
+        asked = load_task(task)
+        readers = part_readers({reader: Dataset(reader=reader)}, raw.parent, task, asked.definition)
+        format_rows(asked, readers, settings, SEED, Path(made), Path(made))
         examples = {split: read_records(Path(made) / f"{split}.jsonl", Example) for split in ("train", "test")}
     if len(examples["train"]) < train or len(examples["test"]) < test:
         raise BenchmarkError(f"{reader} has no {train} training and {test} test rows of {task}; measure fewer --repeats")

@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.tasks import load_task
 from ecomtune.core.config import Dataset, TaskSettings
-from ecomtune.tasks.registry import load_task
 
 TASK: Final = "relevance"
 SEED: Final = 7
@@ -26,9 +26,10 @@ def ours(raw: Path, out: Path) -> None:
     from ecomtune.examples.formatting import format_rows
 
     settings = TaskSettings(dataset="esci", train_size=ALL, validation_size=ALL, test_size=ALL, max_new_tokens=8)
-    readers = part_readers(Dataset(reader="esci"), raw, TASK)
+    task = load_task(TASK)
+    readers = part_readers({raw.name: Dataset(reader="esci")}, raw.parent, TASK, task.definition)
     with tempfile.TemporaryDirectory(dir=out) as scratch:
-        format_rows(TASK, readers, settings, SEED, out, Path(scratch))
+        format_rows(task, readers, settings, SEED, out, Path(scratch))
 
 
 def theirs(raw: Path, out: Path) -> None:

@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.tasks import load_task
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.ner import TYPE_WORDS
 
 CORPUS = Path(".scratch/fuzz")
 #: The most bytes of an input, and the most seconds that one may take.
 LONGEST, SLOWEST = 4096, 1
-TAGS = {"O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in TYPE_WORDS)}
+TAGS = {"O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in load_task("ner").definition.types)}
 NAMES = ("relevance", "ner", "summarization", "description")
 
 
@@ -66,7 +66,9 @@ def fuzz(name: str, seconds: int) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["ecomtune.tasks"]):
-        task = importlib.reload(importlib.import_module(f"ecomtune.tasks.{name}")).TASK
+        kind = type(load_task(name))
+        kind = getattr(importlib.reload(sys.modules[kind.__module__]), kind.__name__)
+    task = kind(name, load_task(name).definition)
     corpus = CORPUS / name
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(task)):

@@ -50,8 +50,11 @@ def pico_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder: the project's relative paths (.scratch, data, ...) land in it."""
+    """An empty current folder but for tasks/: the project's relative paths (.scratch, data, ...) land in it."""
+    from tests.support.tasks import define_tasks
+
     monkeypatch.chdir(tmp_path)
+    define_tasks()
     return tmp_path
 
 

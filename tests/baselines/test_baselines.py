@@ -24,7 +24,6 @@ from ecomtune.core.paths import SCRATCH
 from ecomtune.inference import baseline_answers
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.registry import load_task
 from tests.support.baselines import (
     BASELINES,
     METHODS,
@@ -38,6 +37,7 @@ from tests.support.baselines import (
     spoil_weights,
     with_another_answer,
 )
+from tests.support.tasks import load_task
 
 
 def test_the_registry_has_a_module_for_every_family_and_method_and_for_nothing_else() -> None:

@@ -26,10 +26,10 @@ from ecomtune.core.paths import SCRATCH
 from ecomtune.inference.answering import answer_with_model
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import IGNORED, encode_prompt, encode_text
-from ecomtune.tasks.registry import load_task
 from tests.support.baselines import baseline, examples, fit, spoil_weights
 from tests.support.pico import make_causal, make_gpt2
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import load_task
 
 MODELS: dict[str, Callable[[Path], Path]] = {"llama": make_causal, "gpt2": make_gpt2}
 #: Every kind of answer by each model.
@@ -70,7 +70,7 @@ def test_it_fits_its_examples_and_answers_them_as_a_prompted_model_does(workplac
     fit(settings, rows, folder)
     losses = [loss for _, loss in json.loads((folder / "training.json").read_text())["loss"]]
     assert losses[-1] < 0.2 * losses[0]
-    (answered,) = answer_with_model(params_of(settings), "full", {task: rows})
+    (answered,) = answer_with_model(params_of(settings), "full", {task: load_task(task)}, {task: rows})
     parsed = [load_task(task).parse(text, row.fields) for text, row in zip(answered.answers, rows, strict=True)]
     assert parsed == [row.reference for row in rows]
 
@@ -195,7 +195,14 @@ def test_missing_and_broken_weights_are_one_sentence(causal: Path) -> None:
     with pytest.raises(
         UserError, match=r"models/baselines/causal/relevance.* is missing or broken .*; remove it and run dvc repro"
     ):
-        list(answer_with_model(params_of(full("relevance")), "full", {"relevance": examples("relevance")[:1]}))
+        list(
+            answer_with_model(
+                params_of(full("relevance")),
+                "full",
+                {"relevance": load_task("relevance")},
+                {"relevance": examples("relevance")[:1]},
+            )
+        )
     shutil.rmtree(causal / "models/pretrained/pico")
     with pytest.raises(UserError, match="models/pretrained/pico is missing; run dvc repro, which makes it"):
         fit(full("relevance"), examples("relevance"), causal / "made")

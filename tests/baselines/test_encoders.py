@@ -18,9 +18,9 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.files import sha256_folder
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.ner import TASK as NER
-from ecomtune.tasks.registry import load_task
 from tests.support.baselines import answer, baseline, example, examples, fit, link_encoder
 from tests.support.pico import ENDLESS_SPLIT, make_deberta
+from tests.support.tasks import load_task
 
 
 @pytest.mark.parametrize("task", ["relevance", "ner"])

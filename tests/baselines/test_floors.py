@@ -16,8 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from ecomtune.baselines.bag_of_words import marked_words
 from ecomtune.core.files import sha256_folder
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.registry import load_task
 from tests.support.baselines import answer, baseline, example, examples, fit
+from tests.support.tasks import load_task
 
 
 def test_the_title_of_rows_without_one_is_refused(pico: Path) -> None:
@@ -89,7 +89,7 @@ def test_a_first_text_that_is_empty_is_an_invalid_answer(tmp_path: Path) -> None
 FLOOR = """
 import random
 from pathlib import Path
-from ecomtune.tasks.registry import load_task
+from tests.support.tasks import load_task
 from ecomtune.baselines.job import Job
 from ecomtune.baselines.registry import MODULES, fit_baseline
 from ecomtune.core.files import sha256_folder

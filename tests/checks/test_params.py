@@ -22,7 +22,7 @@ from ecomtune.core.config.types import Config
 from ecomtune.datasets.registry import load_reader
 from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.registry import load_task
+from ecomtune.metrics.registry import load_metric
 from tests.support.scratch_clone import REPOSITORY
 
 #: A small file with one item of every kind.
@@ -509,17 +509,9 @@ def test_only_the_nearest_of_many_names_are_listed(tmp_path: Path) -> None:
     assert len(sentence) < 300
 
 
-@pytest.mark.parametrize("name", ["price", "base"])
-def test_a_task_without_a_module_is_refused_with_those_that_have_one(tmp_path: Path, name: str) -> None:
-    values = valid()
-    values["tasks"][name] = values["tasks"]["ner"]
-    there = "description, ner, relevance, summarization"
-    assert refusal(tmp_path, dump(values)) == (
-        f"tasks.{name}: {name!r} is not in src/ecomtune/tasks (there: {there}); add it there or correct the name"
-    )
-
-
-@pytest.mark.parametrize(("package", "constant", "load"), [("datasets", "TASKS", load_reader), ("tasks", "TASK", load_task)])
+@pytest.mark.parametrize(
+    ("package", "constant", "load"), [("datasets", "KINDS", load_reader), ("metrics", "METRIC", load_metric)]
+)
 def test_the_modules_that_params_may_name_are_those_that_load(package: str, constant: str, load: Any) -> None:
     def loads(name: str) -> bool:
         try:

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from ecomtune.cli.app import app
 from ecomtune.core.files import sha256_file
+from tests.support.tasks import define_tasks
 
 ROOT = Path(__file__).parents[2]
 PROFILES = "demo, demonstrations, one_task, paper, pico, queryner, real"
@@ -28,6 +29,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for profile in (ROOT / "profiles").glob("*.yaml"):
         (tmp_path / "profiles" / profile.name).write_bytes(profile.read_bytes())
     (tmp_path / "params.yaml").write_bytes((ROOT / "profiles" / "demo.yaml").read_bytes())
+    define_tasks(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -172,7 +174,7 @@ def test_a_plan_has_every_stage_and_needs_nothing(project: Path, profile: str, s
     done = ecomtune("plan", profile, "--teraflops", "0.2")
     assert done.exit_code == 0
     assert f"{stages} stages" in done.stdout and "unknown" not in done.stdout.partition("≤: an upper bound")[0]
-    assert sorted(path.name for path in project.iterdir()) == ["params.yaml", "profiles"]
+    assert sorted(path.name for path in project.iterdir()) == ["params.yaml", "profiles", "tasks"]
 
 
 def test_a_plan_for_a_slower_machine_takes_longer_and_an_unknown_profile_has_none(project: Path) -> None:
@@ -194,10 +196,10 @@ def test_check_names_a_column_map_that_does_not_fit_the_task(project: Path) -> N
     values["datasets"]["mine"] = {"reader": "table", "columns": {"query": "q", "title": "t"}}
     values["tasks"]["relevance"]["dataset"] = "mine"
     params.write_text(yaml.safe_dump(values), encoding="utf-8")
-    assert refusal("check").startswith("error: columns of reader table: relevance needs a column for reference")
+    assert refusal("check").startswith("error: columns of reader table: the task needs a column for reference")
     values["datasets"]["mine"]["columns"]["reference"] = "label"
     params.write_text(yaml.safe_dump(values), encoding="utf-8")
-    assert refusal("check").startswith("error: tasks.relevance.dataset: reader table reads files, and the data set names none")
+    assert refusal("check").startswith("error: tasks.relevance.dataset: reader table reads files, and mine names none")
 
 
 def change(project: Path, place: str, value: object) -> None:
@@ -226,7 +228,11 @@ RECORDED = {"kind": "recorded", "reads": "data/examples/relevance", "tasks": ["r
     [
         ("baselines.floor_relevance.method", "lead", "baselines.floor_relevance: method lead has no model for task relevance;"),
         ("baselines.floor_summarization.method", "tfidf", "baselines.floor_summarization: method tfidf has no model for task"),
-        ("baselines.floor_summarization.method", "title", "baselines.floor_summarization: method title copies a title, and"),
+        (
+            "baselines.floor_summarization.method",
+            "title",
+            "baselines.floor_summarization: method title copies",
+        ),
         ("tasks.ner.labels", "sum", "tasks.ner.labels: sum has an effect only where a task has labels"),
         ("tasks.description.labels", "mean", "tasks.description.labels: mean has an effect only where a task has labels"),
         (

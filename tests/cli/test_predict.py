@@ -22,9 +22,9 @@ from ecomtune.inference.answer_costs import count_tokens
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import encode_prompt
 from ecomtune.stages.predict import main as stage
-from ecomtune.tasks.base import Fields
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.row_text import Fields
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import load_task, mark_formatted
 
 OWN_TASKS = ("relevance", "ner", "summarization", "description")
 FIELDS: dict[str, list[Fields]] = {
@@ -50,6 +50,7 @@ def project(workplace: Path, pico_causal: Path) -> Path:
     for task in OWN_TASKS:
         for split in ("train", "test"):
             write_records(Path("data/examples") / task / f"{split}.jsonl", rows(task))
+    mark_formatted(*OWN_TASKS)
     return workplace
 
 

@@ -23,10 +23,10 @@ from ecomtune.inference.decoding.local_model import LocalModel
 from ecomtune.inference.decoding.prompts import PromptedTask
 from ecomtune.models.tokenization import encode_prompt
 from ecomtune.stages import download, format, pretrained, train
-from ecomtune.tasks.registry import load_task
 from tests.support.pico import causal_tokenizer, make_causal, seq2seq_tokenizer
 from tests.support.scratch_clone import REPOSITORY
 from tests.support.served import transformers_serve
+from tests.support.tasks import load_task
 
 ADAPTER = Path("models/adapters/shards/relevance/1")
 

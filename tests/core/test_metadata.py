@@ -24,6 +24,7 @@ from ecomtune.report.summary import summarize
 from ecomtune.stages.compare import main as compare
 from ecomtune.stages.score import main as score
 from tests.support.report_data import ner, params, write_answers, write_report
+from tests.support.tasks import mark_answered
 
 COSTS = Path("data/predictions/single/costs.json")
 NOT_A_NUMBER = "must be a number of at least 0"
@@ -33,6 +34,7 @@ NOT_A_NUMBER = "must be a number of at least 0"
 def answered(workplace: Path) -> Params:
     """A system's predictions for one task, without their costs."""
     write_answers("ner", ner())
+    mark_answered("single", "ner")
     given = params()
     system = given.systems["single"].model_copy(update={"tasks": ("ner",)})
     return given.model_copy(update={"systems": {"single": system}})

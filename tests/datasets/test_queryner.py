@@ -13,9 +13,9 @@ from ecomtune.datasets import queryner
 from ecomtune.examples.screening import rejection_reason
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics.registry import load_metric
-from ecomtune.tasks.registry import load_task
 from tests.support.readers import check_no_leak, mirrored
 from tests.support.sample_data import CONLL_TRAIN, write_conll
+from tests.support.tasks import load_task
 
 
 def rows(folder: Path) -> list[Row]:

@@ -6,18 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
+from ecomtune.core.task_inputs import TASK_INPUTS
 
 from ecomtune.checks.references import modules_with
 from ecomtune.core.config import Dataset
 from ecomtune.core.records import Rejected, Row
-from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.datasets.reading.raw_files import EXCERPT_CHARACTERS, check_file
 from ecomtune.datasets.registry import check_keys, load_reader, part_readers
 from ecomtune.examples.splits import SPLITS
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.registry import load_task
 from tests.support.readers import SPOILT, accepted, refusal, rows_of, screened, spoil
 from tests.support.sample_data import SAMPLES, Sample
+from tests.support.tasks import load_task
 
 READERS = modules_with("TASKS", "datasets")
 ROW_KEYS = {"locales": ("us",), "columns": {"reference": "a"}, "part": "pros"}

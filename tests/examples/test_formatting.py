@@ -23,10 +23,11 @@ from ecomtune.examples.formatting import format_rows
 from ecomtune.examples.screening import rejection_reason
 from ecomtune.messages.errors import UserError
 from ecomtune.messages.warnings import unlearnable
-from ecomtune.tasks.registry import load_task
-from ecomtune.tasks.relevance import LABELS
 from tests.support import slow_reader
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import load_task
+
+LABELS = load_task("relevance").labels
 
 SPLITS = {"train": 6, "validation": 2, "test": 3}
 
@@ -54,7 +55,7 @@ def formatted(*parts: Sequence[Row | Rejected], name: str = "ner", seed: int = 7
     """Examples by split, rejected rows and the report of a data set in one or several parts."""
     with tempfile.TemporaryDirectory() as made, tempfile.TemporaryDirectory() as scratch:
         readers = [partial(list, part) for part in parts]
-        report = format_rows(name, readers, task_settings(**changes), seed, Path(made), Path(scratch))
+        report = format_rows(load_task(name), readers, task_settings(**changes), seed, Path(made), Path(scratch))
         examples = {split: read_records(Path(made) / f"{split}.jsonl", Example) for split in SPLITS}
         return examples, read_records(Path(made) / "rejected.jsonl", Rejected), report
 
@@ -181,7 +182,7 @@ def test_the_report_counts_available_chosen_and_groups() -> None:
     assert report == {
         "dataset": "shop",
         "task": "ner",
-        "task_version": load_task("ner").version,
+        "task_version": load_task("ner").definition.version,
         "rejected": {},
         "leakage": {
             "inputs": {"train": 7, "validation": 2, "test": 2, "shared": 0},
@@ -296,7 +297,7 @@ def test_the_report_counts_labels_and_a_label_without_training_rows_is_a_warning
 
 def refusal_of_parts(*readers: Callable[[], Any]) -> str:
     with tempfile.TemporaryDirectory() as made, pytest.raises(UserError) as caught:
-        format_rows("ner", readers, task_settings(), 7, Path(made), Path(made))
+        format_rows(load_task("ner"), readers, task_settings(), 7, Path(made), Path(made))
     return str(caught.value)
 
 
@@ -357,7 +358,7 @@ def test_memory_does_not_hold_the_rows(rows: int) -> None:
 
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as made:
-        format_rows("ner", [read], task_settings(), 7, Path(made), Path(made))
+        format_rows(load_task("ner"), [read], task_settings(), 7, Path(made), Path(made))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6

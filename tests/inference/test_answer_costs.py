@@ -17,8 +17,8 @@ from ecomtune.core.config import Baseline
 from ecomtune.inference.answer_costs import Answered, costs_of, count_tokens, count_weights
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import encode_prompt
-from ecomtune.tasks.registry import load_task
 from tests.support.baselines import baseline, examples
+from tests.support.tasks import load_task
 
 
 @pytest.mark.parametrize("max_length", [256, 6], ids=["complete", "truncated"])

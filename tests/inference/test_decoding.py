@@ -30,8 +30,8 @@ from ecomtune.inference.decoding.session import MIN_PREFIX, Session, SharedPrefi
 from ecomtune.inference.decoding.strategies import Decoder, answer_labels, answer_tags, answer_texts
 from ecomtune.messages.errors import UserError
 from ecomtune.models.tokenization import encode_prompt, encode_text
-from ecomtune.tasks.registry import load_task
 from tests.support.pico import make_gpt2
+from tests.support.tasks import load_task
 
 Tokens = tuple[int, ...]
 

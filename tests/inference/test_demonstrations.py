@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from ecomtune.core.config import System, TaskSettings
 from ecomtune.core.records import Example
-from ecomtune.inference.decoding.demonstrations import choose_demonstrations, demonstrations_for, words_of
+from ecomtune.core.text import words_of
+from ecomtune.inference.decoding.demonstrations import choose_demonstrations, demonstrations_for
 from ecomtune.inference.decoding.local_answers import answer_task
 from ecomtune.inference.decoding.local_model import LocalModel
 from ecomtune.inference.decoding.prompts import Prompt, PromptedTask
 from ecomtune.messages.errors import UserError
 from ecomtune.models.embeddings import embed
 from ecomtune.models.tokenization import encode_prompt
-from ecomtune.tasks.registry import load_task
+from tests.support.tasks import load_task
 
 RELEVANCE = load_task("relevance")
 
@@ -281,5 +282,6 @@ def test_other_demonstrations_are_another_question(pico_causal: Path) -> None:
     assert len(list(Path(".scratch/answers").iterdir())) == 2
 
 
-def test_punctuation_alone_counts_as_a_word() -> None:
-    assert words_of("?!") == ["?!"] and words_of("Red, MUG") == ["red", "mug"]
+def test_words_have_no_punctuation_and_a_script_without_blanks_is_split_by_character() -> None:
+    assert words_of("?!") == [] and words_of("Red, MUG") == ["red", "mug"]
+    assert words_of("赤いMug マグ") == ["赤", "い", "mug", "マ", "グ"]

@@ -20,12 +20,12 @@ from ecomtune.inference.chat_api.connection import BASE_VARIABLE, KEY_VARIABLE
 from ecomtune.inference.decoding.local_answers import answer_task
 from ecomtune.inference.decoding.local_model import LocalModel
 from ecomtune.inference.decoding.prompts import PromptedTask
-from ecomtune.tasks.registry import load_task
 from tests.support.chat_server import forward, serving
 from tests.support.endpoint_stage import lay_out, predicted, start_stage
 from tests.support.pico import CHAT_TEMPLATE
 from tests.support.scratch_clone import REPOSITORY
 from tests.support.served import transformers_serve
+from tests.support.tasks import load_task
 
 pytestmark = pytest.mark.weights
 SMOLLM2 = REPOSITORY / "models/pretrained/smollm2"

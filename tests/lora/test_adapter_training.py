@@ -26,8 +26,8 @@ from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.messages.errors import UserError
 from ecomtune.models.process import prepare
 from ecomtune.models.tokenization import encode_example
-from ecomtune.tasks.registry import load_task
 from ecomtune.training.checkpoints import Checkpoints
+from tests.support.tasks import load_task
 
 #: The pretrained folder, relative to the working folder as in a checkout.
 BASE = Path("models/pretrained/pico")

@@ -24,7 +24,7 @@ from ecomtune.lora.batches import SharedPrefixCollator
 from ecomtune.lora.model import lora_model
 from ecomtune.lora.shared_prefix import SharedPrefixLora
 from ecomtune.models.tokenization import IGNORED, EncodedExample, encode_example
-from ecomtune.tasks.registry import load_task
+from tests.support.tasks import load_task
 
 Gradients = dict[str, Tensor]
 

@@ -26,7 +26,7 @@ from ecomtune.messages.errors import UserError
 from ecomtune.metrics.bootstrap import Resampling, group_sums, intervals, resample
 from ecomtune.metrics.evaluate_metric import load_evaluate_metric
 from ecomtune.metrics.registry import load_metric
-from ecomtune.tasks.registry import load_task
+from tests.support.tasks import load_task
 
 CLASSIFICATION = load_metric("classification")
 ENTITIES = load_metric("entities")

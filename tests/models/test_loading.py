@@ -44,8 +44,7 @@ def test_the_pieces_of_a_tag_answer_have_the_tokens_of_the_whole_answer() -> Non
     from transformers import AutoTokenizer
 
     from ecomtune.models.tokenization import encode_text
-    from ecomtune.tasks.ner import TYPE_WORDS
-    from ecomtune.tasks.registry import load_task
+    from tests.support.tasks import load_task
 
     tokenizer = AutoTokenizer.from_pretrained(SMOLLM2)
     words = ["nike", "men's", "10-5", "&", "+", "(2", "pack)", '"x"', "café", "3/4", "a.b", "12oz", "#7", "$20", "—", "日本"]
@@ -60,7 +59,9 @@ def test_the_pieces_of_a_tag_answer_have_the_tokens_of_the_whole_answer() -> Non
             *encode_text(tokenizer, f" {tag}"),
         ]
     assert tuple(pieces) == encode_text(tokenizer, target)
-    first_tokens = {encode_text(tokenizer, f" {word}") for word in [*TYPE_WORDS.values(), "none", "+"]}
+    first_tokens = {
+        encode_text(tokenizer, f" {word}") for word in [*load_task("ner").definition.type_words.values(), "none", "+"]
+    }
     assert len(first_tokens) == 19 and all(len(tokens) == 1 for tokens in first_tokens)
 
 
@@ -72,7 +73,7 @@ def test_the_shared_prefix_loss_equals_the_plain_one_on_real_weights() -> None:
     from ecomtune.lora.batches import SharedPrefixCollator
     from ecomtune.lora.model import lora_model
     from ecomtune.models.tokenization import encode_example
-    from ecomtune.tasks.registry import load_task
+    from tests.support.tasks import load_task
 
     settings = Training(
         model="smollm2",

@@ -18,9 +18,9 @@ from ecomtune.checks.parameters import load_params
 from ecomtune.cli.app import app
 from ecomtune.core.config.params import model_folder
 from ecomtune.runs.roles import role_of
-from ecomtune.tasks.registry import load_task
 from tests.support.pico import make_causal
 from tests.support.scratch_clone import REPOSITORY, commit, make_clone, run
+from tests.support.tasks import load_task
 
 pytestmark = pytest.mark.pipeline
 DOCS = REPOSITORY / "docs"

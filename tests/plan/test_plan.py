@@ -22,8 +22,8 @@ from ecomtune.plan.machine import Peak, measured_peak
 from ecomtune.plan.printed import legend, show, table
 from ecomtune.plan.steps import Step, plan_steps
 from ecomtune.plan.tokens import SAMPLE, RowTokens, count_row_tokens
-from ecomtune.tasks.registry import load_task
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import STUDY, load_task
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def own_table(demo: Params) -> Params:
 
 def test_without_examples_tokens_are_those_of_a_typical_row(demo: Params, tmp_path: Path) -> None:
     found = step(plan_steps(demo, tmp_path, 1e11), "train@ner")
-    instruction = len(load_task("ner").instructions["compact"]) // 4
+    instruction = len(load_task("ner").instruction("compact")) // 4
     own, batch = load_reader("demo_shop").ROW_TOKENS["ner"], demo.train.shared.batch_size
     assert found.tokens == int(200 * (own + instruction / batch)) and found.basis == "typical"
     assert step(plan_steps(demo, tmp_path, 1e11), "predict@mixed").basis == "typical"
@@ -52,15 +52,17 @@ def test_without_examples_tokens_are_those_of_a_typical_row(demo: Params, tmp_pa
 @pytest.mark.parametrize("reader", ["demo_shop", "esci", "esci_small", "queryner", "fewsum"])
 def test_a_reader_has_a_typical_row_for_each_of_its_tasks(reader: str) -> None:
     module = load_reader(reader)
-    assert set(module.ROW_TOKENS) == set(module.TASKS)
+    assert set(module.ROW_TOKENS) == set(module.KINDS)
 
 
 def test_the_typical_rows_of_the_demo_shop_are_as_long_as_its_rows(tmp_path: Path) -> None:
     shop = load_params(REPOSITORY / "profiles/demo.yaml").datasets["demo_shop"]
     load_reader("demo_shop").generate(tmp_path, shop.seed)
-    for name, tokens in load_reader("demo_shop").ROW_TOKENS.items():
+    for name in STUDY:
         task = load_task(name)
-        rows = [row for read in part_readers(shop, tmp_path, name) for row in islice(read(), 200) if isinstance(row, Row)]
+        tokens = load_reader("demo_shop").ROW_TOKENS[task.definition.kind]
+        readers = part_readers({tmp_path.name: shop}, tmp_path.parent, name, task.definition)
+        rows = [row for read in readers for row in islice(read(), 200) if isinstance(row, Row)]
         texts = [f"{task.body(row.fields)}\n{task.target(row.fields, row.reference)}" for row in rows]
         assert sum(map(len, texts)) / len(texts) / tokens == pytest.approx(3.5, rel=0.15)
 

@@ -16,8 +16,9 @@ from ecomtune.core.config import Recipe
 from ecomtune.core.records import Prediction, Reference
 from ecomtune.report.confusion import confusion_matrix, label_pairs, write_confusion
 from ecomtune.report.merge_weights import merge_weights, plot_merges
-from ecomtune.tasks.registry import load_task
-from ecomtune.tasks.relevance import LABELS
+from tests.support.tasks import load_task
+
+LABELS = load_task("relevance").labels
 
 
 def answered(task: str, gold: Reference, parsed: Reference | None) -> Prediction:

@@ -165,7 +165,7 @@ def test_other_files_in_the_folder_are_kept(project: Path, tmp_path: Path) -> No
         (("tasks.ner.size", "ner"), "params.yaml has no number at tasks.ner.size; name one, for example tasks.ner"),
         (("systems", "ner"), "params.yaml has no number at systems; name one, for example tasks.ner"),
         (("seed", "ner"), "a curve needs two values of seed with nothing else changed, and this commit's runs of ner have 1"),
-        (("tasks.ner.train_size", "price"), "tasks.price: "),
+        (("tasks.ner.train_size", "price"), "tasks/price.yaml is missing"),
     ],
 )
 def test_a_curve_that_can_not_be_drawn_is_explained_in_one_sentence(

@@ -24,6 +24,7 @@ from ecomtune.stages.score import main as score
 from ecomtune.stages.train import main as train
 from ecomtune.stages.train import training_rows, validation_rows
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import define_tasks, load_task, mark_formatted
 
 ROWS = 7
 
@@ -36,6 +37,8 @@ def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for split in ("train", "validation", "test"):
             rows = [row(task, f"{task} {split} {number}", str(number)) for number in range(ROWS)]
             write_records(tmp_path / f"data/examples/{task}/{split}.jsonl", rows)
+    define_tasks(tmp_path)
+    mark_formatted("ner", "relevance", folder=tmp_path)
     monkeypatch.chdir(tmp_path)
 
 
@@ -74,7 +77,7 @@ def test_demonstrations_are_training_rows(choice: str) -> None:
     params = load_params(REPOSITORY / "profiles/demo.yaml")
     given = {"kind": "prompt", "reads": "models/pretrained/x", "tasks": ["ner"], "shots": 3, "demonstrations": choice}
     test_rows = [row("ner", f"ner test {number}", f"new {number}") for number in range(2)]
-    found = demonstrations_of(params, System.model_validate(given), "ner", test_rows)
+    found = demonstrations_of(params, System.model_validate(given), load_task("ner"), test_rows)
     assert len(found) == 2
     for shown in found:
         assert len(shown) == 3 and {each.id for each in shown} <= set(ids("ner", *range(ROWS)))
@@ -109,13 +112,13 @@ def test_a_stage_refuses_an_empty_file_and_writes_nothing(stage: Callable[[Param
 
 
 def test_format_warns_of_too_few_groups_and_of_labels_without_training_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [f"q{n},Mug {n},{label},train" for n, label in enumerate(["E", "I"] * 4)]
-    lines += [f"x{n % 3},Cup {n},{label},test" for n, label in enumerate(["E", "S", "S"] * 4)]  # 12 rows of 3 groups
+    lines = [f"q{n},Mug {n},{label},train" for n, label in enumerate(["Exact", "Irrelevant"] * 4)]
+    lines += [f"x{n % 3},Cup {n},{label},test" for n, label in enumerate(["Exact", "Substitute", "Substitute"] * 4)]
     Path("data/raw/shop").mkdir(parents=True)
     Path("data/raw/shop/shop.csv").write_text("\n".join(["query,title,label,split", *lines]) + "\n")
     columns = {"query": "query", "title": "title", "reference": "label", "split": "split"}
     demo = load_params(REPOSITORY / "profiles/demo.yaml")
-    settings = demo.tasks["relevance"].model_copy(update={"dataset": "shop", "validation_size": 0})
+    settings = demo.tasks["relevance"].model_copy(update={"dataset": ("shop",), "validation_size": 0})
     shop = Dataset(reader="table", columns=columns)
     format_rows(demo.model_copy(update={"datasets": {"shop": shop}, "tasks": {"relevance": settings}}), "relevance")
     few, untrained = [line for line in capsys.readouterr().out.splitlines() if "groups" in line or "label" in line]
@@ -127,7 +130,7 @@ def test_demonstrations_from_an_empty_file_are_refused() -> None:
     Path("data/examples/ner/train.jsonl").write_text("")
     params = load_params(REPOSITORY / "profiles/demo.yaml")
     with pytest.raises(UserError, match=r"^data/examples/ner/train.jsonl is empty; "):
-        demonstrations_of(params, params.systems["few_shot"], "ner", [row("ner", "x", "new")])
+        demonstrations_of(params, params.systems["few_shot"], load_task("ner"), [row("ner", "x", "new")])
 
 
 def test_a_stage_without_a_known_item_lists_the_known_ones() -> None:

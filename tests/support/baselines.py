@@ -19,8 +19,8 @@ from ecomtune.core.config.systems import Method
 from ecomtune.core.paths import SCRATCH
 from ecomtune.core.records import Example, Reference
 from ecomtune.inference.baseline_answers import answer_baseline
-from ecomtune.tasks.registry import load_task
 from ecomtune.training.checkpoints import Checkpoints
+from tests.support.tasks import load_task
 
 Answer = tuple[str, Reference | None]
 

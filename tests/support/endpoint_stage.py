@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 
 from ecomtune.core.records import Example, Prediction, read_task, write_records
-from ecomtune.tasks.registry import load_task
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import define_tasks, load_task, mark_formatted
 
 
 def params_with(system: dict[str, Any]) -> dict[str, Any]:
@@ -30,6 +30,8 @@ def lay_out(folder: Path, system: dict[str, Any], rows: int) -> list[Example]:
     for split in ("train", "test"):
         examples = [_example(split, number) for number in range(rows)]
         write_records(folder / f"data/examples/relevance/{split}.jsonl", examples)
+    define_tasks(folder)
+    mark_formatted("relevance", folder=folder)
     return examples
 
 

@@ -27,8 +27,10 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from ecomtune.tasks.ner import TYPE_WORDS
-from ecomtune.tasks.registry import load_task
+from tests.support.tasks import FORMS, STUDY, definition, load_task
+
+#: The words of QueryNER's entity types.
+TYPE_WORDS = definition("ner").type_words
 
 #: A pre-tokenizer whose pattern never ends on ordinary text: tokenizers, written in Rust, gives up with a panic.
 ENDLESS_SPLIT = {"type": "Split", "pattern": {"Regex": r"(\w+\s?)+$x"}, "behavior": "Isolated", "invert": False}
@@ -40,9 +42,7 @@ CHAT_TEMPLATE = (
 
 def corpus() -> list[str]:
     """Enough text for a tokenizer to know the words of prompts and answers."""
-    prompts = [
-        text for name in ("relevance", "ner", "summarization", "description") for text in load_task(name).instructions.values()
-    ]
+    prompts = [load_task(name).instruction(form) for name in STUDY for form in FORMS]
     return [*prompts, *(f" {word}" for word in [*TYPE_WORDS.values(), "none", "+"]), "red running shoes for men 12 pack"] * 3
 
 

@@ -19,7 +19,7 @@ from ecomtune.datasets.registry import part_readers
 from ecomtune.examples.screening import rejection_reason
 from ecomtune.examples.splits import SPLITS, RowKeys, check_leakage, row_keys, sample
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.registry import load_task
+from tests.support.tasks import load_task
 
 #: What may be found in place of a file's data.
 SPOILT = {

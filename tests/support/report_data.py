@@ -16,9 +16,9 @@ from ecomtune.examples.splits import SPLITS
 from ecomtune.report.page.content import ROWS
 from ecomtune.stages.compare import main as compare
 from ecomtune.stages.score import main as score
-from ecomtune.tasks.base import Fields
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.row_text import Fields
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import define_tasks, load_task, mark_answered
 
 #: Text that would run, load something or break out of its element if it were read as markup, script or template.
 HOSTILE = (
@@ -113,11 +113,13 @@ def adapter_of(seed: int) -> Adapter:
 
 def write_report() -> Path:
     """The page of CASES, in the current folder."""
+    define_tasks()
     for task, cases in CASES.items():
         write_answers(task, cases())
     for system, weights in (("single", 100), ("mixed", 200)):
         costs = {"parameters": weights, "input_tokens": 9.5, "output_tokens": 2.0}
         write_text(Path("data/predictions") / system / "costs.json", dump_json(dict.fromkeys(CASES, costs)))
+        mark_answered(system, *CASES)
         score(params(), system)
     for adapter in ("single/ner", "mixed"):
         write_text(Path(f"models/adapters/{adapter}/training.json"), dump_json(RECORD))

@@ -14,6 +14,7 @@ from ecomtune.core.config import TaskSettings
 from ecomtune.core.records import Row
 from ecomtune.examples.formatting import format_rows
 from ecomtune.messages.errors import UserError
+from tests.support.tasks import load_task
 
 
 def dying() -> Iterator[Row]:
@@ -39,6 +40,6 @@ if __name__ == "__main__":
     place = Path(sys.argv[1])
     settings = TaskSettings(dataset="shop", train_size=1, validation_size=0, test_size=1, max_new_tokens=8)
     try:
-        format_rows("ner", [partial(waiting, place)] * 2, settings, 7, place, place)
+        format_rows(load_task("ner"), [partial(waiting, place)] * 2, settings, 7, place, place)
     except KeyboardInterrupt:
         sys.exit("stopped")

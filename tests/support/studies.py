@@ -13,6 +13,7 @@ import yaml
 
 from tests.support.pico import make_causal, make_encoder
 from tests.support.scratch_clone import REPOSITORY, run
+from tests.support.tasks import define_tasks
 
 
 def make_study(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
@@ -32,6 +33,7 @@ def make_study(folder: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
     params["baselines"]["encoder"] = encoder
     params["systems"] = {"floor": params["systems"]["floor"]}
     edit(params)
+    define_tasks(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     for stage, item in (
         ("download", "demo_shop"),

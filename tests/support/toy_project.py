@@ -8,6 +8,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.tasks import define_tasks
+
 #: Folders that DVC keeps, or nobody.
 IGNORED = "/.scratch/\n/data/\n/plots/\n/reports/\n"
 
@@ -26,6 +28,7 @@ def make_toy_project(folder: Path, files: Mapping[str, str]) -> Path:
     for name, text in {".gitignore": IGNORED, **files}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
+    define_tasks(folder)
     (folder / "metrics").mkdir()
     make_repository(folder)
     run(folder, "dvc repro -q")

@@ -16,6 +16,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from benchmarks.fuzz_parsers import NAMES, fault, inputs, seeds
 from ecomtune.checks.parameters import load_params
 from ecomtune.core.config import System
+from ecomtune.core.config.definition import CONTINUE, OUTSIDE
 from ecomtune.core.config.params import Params
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.metrics.bootstrap import Resampling
@@ -24,9 +25,12 @@ from ecomtune.metrics.rouge import LONGEST_ANSWER
 from ecomtune.stages.predict import main as predict
 from ecomtune.stages.predict import make_predictions
 from ecomtune.stages.score import main as score
-from ecomtune.tasks.ner import CONTINUE, OUTSIDE, TYPE_WORDS
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.ner import Ner
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import definition, load_task, mark_formatted
+
+#: The words of QueryNER's entity types.
+TYPE_WORDS = definition("ner").type_words
 
 Fields = dict[str, str | list[str]]
 FIELDS: dict[str, Fields] = {
@@ -115,7 +119,7 @@ def test_the_fuzzer_starts_from_valid_answers_and_recognizes_a_wrong_meaning() -
         read = [task.parse(answer, {"words": words}) for words, answer in map(inputs, seeds(task))]
         assert any(read), name
 
-    class Lax(type(load_task("ner"))):
+    class Lax(Ner):
         """Takes any words for tags."""
 
         def parse(self, answer: str, fields: Any) -> Any:
@@ -128,8 +132,8 @@ def test_the_fuzzer_starts_from_valid_answers_and_recognizes_a_wrong_meaning() -
         "B-color I-price": "is no valid",
     }
     for answer, problem in wrong.items():
-        assert problem in str(fault(Lax(), {"words": ["red", "mug"]}, answer))
-    assert fault(Lax(), {"words": ["red", "mug"]}, "B-color I-color") is None
+        assert problem in str(fault(Lax("ner", definition("ner")), {"words": ["red", "mug"]}, answer))
+    assert fault(Lax("ner", definition("ner")), {"words": ["red", "mug"]}, "B-color I-color") is None
 
 
 MEGABYTE = [
@@ -254,6 +258,7 @@ def answered(params: Params, name: str, fields: list[Fields], answers: list[str]
         for row, each, answer in zip("abc", fields, answers, strict=True)
     ]
     write_records(Path("data/examples") / name / "test.jsonl", examples)
+    mark_formatted(name)
     predict(params, name)
     score(params, name)
     found = read_task(Path("data/predictions") / name / f"{name}.jsonl", Prediction, name)

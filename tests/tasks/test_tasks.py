@@ -11,16 +11,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ecomtune.checks.references import modules_with
+from ecomtune.core.config.definition import CONTINUE, OUTSIDE
 from ecomtune.core.records import Reference, Row
 from ecomtune.core.text import normalize
 from ecomtune.examples.screening import rejection_reason
-from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import PromptForm, Task
-from ecomtune.tasks.ner import CONTINUE, OUTSIDE, TYPE_WORDS, tag_words, tags_of
-from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.ner import Ner
+from tests.support.tasks import STUDY, definition, load_task
 
-NAMES = modules_with("TASK", "tasks")
+#: The words of QueryNER's entity types.
+TYPE_WORDS = definition("ner").type_words
+NER = Ner("ner", definition("ner"))
+
+NAMES = STUDY
 FORMS: tuple[PromptForm, ...] = ("compact", "long")
 CUES = {"relevance": "\nFit:", "ner": "\nTags:", "summarization": "\nSummary:", "description": "\nDescription:"}
 FIELDS: dict[str, dict[str, str | list[str]]] = {
@@ -81,22 +84,6 @@ def tagged(draw: st.DrawFn, words: st.SearchStrategy[str] = WORD) -> tuple[list[
     return chosen, tags
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_task_module_names_its_task_after_itself_and_states_both_instructions(name: str) -> None:
-    task = load_task(name)
-    assert task.name == name
-    assert set(task.instructions) == set(FORMS)
-    assert all(text.strip() == text != "" for text in task.instructions.values())
-    assert task.required_fields
-
-
-@pytest.mark.parametrize("name", ["nothing", "base", "__init__", "", ".", "../ner", "ner.x", "a b", "ner\n"])
-def test_an_unknown_task_is_refused_by_name(name: str) -> None:
-    with pytest.raises(UserError) as caught:
-        load_task(name)
-    assert str(caught.value) == f"tasks.{name}: no task of that name; each is a module src/ecomtune/tasks/NAME.py"
-
-
 @settings(deadline=None)
 @given(sample=tagged())
 @example(sample=(["+", "none", "&", "(a,", '"b")', "brand"], ["B-UoM", "I-UoM", "O", "B-price", "I-price", "B-price"]))
@@ -112,7 +99,7 @@ def test_a_ner_target_has_one_line_per_word_with_the_word_first(sample: tuple[li
     words, tags = sample
     lines = load_task("ner").target({"words": words}, tags).split("\n")
     assert [line.rpartition(" ")[0] for line in lines] == words
-    assert [line.rpartition(" ")[2] for line in lines] == tag_words(tags)
+    assert [line.rpartition(" ")[2] for line in lines] == NER.tag_words(tags)
 
 
 @settings(deadline=None, max_examples=100)
@@ -274,12 +261,12 @@ def test_every_walk_through_the_answer_choices_is_valid_and_no_other_word_may_fo
     for number in choices:
         allowed = task.answer_choices(words[-1] if words else None)
         refused = [word for word in ANSWER_WORDS if word not in allowed]
-        assert all(tags_of([*words, word]) is None for word in refused)
+        assert all(NER.tags_of([*words, word]) is None for word in refused)
         words.append(allowed[number % len(allowed)])
-        tags = tags_of(words)
+        tags = NER.tags_of(words)
         assert tags is not None
         assert is_iob2(tags)
-        assert tag_words(tags) == words
+        assert NER.tag_words(tags) == words
 
 
 def test_seventeen_types_have_different_words_without_spaces() -> None:
@@ -292,7 +279,7 @@ def test_seventeen_types_have_different_words_without_spaces() -> None:
 def test_a_prompt_holds_the_instruction_first_the_row_next_and_ends_with_the_cue(name: str, form: PromptForm) -> None:
     task = load_task(name)
     prompt = task.prompt(FIELDS[name], form)
-    assert prompt == f"{task.instructions[form]}\n\n{task.body(FIELDS[name])}"
+    assert prompt == f"{task.instruction(form)}\n\n{task.body(FIELDS[name])}"
     assert prompt.endswith(CUES[name])
     texts = [text for value in FIELDS[name].values() for text in ([value] if isinstance(value, str) else value)]
     assert all(text in task.body(FIELDS[name]) for text in texts)
@@ -308,7 +295,7 @@ def test_demonstrations_are_in_order_between_instruction_and_row(name: str, form
     )
     prompt = task.prompt(FIELDS[name], form, [(first, "answer 1"), (second, "answer 2")])
     assert prompt.split("\n\n") == [
-        *task.instructions[form].split("\n\n"),
+        *task.instruction(form).split("\n\n"),
         f"{task.body(first)} answer 1",
         f"{task.body(second)} answer 2",
         task.body(FIELDS[name]),

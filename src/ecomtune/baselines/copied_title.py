@@ -10,7 +10,7 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.files import dump_json, write_text
 from ecomtune.core.records import Example
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.inputs import text_of
+from ecomtune.tasks.row_text import text_of
 
 
 def fit(job: Job) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ecomtune.core.records import Example
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.inputs import text_of
+from ecomtune.tasks.row_text import text_of
 
 
 def labels_of(train: Sequence[Example], task: Task) -> list[str]:

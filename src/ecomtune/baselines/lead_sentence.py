@@ -11,7 +11,7 @@ from ecomtune.core.config import Baseline
 from ecomtune.core.files import dump_json, write_text
 from ecomtune.core.records import Example
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.inputs import texts_of
+from ecomtune.tasks.row_text import texts_of
 
 
 def fit(job: Job) -> None:

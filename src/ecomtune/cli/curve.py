@@ -21,9 +21,10 @@ def curve(
     from ecomtune.runs.curve import learning_curves, plot, table
     from ecomtune.runs.revisions import WORKSPACE, main_metric, run_at, runs_of_commit
 
+    runs = list(runs_of_commit().finished.values())
     params = run_at(WORKSPACE).params
     metric = main_metric(params, task)
-    curves = learning_curves(list(runs_of_commit().finished.values()), params, parameter, task)
+    curves = learning_curves(runs, params, parameter, task)
     content = {"metric": metric, "parameter": parameter, "systems": curves, "task": task}
     write_text(out / "curve.json", dump_json(content))
     plot(curves, parameter, f"{task}: {metric}", out / "curve.png")

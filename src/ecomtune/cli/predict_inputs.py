@@ -20,8 +20,8 @@ from ecomtune.examples.screening import rejection_reason
 from ecomtune.inference.answering import ANSWER_BY_KIND, answer_with_model
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.inputs import Fields
 from ecomtune.tasks.registry import load_task
+from ecomtune.tasks.row_text import Fields
 
 
 @dataclass(frozen=True)

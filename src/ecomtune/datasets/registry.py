@@ -47,6 +47,16 @@ def load_reader(reader: str) -> ModuleType:
 
 def check_serves(name: str, dataset: Dataset, key: str, task: TaskDefinition) -> None:
     """Raises UserError where the data set ``name`` can't serve the task ``key``; reads no file."""
+    module = _reader_for(name, dataset, key, task)
+    if not dataset.files and not hasattr(module, "generate"):
+        raise UserError(
+            f"tasks.{key}.dataset: reader {dataset.reader} reads files, and {name} names none; `ecomtune pin FILE` "
+            "prints an entry to put there"
+        )
+
+
+def _reader_for(name: str, dataset: Dataset, key: str, task: TaskDefinition) -> ModuleType:
+    """The reader of a data set. Raises UserError where its rows, or the data set's keys, don't fit the task."""
     module = load_reader(dataset.reader)
     if task.kind not in module.KINDS:
         raise UserError(
@@ -62,11 +72,7 @@ def check_serves(name: str, dataset: Dataset, key: str, task: TaskDefinition) ->
         )
     if hasattr(module, "check"):
         module.check(task, dataset)
-    if not dataset.files and not hasattr(module, "generate"):
-        raise UserError(
-            f"tasks.{key}.dataset: reader {dataset.reader} reads files, and {name} names none; `ecomtune pin FILE` "
-            "prints an entry to put there"
-        )
+    return module
 
 
 def check_keys(name: str, dataset: Dataset) -> None:
@@ -100,9 +106,8 @@ def part_readers(
     """
     readers: list[Callable[[], Iterable[Row | Rejected]]] = []
     for name, dataset in datasets.items():
-        check_serves(name, dataset, key, task)
+        module = _reader_for(name, dataset, key, task)
         prefix = f"{name}:" if len(datasets) > 1 else ""
-        module = load_reader(dataset.reader)
         parts = [(part,) for part in module.parts(raw / name, task, dataset)] if hasattr(module, "parts") else [()]
         readers += [partial(_rows, prefix, dataset, partial(module.rows, raw / name, task, dataset, *part)) for part in parts]
     return readers

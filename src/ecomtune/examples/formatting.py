@@ -169,7 +169,7 @@ def _report(
     task: Task, settings: TaskSettings, rows: ScreenedRows, chosen: Mapping[str, Numbers], leakage: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
     return {
-        "dataset": list(settings.dataset),
+        "dataset": settings.dataset_names,
         "task": task.name,
         "task_version": task.definition.version,
         "rejected": dict(sorted(rows.reasons.items())),

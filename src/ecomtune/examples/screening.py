@@ -18,7 +18,7 @@ from ecomtune.core.text import replace_surrogates
 from ecomtune.datasets.reading.raw_files import excerpt
 from ecomtune.examples.splits import SPLITS, Numbers, RowKeys, row_keys
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.inputs import text_of
+from ecomtune.tasks.row_text import text_of
 
 #: A file, and where a row's line begins and ends in it, in bytes.
 Span = tuple[Path, int, int]

@@ -58,7 +58,7 @@ def row_tokens(params: Params, task: str, root: Path) -> RowTokens:
     """
     folder, settings, shared = root / EXAMPLES / task, params.tasks[task], params.train.shared
     report = folder / FORMAT_REPORT
-    if report.is_file() and read_json_as(report, dict[str, Any]).get("dataset") == list(settings.dataset):
+    if report.is_file() and read_json_as(report, dict[str, Any]).get("dataset") == settings.dataset_names:
         return count_row_tokens(examples_file(task, "train", root), root, shared.model)
     asked = load_task(params, task)
     readers = [load_reader(params.datasets[name].reader) for name in settings.dataset]

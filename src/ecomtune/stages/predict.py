@@ -30,8 +30,8 @@ def main(params: Params, name: str) -> None:
         if not is_main_process():
             return
         forget_other_processes()
-    tasks = {key: formatted_task(key) for key in system.tasks}
     rows = {key: read_task(examples_file(key, "test"), Example, key) for key in system.tasks}
+    tasks = {key: formatted_task(key) for key in system.tasks}
     answer = answer_recorded if system.kind == "recorded" else answer_with_model
     if not is_main_process():  # the main process writes the answers of all
         deque(answer(params, name, tasks, rows), maxlen=0)

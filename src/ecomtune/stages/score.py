@@ -6,7 +6,7 @@ from ecomtune.core.config.params import Params
 from ecomtune.core.definitions import read_definition
 from ecomtune.core.files import dump_json, read_json_as, write_text
 from ecomtune.core.metadata import read_costs
-from ecomtune.core.paths import DEFINITIONS, PREDICTIONS, metrics_file, predictions_file
+from ecomtune.core.paths import DEFINITIONS, metrics_file, predictions_file
 from ecomtune.core.records import FEW_GROUPS, Prediction, read_task
 from ecomtune.messages.errors import UserError
 from ecomtune.messages.warnings import few_groups
@@ -19,14 +19,13 @@ from ecomtune.tasks.registry import task_from
 def main(params: Params, name: str) -> None:
     resampling = Resampling(params.score.bootstrap, params.score.confidence, params.seed)
     scores = {}
-    definitions = read_json_as(PREDICTIONS / name / DEFINITIONS, dict[str, str])
     for key in pick(params.systems, name, "systems").tasks:
         file = predictions_file(name, key)
         predictions = read_task(file, Prediction, key)
         if others := {each.system for each in predictions} - {name}:
             raise UserError(f"{file} holds answers of system {min(others)}; delete it and run dvc repro again")
         costs = read_costs(file.parent, key)
-        task = task_from(key, read_definition(definitions[key]))
+        task = task_from(key, read_definition(read_json_as(file.parent / DEFINITIONS, dict[str, str]).get(key, key)))
         values = load_metric(task.metric).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from ecomtune.core.config.definition import AnswerKind, TaskDefinition
 from ecomtune.core.records import Reference
 from ecomtune.core.text import normalize
-from ecomtune.tasks.inputs import Fields, body, text_of
+from ecomtune.tasks.row_text import Fields, body, text_of
 
 PromptForm = Literal["compact", "long"]
 

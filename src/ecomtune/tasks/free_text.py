@@ -8,7 +8,7 @@ from typing import Any
 
 from ecomtune.core.records import Reference
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.inputs import Fields
+from ecomtune.tasks.row_text import Fields
 
 
 @dataclass(frozen=True)

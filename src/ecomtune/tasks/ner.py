@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ecomtune.core.config.definition import CONTINUE, OUTSIDE
 from ecomtune.core.records import Reference
 from ecomtune.tasks.base import PromptForm, Task
-from ecomtune.tasks.inputs import Fields, texts_of
+from ecomtune.tasks.row_text import Fields, texts_of
 
 
 @dataclass(frozen=True)

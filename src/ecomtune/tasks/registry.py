@@ -8,9 +8,9 @@ from ecomtune.core.config.definition import Kind, TaskDefinition
 from ecomtune.core.config.params import Params
 from ecomtune.core.definitions import definition_of, formatted_task_definition
 from ecomtune.tasks.base import Task
-from ecomtune.tasks.classification import Classification
 from ecomtune.tasks.free_text import FreeText
 from ecomtune.tasks.ner import Ner
+from ecomtune.tasks.text_classification import Classification
 
 KINDS: dict[Kind, type[Task]] = {
     "classification": Classification,

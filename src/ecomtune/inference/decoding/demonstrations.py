@@ -17,7 +17,7 @@ from ecomtune.core.records import Example
 from ecomtune.core.text import words_of
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import PromptForm, Task
-from ecomtune.tasks.inputs import Fields, text_of
+from ecomtune.tasks.row_text import Fields, text_of
 
 #: Decimal places of a similarity that count, since later ones depend on the machine; equal similarities are ordered by id.
 DIGITS = 5

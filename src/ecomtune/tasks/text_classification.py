@@ -10,7 +10,7 @@ from typing import Any
 from ecomtune.core.records import Reference
 from ecomtune.messages.advice import nearest
 from ecomtune.tasks.base import PromptForm, Task
-from ecomtune.tasks.inputs import Fields
+from ecomtune.tasks.row_text import Fields
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Classification(Task):
         return f"{text}\nLabels: {', '.join(meanings)}."
 
     def target(self, fields: Fields, reference: Reference) -> str:
-        if reference not in self.definition.labels:
+        if not isinstance(reference, str) or reference not in self.definition.labels:
             raise ValueError(_unknown_label(reference, self.labels))
-        return str(reference)
+        return reference
 
     def parse(self, answer: str, fields: Fields) -> str | None:
         return self._by_answer.get(_folded(answer.strip()))
