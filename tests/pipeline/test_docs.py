@@ -144,7 +144,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone of profile pico in which all that docs/extending.md shows has been done, and what it adds has been run."""
     clone = clone_with(tmp_path_factory.mktemp("extending"), "pico")
     page = (DOCS / "extending.md").read_text(encoding="utf-8")
-    for name, code in re.findall(r"^In `([^`]+)`:\n\n```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
+    for name, code in re.findall(r"^In `([^`]+)`:\n\n```(?:python|yaml)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE):
         assert not (clone / name).exists()
         (clone / name).write_text(code, encoding="utf-8")
     for patch in blocks("extending.md", "diff"):
@@ -153,15 +153,17 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (clone / "judged.tsv").write_text("\n".join([*graded, "no product"]), encoding="utf-8")
     asked = [f"{('buy', 'compare', 'return')[number % 3]} {number}" for number in range(150)]
     lines = [f"{query}\t{('Buy', 'Compare', 'Help')[number % 3]}" for number, query in enumerate(asked)]
-    (clone / "intents.tsv").write_text("\n".join([*lines, "hm\tWonder"]), encoding="utf-8")
+    (clone / "intents.tsv").write_text("\n".join(["query\tintent", *lines, "hm\tWonder"]), encoding="utf-8")
     values = yaml.safe_load((clone / "params.yaml").read_text())
     del values["models"]["pico"]
-    for name, reader in (("judged", "graded"), ("intents", "intents")):
+    columns = {"query": "query", "reference": "intent"}
+    for name, keys in (("judged", {"reader": "graded"}), ("intents", {"reader": "table", "columns": columns})):
         entry = yaml.safe_load(run(clone, "ecomtune", "pin", f"{name}.tsv").stdout)[name]
-        values["datasets"][name] = {"reader": reader, "files": entry["files"]}
+        values["datasets"][name] = {**keys, "files": entry["files"]}
     values["tasks"]["relevance"]["dataset"] = "judged"
     for block in blocks("extending.md", "yaml"):
-        merged(values, yaml.safe_load(block))
+        if "instruction:" not in block:  # a task's own file
+            merged(values, yaml.safe_load(block))
     (clone / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     done = run(clone, "ecomtune", "check")
     assert done.returncode == 0, done.stderr
@@ -184,7 +186,7 @@ def test_the_pages_data_set_gives_examples_and_names_its_broken_line(extended: P
 
 
 def test_the_pages_task_is_answered_by_a_floor_and_by_a_prompt_and_scored(extended: Path) -> None:
-    assert report_of(extended, "intent")["rejected"] == {"intent 'Wonder' isn't one of Buy, Compare, Help": 1}
+    assert report_of(extended, "intent")["rejected"] == {"label 'Wonder' is not one of Buy, Compare, Help": 1}
     for system in ("guess", "asked"):
         scores = json.loads((extended / f"metrics/{system}.json").read_text())["intent"]
         assert scores["n"] == 10 and scores["invalid"] == 0 and 0 <= scores["macro_f1"] <= 1
