@@ -17,11 +17,14 @@ from ecomtune.baselines.bag_of_words import marked_words
 from ecomtune.core.files import sha256_folder
 from ecomtune.messages.errors import UserError
 from tests.support.baselines import answer, baseline, example, examples, fit
+from tests.support.scratch_clone import REPOSITORY
 from tests.support.tasks import load_task
 
 
-def test_the_title_of_rows_without_one_is_refused(pico: Path) -> None:
-    with pytest.raises(UserError, match=r"^baselines: method title copies a title, and rows of task summarization have none; "):
+def test_a_list_is_no_title_to_copy(pico: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"^baselines: method title copies the first input, which is a list in task summarization; "
+    ):
         fit(baseline("title", "summarization"), examples("summarization"), pico / "fitted")
 
 
@@ -118,7 +121,8 @@ def test_a_floor_has_the_same_bytes_on_machines_of_other_cores(tmp_path: Path) -
         (tmp_path / cores).mkdir()
         variables = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), cores)
         command = [sys.executable, "-c", FLOOR]
-        environment = {**os.environ, **variables}
+        path = os.pathsep.join([str(REPOSITORY / "src"), str(REPOSITORY)])
+        environment = {**os.environ, **variables, "PYTHONPATH": path}
         done = subprocess.run(command, cwd=tmp_path / cores, env=environment, capture_output=True, text=True, check=True)
         made.append(done.stdout)
     assert made[0] == made[1] == made[2]

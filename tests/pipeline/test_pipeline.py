@@ -114,7 +114,9 @@ def test_a_stage_reads_all_data_and_models_that_it_depends_on_and_no_others(clon
     for name, stage in stages.items():
         deps = [Path(dep["path"]) for dep in stage.get("deps", []) if not dep["path"].startswith("src/")]
         known = [*deps, *(Path(out["path"]) for out in stage["outs"])]
-        places = {path for path in reads[name] if path.parts and path.parts[0] in ("data", "metrics", "models", "reports")}
+        places = {
+            path for path in reads[name] if path.parts and path.parts[0] in ("data", "metrics", "models", "reports", "tasks")
+        }
         foreign = [path for path in places if not any(_overlap(path, each) for each in known)]
         idle = [dep for dep in deps if not any(path.is_relative_to(dep) for path in places)]
         idle = [dep for dep in idle if str(dep) not in FOR_OTHERS.get(name.partition("@")[0], [])]
@@ -381,7 +383,7 @@ def test_left_over_metrics_are_reported_and_not_compared(clone: Path) -> None:
 
 
 def test_a_csv_of_200_rows_goes_through_a_task_by_a_column_map_alone(clone: Path) -> None:
-    labels = ["Exact", "S", "complement", "I"]
+    labels = ["Exact", "substitute", "Complement", "IRRELEVANT"]
     lines = [f"mug {number // 4},Blue Mug {number} of {labels[number % 4]},{labels[number % 4]}" for number in range(200)]
     (clone / "shop.csv").write_text("\n".join(["search,product,judgement", *lines]) + "\n", encoding="utf-8")
     params = yaml.safe_load((clone / "params.yaml").read_text())

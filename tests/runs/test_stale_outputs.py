@@ -19,6 +19,7 @@ from ecomtune.runs.freshness import stage_names
 from ecomtune.runs.stale_outputs import parameter_difference
 from tests.support.report_data import adapter_of
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import define_tasks
 
 SINGLE, MERGED = "models/adapters/single/ner", "models/adapters/merged/tasks"
 ENCODER = "models/baselines/encoder"
@@ -30,6 +31,7 @@ def repository(tmp_path: Path) -> Path:
     """The dvc.lock and parameters of the committed run, without its outputs."""
     for name in ("params.yaml", "dvc.yaml", "dvc.lock"):
         shutil.copy(REPOSITORY / name, tmp_path)
+    define_tasks(tmp_path)
     return tmp_path
 
 

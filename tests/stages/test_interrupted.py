@@ -26,8 +26,10 @@ from ecomtune.core.files import output_folder, sha256_file, write_text
 from ecomtune.messages.errors import UserError, writing
 from ecomtune.training.checkpoints import INTERVAL_VARIABLE
 from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import define_tasks, load_task
 
 CHAIN = ("download demo_shop", "format relevance", "baseline floor_relevance", "predict floor", "score floor", "compare")
+LABELS = load_task("relevance").labels
 OUTPUTS = ("data/raw/demo_shop", "data/examples/relevance", "models/baselines/floor/relevance", "data/predictions/floor")
 #: What each stage of the chain writes.
 WRITES = dict(zip(CHAIN, [*OUTPUTS, "metrics/floor.json", "plots/compare"], strict=True))
@@ -68,6 +70,7 @@ def put_params(folder: Path, **changes: Any) -> None:
     del values["systems"]["merged_shards"]
     values["score"]["adapters"] = "models/pretrained"
     (folder / "params.yaml").write_text(yaml.safe_dump({**values, **changes}), encoding="utf-8")
+    define_tasks(folder)
 
 
 def put_pico(folder: Path, epochs: int) -> None:
@@ -75,6 +78,7 @@ def put_pico(folder: Path, epochs: int) -> None:
     values = yaml.safe_load((REPOSITORY / "profiles/pico.yaml").read_text(encoding="utf-8"))
     values["train"]["shared"]["epochs"] = epochs
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    define_tasks(folder)
 
 
 @pytest.fixture(scope="module")
@@ -339,7 +343,7 @@ def test_a_stop_within_a_callback_of_asyncio_ends_the_stage() -> None:
 @pytest.fixture
 def table(workplace: Path) -> Path:
     """A folder with a table of the user's own that takes seconds to format."""
-    rows = [f"mug {number // 4},Blue Mug {number},{'ESCI'[number % 4]}" for number in range(200_000)]
+    rows = [f"mug {number // 4},Blue Mug {number},{LABELS[number % 4]}" for number in range(200_000)]
     write_text(workplace / "data/raw/shop/shop.csv", "\n".join(["q,t,r", *rows]) + "\n")
     pinned = {"path": "shop.csv", "url": "shop.csv", "sha256": "0" * 64, "bytes": 1, "licence": "own"}
     columns = {"query": "q", "title": "t", "reference": "r"}

@@ -10,6 +10,8 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter, ValidationError
+
 from ecomtune.core.config.definition import CONTINUE, OUTSIDE
 from ecomtune.core.records import Reference
 from ecomtune.tasks.base import PromptForm, Task
@@ -68,6 +70,8 @@ class Ner(Task):
 
     def parse(self, answer: str, fields: Fields) -> list[str] | None:
         words = self.words(fields)
+        if (pairs := recorded_pairs(answer)) is not None:
+            return self._placed(pairs, words)
         lines = answer.strip().split("\n")
         if len(lines) != len(words):
             return None
@@ -78,6 +82,18 @@ class Ner(Task):
                 return None
             tags.append(tag)
         return self.tags_of(tags)
+
+    def pairs(self, answer: str, fields: Fields) -> list[tuple[str, str]] | None:
+        """The (type, text) pairs of an answer that was recorded as such; None for any other answer."""
+        return recorded_pairs(answer)
+
+    def _placed(self, pairs: Sequence[tuple[str, str]], words: Sequence[str]) -> list[str]:
+        """IOB2 tags of the first place where the words spell each pair's text, blanks aside; others have none."""
+        tags = ["O"] * len(words)
+        for kind, text in pairs:
+            if kind in self.definition.types and (place := _place_of(text, words, tags)):
+                tags[place] = [f"B-{kind}", *[f"I-{kind}"] * (place.stop - place.start - 1)]
+        return tags
 
     def tags_of(self, words: Sequence[str]) -> list[str] | None:
         """IOB2 tags of answer words, or None where a word is unknown or ``+`` continues no entity."""
@@ -93,6 +109,30 @@ class Ner(Task):
             else:
                 return None
         return tags
+
+
+def recorded_pairs(answer: str) -> list[tuple[str, str]] | None:
+    """The pairs of an answer that is a JSON list of [type, text]: the form in which others' extractions are recorded."""
+    if not answer.lstrip().startswith("["):
+        return None
+    try:
+        return TypeAdapter(list[tuple[str, str]]).validate_json(answer)
+    except ValidationError:
+        return None
+
+
+def _place_of(text: str, words: Sequence[str], tags: Sequence[str]) -> slice | None:
+    """The first run of untagged words that spell ``text``, blanks aside."""
+    wanted = "".join(text.split())
+    for start in range(len(words)):
+        spelled = ""
+        for end in range(start, len(words)):
+            if tags[end] != "O" or len(spelled) >= len(wanted):
+                break
+            spelled += words[end]
+            if spelled == wanted:
+                return slice(start, end + 1)
+    return None
 
 
 def _tag_error(tag: str, previous: str, types: Collection[str]) -> str:
