@@ -99,6 +99,10 @@ FOR_OTHERS = {
 }
 
 
+#: Folders of inputs and outputs; the code is another test's.
+READ_FROM = ("data", "metrics", "models", "reports", "tasks")
+
+
 def _overlap(path: Path, other: Path) -> bool:
     """Whether one is the other, or contains it."""
     return path.is_relative_to(other) or other.is_relative_to(path)
@@ -114,9 +118,7 @@ def test_a_stage_reads_all_data_and_models_that_it_depends_on_and_no_others(clon
     for name, stage in stages.items():
         deps = [Path(dep["path"]) for dep in stage.get("deps", []) if not dep["path"].startswith("src/")]
         known = [*deps, *(Path(out["path"]) for out in stage["outs"])]
-        places = {
-            path for path in reads[name] if path.parts and path.parts[0] in ("data", "metrics", "models", "reports", "tasks")
-        }
+        places = {path for path in reads[name] if path.parts and path.parts[0] in READ_FROM}
         foreign = [path for path in places if not any(_overlap(path, each) for each in known)]
         idle = [dep for dep in deps if not any(path.is_relative_to(dep) for path in places)]
         idle = [dep for dep in idle if str(dep) not in FOR_OTHERS.get(name.partition("@")[0], [])]

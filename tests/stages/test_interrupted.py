@@ -560,5 +560,5 @@ def test_what_kills_leave_in_scratch_is_removed_by_a_command_that_keeps_everythi
         write_text(workplace / ".scratch" / name, text)
     subprocess.run(["make", "clean-scratch"], cwd=workplace, check=True, capture_output=True)
     assert contents(workplace / ".scratch") == {f".scratch/{name}": text.encode() for name, text in kept.items()}
-    assert sorted(path.name for path in workplace.iterdir()) == [".scratch", "Makefile", "data"]
+    assert sorted(path.name for path in workplace.iterdir()) == [".scratch", "Makefile", "data", "tasks"]
     assert contents(workplace / "data") == {"data/raw/shop/shop.csv": b"data"}
