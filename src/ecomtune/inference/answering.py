@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ecomtune.core.config import System
-from ecomtune.core.config.params import Params, model_folder
-from ecomtune.core.paths import BASELINES, examples_file
+from ecomtune.core.config.params import Params, baseline_of, model_folder
+from ecomtune.core.paths import examples_file
 from ecomtune.core.records import Example, read_task
 from ecomtune.inference.answer_costs import Answered, count_tokens
 from ecomtune.inference.baseline_answers import answer_baseline
@@ -32,7 +32,7 @@ def _answer_baseline(params: Params, name: str, tasks: Tasks, rows: Rows) -> Ite
     """The tasks of a system of baselines, one model each; a causal one is prompted as an adapter is."""
     for key, examples in rows.items():
         model = Path(model_folder(params.systems[name], key, params))
-        settings = next(each for each in params.baselines.values() if BASELINES / each.out == model)
+        settings = baseline_of(params.systems[name], key, params)
         if settings.family == "causal":
             yield from _answer_prompts(params, name, tasks, {key: examples})
             continue

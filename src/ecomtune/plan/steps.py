@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecomtune.core.config import Baseline, Endpoint, Model, System
-from ecomtune.core.config.params import Params, model_folder
-from ecomtune.core.paths import BASELINES, PRETRAINED
+from ecomtune.core.config.params import Params, baseline_of
+from ecomtune.core.paths import PRETRAINED
 from ecomtune.inference.answer_costs import count_weights
 from ecomtune.lora.mixing import row_counts
 from ecomtune.plan import memory
@@ -181,8 +181,7 @@ def _weights_of_models(study: _Study, system: System) -> list[float | None]:
         return []
     if system.kind != "baseline":
         return [study.weights(params.train.shared.model if system.kind == "adapter" else Path(system.reads).name)]
-    by_folder = {str(BASELINES / baseline.out): baseline for baseline in params.baselines.values()}
-    baselines = [by_folder[model_folder(system, task, params)] for task in system.tasks]
+    baselines = [baseline_of(system, task, params) for task in system.tasks]
     return [study.baseline_weights(baseline) for baseline in baselines if baseline.model is not None]
 
 

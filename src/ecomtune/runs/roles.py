@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from ecomtune.core.config import Baseline
-from ecomtune.core.config.params import Params, model_folder
-from ecomtune.core.paths import ADAPTERS, BASELINES, MERGED
+from ecomtune.core.config.params import Params, baseline_of, model_folder
+from ecomtune.core.paths import ADAPTERS, MERGED
 
 
 def role_of(params: Params, system: str, task: str) -> str:
@@ -17,7 +16,7 @@ def role_of(params: Params, system: str, task: str) -> str:
     """
     settings = params.systems[system]
     if settings.kind == "baseline":
-        return "floor" if _baseline(params, system, task).family == "floor" else "conventional"
+        return "floor" if baseline_of(params.systems[system], task, params).family == "floor" else "conventional"
     if settings.kind != "adapter":
         return settings.kind
     adapters = [params.train.adapters[name] for name in adapters_of(params, system, task)]
@@ -33,12 +32,7 @@ def role_of(params: Params, system: str, task: str) -> str:
 
 def trains_the_llm(params: Params, system: str, task: str) -> bool:
     """Whether a system answers a task with the adapters' base model, all of whose weights were trained."""
-    return params.systems[system].kind == "baseline" and _baseline(params, system, task).model == params.train.shared.model
-
-
-def _baseline(params: Params, system: str, task: str) -> Baseline:
-    folder = model_folder(params.systems[system], task, params)
-    return next(each for each in params.baselines.values() if str(BASELINES / each.out) == folder)
+    return params.systems[system].kind == "baseline" and baseline_of(params.systems[system], task, params).model == params.train.shared.model
 
 
 def adapters_of(params: Params, system: str, task: str) -> list[str]:

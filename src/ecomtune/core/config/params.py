@@ -40,3 +40,9 @@ def written_folders(params: Params) -> list[str]:
 def model_folder(system: System, task: str, params: Params) -> str:
     """The folder of the model that answers ``task``: ``system.reads`` itself, or the subfolder of the task."""
     return system.reads if system.reads in written_folders(params) else f"{system.reads}/{task}"
+
+
+def baseline_of(system: System, task: str, params: Params) -> Baseline:
+    """The baseline that answers ``task`` for a system of baselines."""
+    folder = model_folder(system, task, params)
+    return next(each for each in params.baselines.values() if (BASELINES / each.out).as_posix() == folder)
