@@ -32,7 +32,8 @@ def role_of(params: Params, system: str, task: str) -> str:
 
 def trains_the_llm(params: Params, system: str, task: str) -> bool:
     """Whether a system answers a task with the adapters' base model, all of whose weights were trained."""
-    return params.systems[system].kind == "baseline" and baseline_of(params.systems[system], task, params).model == params.train.shared.model
+    given = params.systems[system]
+    return given.kind == "baseline" and baseline_of(given, task, params).model == params.train.shared.model
 
 
 def adapters_of(params: Params, system: str, task: str) -> list[str]:
