@@ -50,6 +50,6 @@ class EvaluateMetric(evaluate.Metric):
         )
 
 
-def load_evaluate_metric(name: str) -> evaluate.Metric:
-    """The metric called ``name`` as an ``evaluate.Metric``. Raises UserError if there is no such metric."""
-    return EvaluateMetric(load_metric(name))
+def load_evaluate_metric(name: str, **options: Any) -> evaluate.Metric:
+    """The metric called ``name``, made with these options, as an ``evaluate.Metric``. Raises UserError like ``load_metric``."""
+    return EvaluateMetric(load_metric(name, **options))

@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+from typing import Any, Protocol
 
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics.counted import CountedMetric
 
 
-def load_metric(name: str) -> CountedMetric:
-    """The metric of the module called ``name``. Raises UserError if there is no such module, or it has no metric."""
+class Scored(Protocol):
+    """What a task says about its metric; it may also have ``metric_options``."""
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric's module."""
+
+
+def load_metric(name: str, **options: Any) -> CountedMetric:
+    """The metric of the module called ``name``, made with these options.
+
+    Raises UserError if there is no such module, if it has no metric, or if its metric has no such option or value of one.
+    """
     try:
-        module = importlib.import_module(f"ecomtune.metrics.{name}")
-        metric: CountedMetric = module.METRIC()
+        kind = importlib.import_module(f"ecomtune.metrics.{name}").METRIC
     except (ModuleNotFoundError, AttributeError) as error:
         raise UserError(f"no metric called {name!r}; each is a module src/ecomtune/metrics/NAME.py") from error
+    known = list(inspect.signature(kind).parameters)
+    if unknown := sorted(options.keys() - set(known)):
+        raise UserError(f"metric {name} has no option {unknown[0]!r}; its options: {', '.join(known) or 'none'}")
+    metric: CountedMetric = kind(**options)
     return metric
+
+
+def metric_of(task: Scored) -> CountedMetric:
+    """The metric of a task, made with the task's options. Raises UserError like :func:`load_metric`."""
+    return load_metric(task.metric, **getattr(task, "metric_options", {}))

@@ -11,7 +11,7 @@ from ecomtune.core.records import Prediction
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics.bootstrap import Resampling
 from ecomtune.metrics.paired import AnsweredRows, Pair, compare_pairs
-from ecomtune.metrics.registry import load_metric
+from ecomtune.metrics.registry import metric_of
 from ecomtune.report.outcomes import Answers
 from ecomtune.report.summary import Pairs
 from ecomtune.tasks.registry import load_task
@@ -36,9 +36,7 @@ def compare_answers(task: str, answers: Mapping[str, Sequence[Prediction]], scor
         [row.reference for row in rows],
         [row.group for row in rows],
     )
-    return compare_pairs(
-        load_metric(kind.metric), kind.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed)
-    )
+    return compare_pairs(metric_of(kind), kind.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed))
 
 
 def _common_rows(task: str, answers: Mapping[str, Sequence[Prediction]]) -> Sequence[Prediction]:

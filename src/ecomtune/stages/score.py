@@ -10,7 +10,7 @@ from ecomtune.core.records import FEW_GROUPS, Prediction, read_task
 from ecomtune.messages.errors import UserError
 from ecomtune.messages.warnings import few_groups
 from ecomtune.metrics.bootstrap import Resampling
-from ecomtune.metrics.registry import load_metric
+from ecomtune.metrics.registry import metric_of
 from ecomtune.stages.runner import pick, run
 from ecomtune.tasks.registry import load_task
 
@@ -24,7 +24,7 @@ def main(params: Params, name: str) -> None:
         if others := {each.system for each in predictions} - {name}:
             raise UserError(f"{file} holds answers of system {min(others)}; delete it and run dvc repro again")
         costs = read_costs(file.parent, key)
-        values = load_metric(load_task(key).metric).score(
+        values = metric_of(load_task(key)).score(
             [prediction.parsed for prediction in predictions],
             [prediction.reference for prediction in predictions],
             [prediction.group for prediction in predictions],
