@@ -40,7 +40,6 @@ def outcome(task: Task, prediction: Prediction) -> Outcome:
 
 def answer_scores(task: Task, predictions: Sequence[Prediction]) -> list[float]:
     """The task's main metric of each answer by itself; 1 for a right one, even if neither it nor gold has an entity."""
-    metric = metric_of(task)
-    counts = metric.count([each.parsed for each in predictions], [each.reference for each in predictions])
-    values = zip(predictions, metric.values(counts)[task.main_metric], strict=True)
-    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in values]
+    values = metric_of(task).row_values([each.parsed for each in predictions], [each.reference for each in predictions])
+    pairs = zip(predictions, values[task.main_metric], strict=True)
+    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in pairs]

@@ -177,10 +177,14 @@ def _changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level:
 
 
 def _values(scores: Any, task: str, system: str, side: tuple[str, str]) -> dict[str, Value]:
-    """Each metric's value and interval, then counts and costs; empty if the task has no scores."""
+    """Each metric's value and interval, then counts and costs; empty if the task has no scores.
+
+    The values of single labels are left out: of hundreds of labels they would not fit into a comment.
+    """
     if scores is None:
         return {}
     try:
+        scores = {name: value for name, value in scores.items() if not isinstance(value, Mapping)}
         main = _main_metric(task)
         names = [*([main] if main else []), *(name.removesuffix("_ci") for name in scores if name.endswith("_ci"))]
         metrics = {name: _value(scores[name], *scores[f"{name}_ci"]) for name in names}
