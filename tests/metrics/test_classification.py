@@ -112,7 +112,7 @@ def test_two_systems_are_compared_by_f1_of_one_label() -> None:
 
 def test_a_rows_counts_are_three_for_each_label() -> None:
     metric = load_metric("classification")
-    counts = metric.count(["b", None, "a"], ["a", "b", "a"])
+    counts: Any = metric.count(["b", None, "a"], ["a", "b", "a"])
     hits, gold, answered = [0, 0], [1, 0], [0, 1]
     assert counts.toarray().tolist() == [hits + gold + answered, [0, 0, 0, 1, 0, 0], [1, 0, 1, 0, 1, 0]]
     values = metric.row_values(["b", None, "a"], ["a", "b", "a"])
@@ -140,7 +140,8 @@ def test_sparse_counts_are_summed_and_resampled_like_dense_ones() -> None:
     gold, answers = ([labels[place] for place in rng.integers(12, size=90)] for _ in range(2))
     groups = [f"q{place}" for place in rng.integers(30, size=90)]
     metric = load_metric("classification")
-    counts = metric.count(list(answers), gold)
+    counts: Any = metric.count(list(answers), gold)
+    sparse: Any
     sparse, dense = group_sums(counts, groups), group_sums(counts.toarray(), groups)
     assert (sparse.toarray() == dense).all()
     once, other = resample(sparse, 1500, 3), resample(dense, 1500, 3)

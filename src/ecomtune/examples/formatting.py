@@ -144,6 +144,7 @@ def _example_lines(name: str, form: PromptForm, split: str, chunk: tuple[int, li
             group=row.group,
             source=row.source,
             answers=row.answers,
+            pairs=row.pairs,
         )
         lines.append(f"{dump_line(example)}\n")
     return "".join(lines).encode()

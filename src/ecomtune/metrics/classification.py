@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import Counts
 from ecomtune.metrics.counted import CountedMetric, harmonic_mean, ratio
+from ecomtune.metrics.graded import Graded
 
 
 class Classification(CountedMetric):
@@ -28,7 +28,7 @@ class Classification(CountedMetric):
     def __init__(self, f1_of: str | None = None) -> None:
         self.f1_of = f1_of
 
-    def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> csr_array:
+    def count(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> csr_array:
         labels = self._labels(predictions, references)
         column = {label: place for place, label in enumerate(labels)}
         size = len(labels)
@@ -41,7 +41,7 @@ class Classification(CountedMetric):
         rows, columns = np.array(cells, dtype=np.int64).reshape(-1, 2).T
         return csr_array((np.ones(len(cells)), (rows, columns)), shape=(len(references), 3 * size))
 
-    def _labels(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> list[str]:
+    def _labels(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> list[str]:
         """The labels of both sides in the order of their columns: sorted, but ``f1_of`` first, whether it occurs or not."""
         found = {str(label) for label in [*references, *predictions] if label is not None}
         first = [] if self.f1_of is None else [self.f1_of]
@@ -61,7 +61,7 @@ class Classification(CountedMetric):
         own = {"f1": each, "precision": precision, "recall": recall}
         return found if self.f1_of is None else {**found, **{name: of_each[..., 0] for name, of_each in own.items()}}
 
-    def details(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> dict[str, Any]:
+    def details(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> dict[str, Any]:
         """Precision, recall and F1 of each label that occurs, and the number of rows that have it (support)."""
         counts = self.count(predictions, references).sum(axis=0)
         _, gold, answered = _parts(counts)

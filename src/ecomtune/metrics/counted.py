@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from scipy.sparse import csr_array
 
-from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import PLACES, Counts, Resampling, RowCounts, intervals
+from ecomtune.metrics.graded import Graded
 
 #: A thousand resamples and 95% intervals.
 DEFAULT: Final = Resampling()
@@ -26,26 +26,26 @@ class CountedMetric(ABC):
     citation: ClassVar[str] = ""
 
     @abstractmethod
-    def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> RowCounts:
+    def count(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> RowCounts:
         """The counts [rows, k] of each row by itself; a prediction of None is an invalid answer."""
 
     @abstractmethod
     def values(self, counts: Counts) -> dict[str, Counts]:
         """The metric's values by name, from summed counts [..., k]; a ratio of 0 to 0 is 0."""
 
-    def details(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> dict[str, Any]:
+    def details(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> dict[str, Any]:
         """What the scores hold besides values with intervals, unrounded; by default nothing."""
         return {}
 
-    def row_values(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> dict[str, Counts]:
+    def row_values(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> dict[str, Counts]:
         """The metric's values [rows] of each row by itself."""
         counts = self.count(predictions, references)
         return self.values(counts.toarray() if isinstance(counts, csr_array) else counts)
 
     def score(
         self,
-        predictions: Sequence[Reference | None],
-        references: Sequence[Reference],
+        predictions: Sequence[Graded | None],
+        references: Sequence[Graded],
         groups: Sequence[str],
         resampling: Resampling = DEFAULT,
     ) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import CHUNK, PLACES, Counts, Resampling, RowCounts, group_sums, resampled_values, totals
 from ecomtune.metrics.counted import CountedMetric
+from ecomtune.metrics.graded import Graded
 
 #: Permutations of the test, the observed answers among them: no p can be below one divided by their number.
 PERMUTATIONS = 10_000
@@ -42,8 +42,8 @@ class Pair:
 class AnsweredRows:
     """Test rows by their references and groups, and each system's parsed answers to them, in the same order."""
 
-    answers: Mapping[str, Sequence[Reference | None]]
-    references: Sequence[Reference]
+    answers: Mapping[str, Sequence[Graded | None]]
+    references: Sequence[Graded]
     groups: Sequence[str]
 
 
