@@ -220,22 +220,19 @@ def _check_answers(job: Job, found: dict[str, Measured]) -> dict[str, Any]:
     parsed = {side: _parse(job, answers[side]) for side in SIDES}
     references = [example.reference for example in job.test]
     both = metric.count([*parsed["ours"], *parsed["theirs"]], [*references, *references])
-    sums = group_sums(np.hstack(np.split(both, 2)), [example.group for example in job.test])
-    half = sums.shape[1] // 2
-
-    def difference(counts: Any) -> Any:
-        return metric.values(counts[..., :half])[name] - metric.values(counts[..., half:])[name]
-
-    drawn = difference(resample(sums, RESAMPLES, SEED))
-    total = sums.sum(axis=0)
+    groups = [example.group for example in job.test]
+    sums = {
+        side: group_sums(part, groups) for side, part in zip(SIDES, (both[: len(groups)], both[len(groups) :]), strict=True)
+    }
+    drawn = {side: metric.values(resample(own, RESAMPLES, SEED))[name] for side, own in sums.items()}
+    total = {side: float(metric.values(own.sum(axis=0))[name]) for side, own in sums.items()}
     return {
         "rows": len(job.test),
         "malformed": {side: sum(answer is None for answer in parsed[side]) for side in SIDES},
         name: {
-            "ours": float(metric.values(total[:half])[name]),
-            "theirs": float(metric.values(total[half:])[name]),
-            "difference": float(difference(total)),
-            "difference_95": [float(bound) for bound in np.quantile(drawn, [0.025, 0.975])],
+            **total,
+            "difference": total["ours"] - total["theirs"],
+            "difference_95": [float(bound) for bound in np.quantile(drawn["ours"] - drawn["theirs"], [0.025, 0.975])],
         },
         "same_answer": sum(left == right for left, right in zip(parsed["ours"], parsed["theirs"], strict=True)),
         "same_every_turn": all(turn["answers"] == answers[side] for side in SIDES for turn in found[side].outputs),

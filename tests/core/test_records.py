@@ -17,9 +17,19 @@ from ecomtune.messages.errors import UserError
 TEXT = st.text(max_size=12) | st.text(alphabet='\u2028\u2029\x85\x0b\x0c\x1c\x00\r\n\t"\\ /<>ß漢😀', max_size=12)
 REFERENCE = TEXT | st.lists(TEXT, max_size=3)
 FIELDS = st.dictionaries(TEXT, TEXT | st.lists(TEXT, max_size=3), max_size=3)
-ROW = st.builds(Row, fields=FIELDS, reference=REFERENCE, group=TEXT, split=st.none() | TEXT, source=TEXT)
+PAIRS = st.none() | st.lists(st.tuples(TEXT, TEXT), max_size=3)
+ROW = st.builds(Row, fields=FIELDS, reference=REFERENCE, group=TEXT, split=st.none() | TEXT, source=TEXT, pairs=PAIRS)
 EXAMPLE = st.builds(
-    Example, id=TEXT, task=TEXT, prompt=TEXT, target=TEXT, reference=REFERENCE, fields=FIELDS, group=TEXT, source=TEXT
+    Example,
+    id=TEXT,
+    task=TEXT,
+    prompt=TEXT,
+    target=TEXT,
+    reference=REFERENCE,
+    fields=FIELDS,
+    group=TEXT,
+    source=TEXT,
+    pairs=PAIRS,
 )
 PREDICTION = st.builds(
     Prediction,
@@ -31,6 +41,8 @@ PREDICTION = st.builds(
     valid=st.booleans(),
     reference=REFERENCE,
     group=TEXT,
+    pairs=PAIRS,
+    gold_pairs=PAIRS,
 )
 LINES = "one\u2028two\u2029three\x85four\x00five\rsix\nseven\x1ceight\x0c"
 
@@ -73,6 +85,18 @@ def test_a_record_is_one_line_of_json_with_ordered_keys(workplace: Path, records
     assert lines.pop() == b""
     expected = [json.dumps(record.model_dump(), ensure_ascii=False, separators=(",", ":")) for record in records]
     assert [line.decode() for line in lines] == expected
+
+
+def test_a_record_without_pairs_has_no_such_key_and_one_with_none_of_them_an_empty_list() -> None:
+    assert dump_line(row()).endswith(',"source":"shop:1","answers":{}}')
+    assert dump_line(row(pairs=[])).endswith(',"answers":{},"pairs":[]}')
+    assert dump_line(row(pairs=[("color", "red")])).endswith(',"pairs":[["color","red"]]}')
+
+
+@pytest.mark.parametrize("pair", ['["color"]', '["color", "red", "x"]', '["color", 1]', '"color"'])
+def test_a_pair_of_another_shape_is_refused(tmp_path: Path, pair: str) -> None:
+    line = dump_line(row(pairs=[("color", "red")])).replace('["color","red"]', pair)
+    assert "line 2: pairs" in refusal(with_line(tmp_path, line))
 
 
 def test_records_that_fail_in_the_middle_leave_the_former_file(workplace: Path) -> None:

@@ -87,6 +87,14 @@ def test_an_example_holds_prompt_target_and_all_of_its_row() -> None:
     assert rows == {}
 
 
+def test_the_pairs_of_a_row_are_in_its_example() -> None:
+    rows = good_rows()
+    rows[-1] = rows[-1].model_copy(update={"pairs": [("color", "light blue")]})
+    examples, _, _ = formatted(rows)
+    pairs = {example.source: example.pairs for found in examples.values() for example in found}
+    assert pairs == {row.source: row.pairs for row in rows} and pairs["shop:10"] == [("color", "light blue")]
+
+
 def test_ids_are_unique_and_name_task_split_and_place() -> None:
     examples, _, _ = formatted(good_rows())
     ids = [example.id for found in examples.values() for example in found]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tracemalloc
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import evaluate
@@ -232,6 +233,16 @@ def test_an_unknown_metric_is_refused_for_evaluate_too() -> None:
         load_evaluate_metric("nothing")
 
 
+def numbers(value: Any) -> Iterator[Any]:
+    """What lists and mappings hold."""
+    inner = value.values() if isinstance(value, dict) else value
+    if isinstance(inner, float | int):
+        yield inner
+    else:
+        for each in inner:
+            yield from numbers(each)
+
+
 def test_every_value_is_a_plain_number_of_four_places() -> None:
     answers: Answers = ["Exact", "Exact", "Substitute"]
     found = score(CLASSIFICATION, answers, ["Exact"] * 3)
@@ -239,7 +250,7 @@ def test_every_value_is_a_plain_number_of_four_places() -> None:
     assert found["macro_f1"] == 0.4
     found = score(CLASSIFICATION, [*answers, *answers, "Exact"], ["Exact"] * 7)  # bounds of sevenths
     assert found["accuracy_ci"] not in ([0.0, 1.0], [1.0, 1.0])
-    flat = [each for value in found.values() for each in (value if isinstance(value, list) else [value])]
+    flat = list(numbers(found))
     assert {type(each) for each in flat} == {float, int}
     assert all(round(each, 4) == each for each in flat)
     assert json.loads(json.dumps(found)) == found

@@ -119,7 +119,9 @@ def test_only_the_changed_parameter_and_the_metrics_that_moved_are_reported(proj
     found = rows(text)
     assert found[:3] == [["parameter", "base", "here"], ["---"] * 3, ["`right`", "`20`", "`36`"]]
     moved = [row[:2] for row in found[3:] if row[0] not in ("system", "---")]
-    assert moved == [["single", f"relevance: {name}"] for name in ("macro_f1", "accuracy", "invalid", "micro_f1")]
+    assert moved == [
+        ["single", f"relevance: {name}"] for name in ("macro_f1", "accuracy", "invalid", "micro_f1", "weighted_f1")
+    ]
     assert ["single", "relevance: invalid", "20", "4", "-16", ""] in found
     assert "floor" not in text
     values = json.loads(Path("metrics/single.json").read_text())["relevance"]

@@ -20,6 +20,7 @@ from ecomtune.core.config.definition import CONTINUE, OUTSIDE
 from ecomtune.core.config.params import Params
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.metrics.bootstrap import Resampling
+from ecomtune.metrics.graded import graded
 from ecomtune.metrics.registry import load_metric
 from ecomtune.metrics.rouge import LONGEST_ANSWER
 from ecomtune.stages.predict import main as predict
@@ -214,7 +215,7 @@ def test_no_answer_breaks_a_metric(name: str, answers: list[str]) -> None:
     parsed = [task.parse(answer, FIELDS[name]) for answer in answers]
     found = load_metric(task.metric).score(parsed, [REFERENCES[name]] * len(answers), ["g"] * len(answers), Resampling(100))
     assert found["n"] == len(answers) and found["invalid"] == parsed.count(None)
-    values = [value for key, value in found.items() if key not in ("n", "groups", "invalid") and not key.endswith("_ci")]
+    values = [value for key, value in found.items() if f"{key}_ci" in found]
     assert values and all(math.isfinite(value) and 0 <= value <= 1 for value in values)
 
 
@@ -276,10 +277,8 @@ def test_an_answer_changes_its_own_row_and_no_other(recorded: Params, name: str,
     assert (after[0], after[2]) == (before[0], before[2])
     assert (after[1].answer.strip(), after[1].parsed) == (injection.strip(), task.parse(injection, FIELDS[name]))
     assert task.decoder == "text" or after[1].parsed is None
-    parsed = [before[0].parsed, after[1].parsed, before[2].parsed]
-    assert found == load_metric(task.metric).score(
-        parsed, [REFERENCES[name]] * 3, list("abc"), Resampling(100, seed=recorded.seed)
-    )
+    given, gold = zip(*map(graded, (before[0], after[1], before[2])), strict=True)
+    assert found == load_metric(task.metric).score(given, gold, list("abc"), Resampling(100, seed=recorded.seed))
 
 
 @pytest.mark.parametrize("injection", INJECTIONS[:-1], ids=range(len(INJECTIONS) - 1))

@@ -96,13 +96,13 @@ def test_tags_of_own_types_parse_back() -> None:
 def test_recorded_pairs_are_tags_where_the_words_spell_them(pairs: list[list[str]], tags: list[str]) -> None:
     own, fields = task(BRANDS), {"text": ["Acme", "mug", "/", "12", "oz"]}
     assert own.parse(json.dumps(pairs), fields) == tags
-    assert isinstance(own, Ner) and own.pairs(json.dumps(pairs), fields) == [tuple(pair) for pair in pairs]
+    assert isinstance(own, Ner) and own.recorded_pairs(json.dumps(pairs)) == [tuple(pair) for pair in pairs]
 
 
 @pytest.mark.parametrize("answer", ["[", "[1]", '[["BRAND"]]', '{"BRAND": "Acme"}', '["BRAND", "Acme"]', "Acme brand"])
 def test_what_is_no_list_of_pairs_is_none(answer: str) -> None:
     own, fields = task(BRANDS), {"text": ["Acme", "mug"]}
-    assert isinstance(own, Ner) and own.pairs(answer, fields) is None and own.parse(answer, fields) is None
+    assert isinstance(own, Ner) and own.recorded_pairs(answer) is None and own.parse(answer, fields) is None
 
 
 def test_texts_without_blanks_are_compared_by_character() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ecomtune.core.files import write_lines
 from ecomtune.messages.advice import describe
@@ -20,6 +20,10 @@ from ecomtune.messages.errors import UserError
 FEW_GROUPS = 10
 #: A label (relevance), one IOB2 tag per word (ner), or reference texts (summarization, description).
 Reference = str | list[str]
+#: An entity by its type and text, for example ("color", "dark red").
+EntityPair = tuple[str, str]
+#: The entities of a row; left out of its record where they are None, as in most tasks, so that those records keep their bytes.
+EntityPairs = Annotated[list[EntityPair] | None, Field(exclude_if=lambda pairs: pairs is None)]
 
 
 class Record(BaseModel):
@@ -33,7 +37,8 @@ class Row(Record):
 
     ``fields`` are the task's inputs by name; ``group`` is the query or product, which a split never divides; ``split`` is the
     official split, or None where the data set has none; ``source`` is the data set and the row in it; ``answers`` are recorded
-    answers of others (annotators, a system in production) by their names.
+    answers of others (annotators, a system in production) by their names; ``pairs`` are the gold entities where they don't
+    follow from the tags, because some can't be placed on words.
     """
 
     fields: dict[str, str | list[str]]
@@ -42,6 +47,7 @@ class Row(Record):
     split: str | None
     source: str
     answers: dict[str, Reference] = {}
+    pairs: EntityPairs = None
 
 
 class Rejected(Record):
@@ -55,7 +61,8 @@ class Rejected(Record):
 class Example(Record):
     """One row as a model sees it: ``prompt`` is the complete input, ``target`` the completion to learn.
 
-    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors); ``answers`` are the row's.
+    ``fields`` are the row's inputs, for systems that read no prompt (encoders, floors); ``answers`` and ``pairs`` are also the
+    row's.
     """
 
     id: str
@@ -67,13 +74,15 @@ class Example(Record):
     group: str
     source: str
     answers: dict[str, Reference] = {}
+    pairs: EntityPairs = None
 
 
 class Prediction(Record):
     """One system's answer to one example, with everything that scoring needs.
 
     ``answer`` is the raw text; ``parsed`` the label, tags or text in it, or None where it is malformed; ``reference`` and
-    ``group`` are the example's.
+    ``group`` are the example's. Where tags are asked for, ``pairs`` are the answer's entities (None where it is malformed) and
+    ``gold_pairs`` the right ones.
     """
 
     id: str
@@ -84,6 +93,8 @@ class Prediction(Record):
     valid: bool
     reference: Reference
     group: str
+    pairs: EntityPairs = None
+    gold_pairs: EntityPairs = None
 
 
 RecordType = TypeVar("RecordType", bound=Record)

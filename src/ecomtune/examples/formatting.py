@@ -143,6 +143,7 @@ def _example_lines(task: Task, form: PromptForm, split: str, chunk: tuple[int, l
             group=row.group,
             source=row.source,
             answers=row.answers,
+            pairs=row.pairs,
         )
         lines.append(f"{dump_line(example)}\n")
     return "".join(lines).encode()

@@ -22,8 +22,8 @@ class EvaluateMetric(evaluate.Metric):
     """A metric with evaluate's interface: ``compute`` returns what :meth:`CountedMetric.score` returns.
 
     ``compute(predictions=..., references=..., groups=...)`` takes predictions and references as JSON texts, because evaluate's
-    features have no union types; a prediction of None, or of JSON's null, is an invalid answer. The fields of
-    :class:`Resampling` are further options.
+    features have no union types; tags have no pairs here. A prediction of None, or of JSON's null, is an invalid answer. The
+    fields of :class:`Resampling` are further options.
     """
 
     def __init__(self, metric: CountedMetric, **options: Any) -> None:
@@ -50,6 +50,6 @@ class EvaluateMetric(evaluate.Metric):
         )
 
 
-def load_evaluate_metric(name: str) -> evaluate.Metric:
-    """The metric called ``name`` as an ``evaluate.Metric``. Raises UserError if there is no such metric."""
-    return EvaluateMetric(load_metric(name))
+def load_evaluate_metric(name: str, **options: Any) -> evaluate.Metric:
+    """The metric called ``name``, made with these options, as an ``evaluate.Metric``. Raises UserError like ``load_metric``."""
+    return EvaluateMetric(load_metric(name, **options))

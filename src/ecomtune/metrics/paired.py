@@ -8,9 +8,9 @@ from itertools import combinations
 
 import numpy as np
 
-from ecomtune.core.records import Reference
-from ecomtune.metrics.bootstrap import CHUNK, PLACES, Counts, Resampling, group_sums, resample
+from ecomtune.metrics.bootstrap import CHUNK, PLACES, Counts, Resampling, RowCounts, group_sums, resampled_values, totals
 from ecomtune.metrics.counted import CountedMetric
+from ecomtune.metrics.graded import Graded
 
 #: Permutations of the test, the observed answers among them: no p can be below one divided by their number.
 PERMUTATIONS = 10_000
@@ -42,8 +42,8 @@ class Pair:
 class AnsweredRows:
     """Test rows by their references and groups, and each system's parsed answers to them, in the same order."""
 
-    answers: Mapping[str, Sequence[Reference | None]]
-    references: Sequence[Reference]
+    answers: Mapping[str, Sequence[Graded | None]]
+    references: Sequence[Graded]
     groups: Sequence[str]
 
 
@@ -56,9 +56,11 @@ def compare_pairs(metric: CountedMetric, value: str, rows: AnsweredRows, resampl
     # counted together, since what is counted may depend on the labels that occur in the answers
     every = [answer for given in rows.answers.values() for answer in given]
     counts = metric.count(every, [*rows.references] * len(rows.answers))
-    parts = zip(rows.answers, np.split(counts, len(rows.answers)), strict=True)
-    sums = {name: group_sums(part, rows.groups) for name, part in parts}
-    resampled = {name: metric.values(resample(own, resampling.resamples, resampling.seed))[value] for name, own in sums.items()}
+    number = len(rows.references)
+    sums = {
+        name: group_sums(counts[place * number : (place + 1) * number], rows.groups) for place, name in enumerate(rows.answers)
+    }
+    resampled = {name: resampled_values(own, metric.values, resampling)[value] for name, own in sums.items()}
     scores = {name: float(metric.values(own.sum(axis=0))[value]) for name, own in sums.items()}
     ranking = sorted(rows.answers, key=lambda name: -scores[name])  # stable: equal ones keep their order
     pairs = list(combinations(ranking, 2))
@@ -81,7 +83,7 @@ def _rounded(bounds: tuple[float, float]) -> tuple[float, float]:
     return round(low, PLACES), round(high, PLACES)
 
 
-def _p_value(metric: CountedMetric, value: str, sums: tuple[Counts, Counts], seed: int) -> float:
+def _p_value(metric: CountedMetric, value: str, sums: tuple[RowCounts, RowCounts], seed: int) -> float:
     """The share of permutations, the observed answers among them, whose difference is at least as large.
 
     ``sums`` holds the counts [groups, k] of both systems.
@@ -96,7 +98,7 @@ def _p_value(metric: CountedMetric, value: str, sums: tuple[Counts, Counts], see
     observed = difference(first, second) - TOLERANCE
     as_large = 1
     for start in range(0, PERMUTATIONS - 1, CHUNK):
-        swapped = rng.integers(0, 2, size=(min(CHUNK, PERMUTATIONS - 1 - start), len(swap))) @ swap
+        swapped = totals(rng.integers(0, 2, size=(min(CHUNK, PERMUTATIONS - 1 - start), swap.shape[0])), swap)
         as_large += int((difference(first + swapped, second - swapped) >= observed).sum())
     return as_large / PERMUTATIONS
 

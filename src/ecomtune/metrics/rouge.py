@@ -9,9 +9,9 @@ from functools import cache
 import numpy as np
 from rouge_score.rouge_scorer import RougeScorer
 
-from ecomtune.core.records import Reference
 from ecomtune.metrics.bootstrap import Counts
 from ecomtune.metrics.counted import CountedMetric, ratio
+from ecomtune.metrics.graded import Graded, Tagged
 
 TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 USE_STEMMER = True
@@ -24,11 +24,12 @@ class Rouge(CountedMetric):
 
     description = "ROUGE-1/2/L/Lsum F measure with the Porter stemmer, best of the references"
 
-    def count(self, predictions: Sequence[Reference | None], references: Sequence[Reference]) -> Counts:
+    def count(self, predictions: Sequence[Graded | None], references: Sequence[Graded]) -> Counts:
         counts = np.ones((len(references), len(TYPES) + 1))
         for row, (answer, gold) in enumerate(zip(predictions, references, strict=True)):
-            texts = [gold] if isinstance(gold, str) else gold or [""]  # without references every answer scores 0
-            counts[row, :-1] = _scores(_lines(_joined(answer)[:LONGEST_ANSWER]), [_lines(text) for text in texts])
+            texts = _texts(gold) or [""]  # without references every answer scores 0
+            joined = " ".join(_texts(answer))[:LONGEST_ANSWER]
+            counts[row, :-1] = _scores(_lines(joined), [_lines(text) for text in texts])
         return counts
 
     def values(self, counts: Counts) -> dict[str, Counts]:
@@ -45,8 +46,10 @@ def _scores(answer: str, references: Sequence[str]) -> list[float]:
     return [found[name].fmeasure for name in TYPES]
 
 
-def _joined(answer: Reference | None) -> str:
-    return answer if isinstance(answer, str) else " ".join(answer or [])
+def _texts(side: Graded | None) -> Sequence[str]:
+    if isinstance(side, Tagged):
+        return side.tags
+    return [side] if isinstance(side, str) else side or []
 
 
 def _lines(text: str) -> str:

@@ -8,7 +8,8 @@ from typing import Literal
 from ecomtune.core.config.params import Params
 from ecomtune.core.paths import predictions_file
 from ecomtune.core.records import Prediction, read_task
-from ecomtune.metrics.registry import load_metric
+from ecomtune.metrics.graded import graded
+from ecomtune.metrics.registry import metric_of
 from ecomtune.tasks.base import Task
 
 #: By task and system, the system's predictions in the order of the test rows.
@@ -40,7 +41,7 @@ def outcome(task: Task, prediction: Prediction) -> Outcome:
 
 def answer_scores(task: Task, predictions: Sequence[Prediction]) -> list[float]:
     """The task's main metric of each answer by itself; 1 for a right one, even if neither it nor gold has an entity."""
-    metric = load_metric(task.metric)
-    counts = metric.count([each.parsed for each in predictions], [each.reference for each in predictions])
-    values = zip(predictions, metric.values(counts)[task.main_metric], strict=True)
-    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in values]
+    given, gold = zip(*map(graded, predictions), strict=True)
+    values = metric_of(task).row_values(given, gold)
+    pairs = zip(predictions, values[task.main_metric], strict=True)
+    return [1.0 if outcome(task, each) == "right" else round(float(value), 3) for each, value in pairs]

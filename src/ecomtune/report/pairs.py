@@ -10,8 +10,9 @@ from ecomtune.core.paths import predictions_file
 from ecomtune.core.records import Prediction
 from ecomtune.messages.errors import UserError
 from ecomtune.metrics.bootstrap import Resampling
+from ecomtune.metrics.graded import graded
 from ecomtune.metrics.paired import AnsweredRows, Pair, compare_pairs
-from ecomtune.metrics.registry import load_metric
+from ecomtune.metrics.registry import metric_of
 from ecomtune.report.outcomes import Answers
 from ecomtune.report.summary import Pairs
 from ecomtune.tasks.base import Task
@@ -33,21 +34,19 @@ def compare_answers(task: Task, answers: Mapping[str, Sequence[Prediction]], sco
     """Compare every two systems that answer a task. Raises UserError if they answered different test rows."""
     rows = _common_rows(task.name, answers)
     answered = AnsweredRows(
-        {name: [each.parsed for each in own] for name, own in answers.items()},
-        [row.reference for row in rows],
+        {name: [graded(each)[0] for each in own] for name, own in answers.items()},
+        [graded(row)[1] for row in rows],
         [row.group for row in rows],
     )
-    return compare_pairs(
-        load_metric(task.metric), task.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed)
-    )
+    return compare_pairs(metric_of(task), task.main_metric, answered, Resampling(score.bootstrap, score.confidence, seed))
 
 
 def _common_rows(task: str, answers: Mapping[str, Sequence[Prediction]]) -> Sequence[Prediction]:
     """The first system's predictions, whose rows all systems answered in the same order."""
     first, *others = answers
-    rows = [(row.id, row.reference, row.group) for row in answers[first]]
+    rows = [(row.id, graded(row)[1], row.group) for row in answers[first]]
     for name in others:
-        if [(row.id, row.reference, row.group) for row in answers[name]] != rows:
+        if [(row.id, graded(row)[1], row.group) for row in answers[name]] != rows:
             raise UserError(
                 f"{predictions_file(name, task)} answers other rows than {first} does, so the two can't be compared; "
                 "run dvc repro"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ecomtune.core.config.params import Params, model_folder
 from ecomtune.core.definitions import definition_name
+from ecomtune.core.entity_pairs import pairs_of
 from ecomtune.core.files import dump_json, output_folder, write_text
 from ecomtune.core.paths import ANSWER_COSTS, DEFINITIONS, PREDICTIONS, examples_file
 from ecomtune.core.records import Example, Prediction, read_task, write_records
@@ -50,21 +51,33 @@ def main(params: Params, name: str) -> None:
 
 def make_predictions(system: str, task: Task, examples: Sequence[Example], answers: Sequence[str]) -> list[Prediction]:
     """The prediction for each example: its answer, with a question mark for each lone surrogate, and what it means."""
-    answers = [replace_surrogates(answer) for answer in answers]
-    parsed = [task.parse(answer, example.fields) for answer, example in zip(answers, examples, strict=True)]
+    predict = _tagged if task.decoder == "tags" else _prediction
     return [
-        Prediction(
-            id=example.id,
-            task=example.task,
-            system=system,
-            answer=answer,
-            parsed=meaning,
-            valid=meaning is not None,
-            reference=example.reference,
-            group=example.group,
-        )
-        for example, answer, meaning in zip(examples, answers, parsed, strict=True)
+        predict(system, task, example, replace_surrogates(answer)) for example, answer in zip(examples, answers, strict=True)
     ]
+
+
+def _prediction(system: str, task: Task, example: Example, answer: str) -> Prediction:
+    parsed = task.parse(answer, example.fields)
+    return Prediction(
+        id=example.id,
+        task=example.task,
+        system=system,
+        answer=answer,
+        parsed=parsed,
+        valid=parsed is not None,
+        reference=example.reference,
+        group=example.group,
+    )
+
+
+def _tagged(system: str, task: Task, example: Example, answer: str) -> Prediction:
+    """A prediction of tags with the entities of both sides: those that were recorded, or those of the tags."""
+    plain = _prediction(system, task, example, answer)
+    words = task.words(example.fields)
+    gold = pairs_of(words, plain.reference) if example.pairs is None else example.pairs
+    pairs = None if plain.parsed is None else task.recorded_pairs(answer) or pairs_of(words, plain.parsed)
+    return plain.model_copy(update={"pairs": pairs, "gold_pairs": gold})
 
 
 if __name__ == "__main__":

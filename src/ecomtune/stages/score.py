@@ -11,7 +11,8 @@ from ecomtune.core.records import FEW_GROUPS, Prediction, read_task
 from ecomtune.messages.errors import UserError
 from ecomtune.messages.warnings import few_groups
 from ecomtune.metrics.bootstrap import Resampling
-from ecomtune.metrics.registry import load_metric
+from ecomtune.metrics.graded import graded
+from ecomtune.metrics.registry import metric_of
 from ecomtune.stages.runner import pick, run
 from ecomtune.tasks.registry import task_from
 
@@ -26,12 +27,8 @@ def main(params: Params, name: str) -> None:
             raise UserError(f"{file} holds answers of system {min(others)}; delete it and run dvc repro again")
         costs = read_costs(file.parent, key)
         task = task_from(key, read_definition(read_json_as(file.parent / DEFINITIONS, dict[str, str]).get(key, key)))
-        values = load_metric(task.metric).score(
-            [prediction.parsed for prediction in predictions],
-            [prediction.reference for prediction in predictions],
-            [prediction.group for prediction in predictions],
-            resampling,
-        )
+        given, gold = zip(*map(graded, predictions), strict=True)
+        values = metric_of(task).score(given, gold, [prediction.group for prediction in predictions], resampling)
         scores[key] = {**costs, **values}  # a metric is never hidden by a cost of the same name
         if warning := few_groups(key, values["groups"], FEW_GROUPS):
             print(warning)

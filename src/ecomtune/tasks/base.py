@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from ecomtune.core.config.definition import AnswerKind, TaskDefinition
-from ecomtune.core.records import Reference
+from ecomtune.core.records import EntityPair, Reference
 from ecomtune.core.text import normalize
 from ecomtune.tasks.row_text import Fields, body, text_of
 
@@ -81,6 +81,10 @@ class Task(ABC):
     def answer_choices(self, previous: str | None) -> Sequence[str]:
         """The answer words that may follow ``previous`` (None at the start), where ``decoder`` is tags."""
         return ()
+
+    def recorded_pairs(self, answer: str) -> list[EntityPair] | None:
+        """The entities of an answer that was recorded as a JSON list of [type, text]; None for any other answer."""
+        return None
 
     def label_index(self, reference: Reference) -> int:
         """The index of a label among the task's labels, by which samples are stratified; 0 where the task has no labels."""

@@ -19,7 +19,7 @@ class FreeText(Task):
 
     @property
     def metric_options(self) -> Mapping[str, Any]:
-        return {"tokenizer": self.definition.tokenizer}
+        return {"tokenizer": self.definition.tokenizer} if self.definition.tokenizer != "latin" else {}
 
     def target(self, fields: Fields, reference: Reference) -> str:
         texts = [reference] if isinstance(reference, str) else reference

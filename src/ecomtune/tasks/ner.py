@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from ecomtune.core.config.definition import CONTINUE, OUTSIDE
-from ecomtune.core.records import Reference
+from ecomtune.core.records import EntityPair, Reference
 from ecomtune.tasks.base import PromptForm, Task
 from ecomtune.tasks.row_text import Fields, texts_of
 
@@ -70,7 +70,7 @@ class Ner(Task):
 
     def parse(self, answer: str, fields: Fields) -> list[str] | None:
         words = self.words(fields)
-        if (pairs := recorded_pairs(answer)) is not None:
+        if (pairs := self.recorded_pairs(answer)) is not None:
             return self._placed(pairs, words)
         lines = answer.strip().split("\n")
         if len(lines) != len(words):
@@ -83,11 +83,15 @@ class Ner(Task):
             tags.append(tag)
         return self.tags_of(tags)
 
-    def pairs(self, answer: str, fields: Fields) -> list[tuple[str, str]] | None:
-        """The (type, text) pairs of an answer that was recorded as such; None for any other answer."""
-        return recorded_pairs(answer)
+    def recorded_pairs(self, answer: str) -> list[EntityPair] | None:
+        if not answer.lstrip().startswith("["):
+            return None
+        try:
+            return TypeAdapter(list[EntityPair]).validate_json(answer)
+        except ValidationError:
+            return None
 
-    def _placed(self, pairs: Sequence[tuple[str, str]], words: Sequence[str]) -> list[str]:
+    def _placed(self, pairs: Sequence[EntityPair], words: Sequence[str]) -> list[str]:
         """IOB2 tags of the first place where the words spell each pair's text, blanks aside; others have none."""
         tags = ["O"] * len(words)
         for kind, text in pairs:
@@ -109,16 +113,6 @@ class Ner(Task):
             else:
                 return None
         return tags
-
-
-def recorded_pairs(answer: str) -> list[tuple[str, str]] | None:
-    """The pairs of an answer that is a JSON list of [type, text]: the form in which others' extractions are recorded."""
-    if not answer.lstrip().startswith("["):
-        return None
-    try:
-        return TypeAdapter(list[tuple[str, str]]).validate_json(answer)
-    except ValidationError:
-        return None
 
 
 def _place_of(text: str, words: Sequence[str], tags: Sequence[str]) -> slice | None:
