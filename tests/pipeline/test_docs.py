@@ -152,13 +152,14 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     graded = [f"mug {number // 4}\tMug {number}\t{number % 4}" for number in range(240)]
     (clone / "judged.tsv").write_text("\n".join([*graded, "no product"]), encoding="utf-8")
     asked = [f"{('buy', 'compare', 'return')[number % 3]} {number}" for number in range(150)]
-    lines = [f"{query}\t{('Buy', 'Compare', 'Help')[number % 3]}" for number, query in enumerate(asked)]
-    (clone / "intents.tsv").write_text("\n".join(["query\tintent", *lines, "hm\tWonder"]), encoding="utf-8")
+    lines = [f"{query},{('Buy', 'Compare', 'Help')[number % 3]}" for number, query in enumerate(asked)]
+    (clone / "intents.csv").write_text("\n".join(["query,intent", *lines, "hm,Wonder"]), encoding="utf-8")
     values = yaml.safe_load((clone / "params.yaml").read_text())
     del values["models"]["pico"]
     columns = {"query": "query", "reference": "intent"}
-    for name, keys in (("judged", {"reader": "graded"}), ("intents", {"reader": "table", "columns": columns})):
-        entry = yaml.safe_load(run(clone, "ecomtune", "pin", f"{name}.tsv").stdout)[name]
+    for file, keys in (("judged.tsv", {"reader": "graded"}), ("intents.csv", {"reader": "table", "columns": columns})):
+        name = Path(file).stem
+        entry = yaml.safe_load(run(clone, "ecomtune", "pin", file).stdout)[name]
         values["datasets"][name] = {**keys, "files": entry["files"]}
     values["tasks"]["relevance"]["dataset"] = "judged"
     for block in blocks("extending.md", "yaml"):

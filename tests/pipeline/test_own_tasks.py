@@ -18,11 +18,11 @@ from tests.support.pico import make_causal, make_encoder
 from tests.support.scratch_clone import make_clone, run
 
 pytestmark = pytest.mark.pipeline
-ROWS = 120
+ROWS = 300
 #: Each task of the page, with its data set and the family of its small trained model.
 TASKS = {
     "department": ("departments", "encoder"),
-    "attributes_of_titles": ("spans", "encoder"),
+    "attributes_of_titles": ("titles", "encoder"),
     "review_headline": ("reviews", "seq2seq"),
     "product_title": ("products", "seq2seq"),
 }
@@ -40,11 +40,9 @@ def write_data(folder: Path) -> dict[str, str]:
         writer.writerows(
             (f"{thing} {n}", "for you" if n % 2 else "", department) for n, (department, thing) in enumerate(things)
         )
-    titles = [
-        (f"Acme {thing} {n} oz", len(f"Acme {thing} "), len(f"Acme {thing} {n} oz")) for n, (_, thing) in enumerate(things)
-    ]
-    spans = [{"text": text, "label": [[0, 4, "BRAND"], [start, end, "SIZE"]]} for text, start, end in titles]
-    (folder / "spans.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in spans), encoding="utf-8")
+    words = [["Acme", thing, str(number), "oz"] for number, (_, thing) in enumerate(things)]
+    titles = [{"words": each, "tags": ["B-BRAND", "O", "B-SIZE", "I-SIZE"]} for each in words]
+    (folder / "titles.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in titles), encoding="utf-8")
     with (folder / "reviews.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("review", "headline"))
@@ -53,8 +51,8 @@ def write_data(folder: Path) -> dict[str, str]:
         {"brand": f"Acme {n}", "bullets": [thing, department], "title": f"Acme {thing}"}
         for n, (department, thing) in enumerate(things)
     ]
-    (folder / "products.json").write_text(json.dumps(products), encoding="utf-8")
-    return {"departments": "departments.csv", "spans": "spans.jsonl", "reviews": "reviews.csv", "products": "products.json"}
+    (folder / "products.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in products), encoding="utf-8")
+    return {"departments": "departments.csv", "titles": "titles.jsonl", "reviews": "reviews.csv", "products": "products.jsonl"}
 
 
 def study(values: dict[str, Any]) -> None:
@@ -133,7 +131,7 @@ def test_a_prompt_names_the_labels_with_their_meanings(own: Path) -> None:
     assert {"Description: for you" in prompt for prompt in prompts} == {True, False}  # an optional input may be missing
 
 
-def test_spans_are_tags_of_words(own: Path) -> None:
+def test_own_types_are_tags_of_words(own: Path) -> None:
     (row, *_) = (own / "data/examples/attributes_of_titles/train.jsonl").read_text().splitlines()
     example = json.loads(row)
     assert example["fields"]["title"][0] == "Acme" and example["reference"] == ["B-BRAND", "O", "B-SIZE", "I-SIZE"]
