@@ -5,20 +5,19 @@ the data set, in sorted order, all with the same columns, as UTF-8. Rows are nam
 1, and in parquet by the number of the row. Size: a CSV of some hundred rows is enough; CSV and JSON lines are read row by row,
 parquet in batches.
 
-Columns: ``columns`` of the data set names the column of each input and of the reference.
+Columns: ``columns`` of the data set names the column of each input of the task's definition, and of the reference:
 
-| task | required | optional |
-|---|---|---|
-| relevance | query, title, reference (E, S, C, I or the word in any case) | brand, color |
-| ner | words, reference (one IOB2 tag per word, B-x, I-x or O; x one of QueryNER's 17 types) | |
-| summarization | reviews, reference (a text, or a list of texts, of which the first is the target) | |
-| description | title, bullets, reference (as in summarization) | brand, color |
+| kind of task | reference |
+|---|---|
+| classification | one of the definition's labels, in any case |
+| ner | one IOB2 tag per word: B-x, I-x or O, where x is one of the definition's types |
+| summarization, generation | a text, or a list of texts, of which the first is the target |
 
-All tasks may also have ``group`` (what a split never divides; by default the query, words, reviews or title, case and
+All tasks may also have ``group`` (what a split never divides; by default the first input, case and
 punctuation aside), ``split`` (train, validation or dev, test; by default the project draws one by group), ``id`` (unique in
 the data set) and ``answer_NAME``: what a system in use, or an annotator, answered, in the form of the reference; a system NAME
-of kind recorded is then compared with all others. Words and tags are lists, or a text separated by white space; bullets and
-reviews are lists, or a text with one item per line.
+of kind recorded is then compared with all others. Words and tags are lists, or a text separated by white space; inputs that
+hold several texts are lists, or a text with one item per line.
 
 Known faults: rows with a wrong label, split or id, broken quotes or encoding, HTML or over-long texts are rejected, each with
 its reason.
