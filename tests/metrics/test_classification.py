@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
+from ecomtune.checks.parameters import load_params
+from ecomtune.core.definitions import read_definition
+from ecomtune.core.records import Prediction, write_records
 from ecomtune.metrics.bootstrap import Resampling, group_sums, resample
 from ecomtune.metrics.paired import AnsweredRows, compare_pairs
 from ecomtune.metrics.registry import load_metric
+from ecomtune.report.outcomes import answer_scores
+from ecomtune.report.pairs import compare_answers
+from ecomtune.stages.score import main as score_stage
+from ecomtune.tasks.registry import task_from
+from tests.support.scratch_clone import REPOSITORY
+from tests.support.tasks import mark_answered
 
 #: Gold and answer of each row; None: an invalid answer.
 ROWS = st.lists(
@@ -108,6 +119,35 @@ def test_two_systems_are_compared_by_f1_of_one_label() -> None:
     rows = AnsweredRows({"misses": misses, "finds": finds}, gold, [str(row) for row in range(40)])
     (pair,) = compare_pairs(load_metric("classification", f1_of="Match"), "f1", rows, Resampling(100))
     assert (pair.first, pair.difference) == ("finds", 1.0) and pair.p < 0.01
+
+
+def predictions(system: str, answers: list[str], gold: list[str]) -> list[Prediction]:
+    return [
+        Prediction(
+            id=str(row), task="relevance", system=system, answer=own, parsed=own, valid=True, reference=right, group=str(row)
+        )
+        for row, (own, right) in enumerate(zip(answers, gold, strict=True))
+    ]
+
+
+def test_what_scores_and_compares_systems_makes_the_metric_with_the_tasks_options(workplace: Path) -> None:
+    definition = workplace / "tasks/relevance.yaml"
+    definition.write_text(definition.read_text().replace("metric: macro_f1", "f1_of: Substitute"))
+    task = task_from("relevance", read_definition("relevance"))
+    gold = ["Exact", "Substitute"] * 10
+    answers = {"finds": predictions("finds", gold, gold), "misses": predictions("misses", ["Exact"] * 20, gold)}
+    params = load_params(REPOSITORY / "profiles/demo.yaml")
+    (pair,) = compare_answers(task, answers, params.score, 0)
+    assert (pair.first, pair.difference) == ("finds", 1.0)
+    assert answer_scores(task, answers["misses"][1:2]) == [0.0]
+    system = params.systems["single"].model_copy(update={"tasks": ("relevance",)})
+    write_records(workplace / "data/predictions/misses/relevance.jsonl", answers["misses"])
+    (workplace / "data/predictions/misses/costs.json").write_text('{"relevance": {}}')
+    mark_answered("misses", "relevance")
+    score_stage(params.model_copy(update={"systems": {"misses": system}}), "misses")
+    found = json.loads((workplace / "metrics/misses.json").read_text())["relevance"]
+    assert (found["f1"], found["f1_ci"], found["accuracy"]) == (0.0, [0.0, 0.0], 0.5)
+    assert found["classes"]["Exact"] == {"f1": 0.6667, "precision": 0.5, "recall": 1.0, "support": 10}
 
 
 def test_a_rows_counts_are_three_for_each_label() -> None:

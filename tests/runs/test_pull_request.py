@@ -220,6 +220,17 @@ def test_without_git_it_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert refusal("--base", "main").startswith("error: git, which other commits are read with, is not installed; install it")
 
 
+def test_labels_and_a_tokenizer_are_shown_by_dvc_and_left_out_of_the_report(project: Path) -> None:
+    before = page()
+    scores = json.loads(Path("metrics/single.json").read_text())
+    scores["relevance"]["tokenizer"] = "unicode"
+    Path("metrics/single.json").write_text(json.dumps(scores))
+    shown = json.loads(run(project, "dvc metrics diff main --json"))["metrics/single.json"]
+    assert shown["relevance.tokenizer"] == {"old": None, "new": "unicode"}
+    assert shown["relevance.classes.Exact.recall"] == {"old": 0.5, "new": 0.9, "diff": 0.4}
+    assert page() == before and "classes" not in before
+
+
 MALFORMED_SCORES = [
     '{"relevance": {"macro_f1": 0.5}}',
     '{"relevance": {"macro_f1": 0.5, "macro_f1_ci": [0.1]}}',

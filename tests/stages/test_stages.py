@@ -13,6 +13,7 @@ import pytest
 from ecomtune.checks.parameters import load_params
 from ecomtune.core.config import Adapter, Dataset, System
 from ecomtune.core.config.params import Params
+from ecomtune.core.files import dump_json, write_text
 from ecomtune.core.records import Example, Prediction, Reference, read_task, write_records
 from ecomtune.inference.answering import demonstrations_of
 from ecomtune.messages.errors import UserError
@@ -24,7 +25,7 @@ from ecomtune.stages.score import main as score
 from ecomtune.stages.train import main as train
 from ecomtune.stages.train import training_rows, validation_rows
 from tests.support.scratch_clone import REPOSITORY
-from tests.support.tasks import define_tasks, load_task, mark_formatted
+from tests.support.tasks import define_tasks, load_task, mark_answered, mark_formatted
 
 ROWS = 7
 
@@ -188,3 +189,29 @@ def test_a_stage_imports_slow_libraries_only_after_it_handles_signals(stage: str
     code = f"import sys, ecomtune.stages.{stage}; print(*{{*sys.modules}} & {{*{SLOW}}})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_score_warns_of_texts_in_a_script_that_the_tokenizer_does_not_read(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path("data/predictions/mine")
+    given = {
+        "task": "summarization",
+        "system": "mine",
+        "parsed": ["マグ"],
+        "valid": True,
+        "reference": ["マグ"],
+        "answer": "マグ",
+    }
+    write_records(folder / "summarization.jsonl", [Prediction(id=str(n), group=str(n), **given) for n in range(12)])
+    write_text(folder / "costs.json", dump_json({"summarization": {}}))
+    mark_answered("mine", "summarization")
+    system = System(kind="recorded", reads="data/examples/summarization", tasks=("summarization",))
+    demo = load_params(REPOSITORY / "profiles/demo.yaml").model_copy(update={"systems": {"mine": system}})
+    score(demo, "mine")
+    assert "12 of 12 gold texts are not in Latin letters" in capsys.readouterr().out
+    definition = Path("tasks/summarization.yaml")
+    definition.write_text(f"{definition.read_text()}tokenizer: unicode\n")
+    score(demo, "mine")
+    assert "Latin" not in capsys.readouterr().out
+    assert json.loads(Path("metrics/mine.json").read_text())["summarization"]["rougeL"] == 1.0

@@ -181,13 +181,13 @@ def _changes(base: Run, here: Run, pairs: Mapping[tuple[str, str], Pair], level:
 def _values(scores: Any, main: str | None, place: tuple[str, str], side: tuple[str, str]) -> dict[str, Value]:
     """Each metric's value and interval, ``main`` first, then counts and costs; empty if the task has no scores.
 
-    ``place`` is the system and the task. The values of single labels are left out: of hundreds of labels they would not fit
-    into a comment.
+    ``place`` is the system and the task. Left out are the values of single labels, since those of hundreds would not fit into
+    a comment, and texts (the name of a tokenizer).
     """
     if scores is None:
         return {}
     try:
-        scores = {name: value for name, value in scores.items() if not isinstance(value, Mapping)}
+        scores = {name: value for name, value in scores.items() if not isinstance(value, Mapping | str)}
         names = [*([main] if main else []), *(name.removesuffix("_ci") for name in scores if name.endswith("_ci"))]
         metrics = {name: _value(scores[name], *scores[f"{name}_ci"]) for name in names}
         counts = {name: _value(scores[name]) for name in scores if name not in metrics and not name.endswith("_ci")}

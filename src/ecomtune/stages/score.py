@@ -9,7 +9,7 @@ from ecomtune.core.metadata import read_costs
 from ecomtune.core.paths import DEFINITIONS, metrics_file, predictions_file
 from ecomtune.core.records import FEW_GROUPS, Prediction, read_task
 from ecomtune.messages.errors import UserError
-from ecomtune.messages.warnings import few_groups
+from ecomtune.messages.warnings import few_groups, other_script
 from ecomtune.metrics.bootstrap import Resampling
 from ecomtune.metrics.graded import graded
 from ecomtune.metrics.registry import metric_of
@@ -30,7 +30,9 @@ def main(params: Params, name: str) -> None:
         given, gold = zip(*map(graded, predictions), strict=True)
         values = metric_of(task).score(given, gold, [prediction.group for prediction in predictions], resampling)
         scores[key] = {**costs, **values}  # a metric is never hidden by a cost of the same name
-        if warning := few_groups(key, values["groups"], FEW_GROUPS):
+        is_latin = task.decoder == "text" and task.definition.tokenizer == "latin"
+        scripts = other_script(key, [each.reference for each in predictions]) if is_latin else None
+        for warning in filter(None, [few_groups(key, values["groups"], FEW_GROUPS), scripts]):
             print(warning)
     write_text(metrics_file(name), dump_json(scores))
 
