@@ -22,6 +22,7 @@ from ecomtune.datasets.demo import vocabulary
 from ecomtune.datasets.demo.schema import Product
 from ecomtune.datasets.demo.searches import searches
 from ecomtune.messages.errors import UserError
+from tests.support.tasks import STUDY, definition
 
 SHOP = Dataset(reader="demo_shop")
 
@@ -54,7 +55,7 @@ def load(raw: Path, name: str) -> list[dict[str, Any]]:
 
 
 def task_rows(raw: Path, task: str) -> list[Row]:
-    return list(demo_shop.rows(raw, task, SHOP))
+    return list(demo_shop.rows(raw, definition(task), SHOP))
 
 
 def normal(text: str) -> str:
@@ -91,7 +92,7 @@ def test_files_are_sorted_json_lines_of_equal_form(raw: Path) -> None:
         assert (raw / f"{name}.jsonl").read_text(encoding="utf-8") == "\n".join(lines) + "\n"
 
 
-@pytest.mark.parametrize("task", demo_shop.TASKS)
+@pytest.mark.parametrize("task", STUDY)
 def test_every_split_has_the_size_on_the_card(raw: Path, task: str) -> None:
     counts = Counter(row.split for row in task_rows(raw, task))
     assert tuple(counts[split] for split in SPLITS) == SIZES[task]
@@ -136,7 +137,7 @@ def input_text(row: Row) -> str:
     return normal(" ".join(value if isinstance(value, str) else " ".join(value) for value in values))
 
 
-@pytest.mark.parametrize("task", demo_shop.TASKS)
+@pytest.mark.parametrize("task", STUDY)
 @pytest.mark.parametrize("key", [input_text, lambda row: row.group, lambda row: normal(row.group)])
 def test_no_group_and_no_input_is_in_two_splits(raw: Path, task: str, key: Callable[[Row], str]) -> None:
     found = splits_of((key(row), row.split) for row in task_rows(raw, task))
@@ -144,7 +145,7 @@ def test_no_group_and_no_input_is_in_two_splits(raw: Path, task: str, key: Calla
     assert all(len(splits) == 1 for splits in found.values())
 
 
-@pytest.mark.parametrize("task", demo_shop.TASKS)
+@pytest.mark.parametrize("task", STUDY)
 def test_no_input_occurs_twice(raw: Path, task: str) -> None:
     inputs = Counter(input_text(row) for row in task_rows(raw, task))
     assert max(inputs.values()) == 1
@@ -402,7 +403,7 @@ def test_a_row_names_its_inputs_and_the_line_it_comes_from(raw: Path, task: str,
 
 
 def test_rows_keep_the_order_of_the_file(raw: Path) -> None:
-    for task in demo_shop.TASKS:
+    for task in STUDY:
         numbers = [int(row.source.rsplit(":", 1)[1]) for row in task_rows(raw, task)]
         assert numbers == sorted(numbers)
 

@@ -18,6 +18,7 @@ from ecomtune.datasets.reading import parquet
 from ecomtune.datasets.reading.products import RawJudgement
 from tests.support.readers import accepted, check_no_leak, reasons, refusal, rows_of, screened
 from tests.support.sample_data import ESCI_JUDGEMENTS, ESCI_PRODUCTS, write_esci
+from tests.support.tasks import definition
 
 
 def test_a_judgement_is_joined_with_the_product_of_its_locale(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_parts_together_give_the_rows_of_the_whole(tmp_path: Path, monkeypatch: 
     judgements = [(f"query {number % 5}", f"B{1 + number % 3}", "us", "E", 1, "train") for number in range(23)]
     whole = rows_of("esci", write_esci(tmp_path, judgements), "relevance")
     monkeypatch.setattr(esci, "PART_ROWS", 1)
-    assert len(esci.parts(tmp_path, "relevance", Dataset(reader="esci"))) == esci.PARTS
+    assert len(esci.parts(tmp_path, definition("relevance"), Dataset(reader="esci"))) == esci.PARTS
     assert rows_of("esci", tmp_path, "relevance") == whole
 
 

@@ -96,7 +96,7 @@ def test_damage_anywhere_in_a_zip_rejects_rows_or_stops_with_a_sentence(
 
 def test_a_zip_that_unpacks_to_far_more_than_itself_is_refused(tmp_path: Path) -> None:
     path = write_esci_small(tmp_path, lines=[b" " * (2**24 + 1)]) / esci_small.PRODUCTS
-    for task in esci_small.TASKS:
+    for task in ("relevance", "description"):
         told = refusal("esci_small", tmp_path, task)
         assert told.startswith(f"{path} would unpack ") and told.endswith("it looks like a zip bomb, so don't use it")
 

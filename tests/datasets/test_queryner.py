@@ -15,11 +15,11 @@ from ecomtune.messages.errors import UserError
 from ecomtune.metrics.registry import load_metric
 from tests.support.readers import check_no_leak, mirrored
 from tests.support.sample_data import CONLL_TRAIN, write_conll
-from tests.support.tasks import load_task
+from tests.support.tasks import definition, load_task
 
 
 def rows(folder: Path) -> list[Row]:
-    return list(queryner.rows(folder, "ner", Dataset(reader="queryner")))
+    return list(queryner.rows(folder, definition("ner"), Dataset(reader="queryner")))
 
 
 def refusal(folder: Path) -> str:

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from ecomtune.core.task_inputs import TASK_INPUTS
 
 from ecomtune.checks.references import modules_with
 from ecomtune.core.config import Dataset
+from ecomtune.core.config.definition import ANSWER_KINDS, TaskDefinition
 from ecomtune.core.records import Rejected, Row
 from ecomtune.datasets.reading.raw_files import EXCERPT_CHARACTERS, check_file
 from ecomtune.datasets.registry import check_keys, load_reader, part_readers
@@ -17,9 +17,9 @@ from ecomtune.examples.splits import SPLITS
 from ecomtune.messages.errors import UserError
 from tests.support.readers import SPOILT, accepted, refusal, rows_of, screened, spoil
 from tests.support.sample_data import SAMPLES, Sample
-from tests.support.tasks import load_task
+from tests.support.tasks import STUDY, definition
 
-READERS = modules_with("TASKS", "datasets")
+READERS = modules_with("KINDS", "datasets")
 ROW_KEYS = {"locales": ("us",), "columns": {"reference": "a"}, "part": "pros"}
 #: Formats that are refused too where the second half of the file is missing.
 BINARY = (".parquet", ".zip")
@@ -32,18 +32,19 @@ def read(sample: Sample, folder: Path) -> list[Row | Rejected]:
     return rows_of(sample.reader, folder, sample.task, **sample.keys)
 
 
-def test_every_task_of_every_reader_has_a_sample() -> None:
+def test_every_kind_of_every_reader_has_a_sample() -> None:
     """A new reader needs one in tests/support/sample_data.py, and is then held to all that follows."""
-    promised = {(reader, task) for reader in READERS for task in load_reader(reader).TASKS}
-    assert {(sample.reader, sample.task) for sample in SAMPLES} == promised
+    promised = {(reader, kind) for reader in READERS for kind in load_reader(reader).KINDS}
+    assert {(sample.reader, definition(sample.task).kind) for sample in SAMPLES} == promised
 
 
 @each_reader
-def test_a_reader_names_its_tasks_and_options(reader: str) -> None:
+def test_a_reader_names_its_kinds_of_task_with_their_inputs_and_its_options(reader: str) -> None:
     module = load_reader(reader)
-    assert module.TASKS and all(load_task(task).name == task for task in module.TASKS)
+    assert module.KINDS and set(module.KINDS) <= set(ANSWER_KINDS)
+    assert all(inputs is None or inputs for inputs in module.KINDS.values())
     assert set(getattr(module, "OPTIONS", ())) <= set(ROW_KEYS)
-    assert set(getattr(module, "ROW_TOKENS", {})) <= set(module.TASKS)
+    assert set(getattr(module, "ROW_TOKENS", {})) <= set(module.KINDS)
     assert callable(module.rows)
 
 
@@ -54,20 +55,38 @@ def test_the_data_card_states_each_of_its_parts(reader: str, part: str) -> None:
     assert re.search(rf"\b{part}", card, re.IGNORECASE), f"the docstring of datasets/{reader}.py doesn't state its {part}"
 
 
-@each_reader
-def test_a_task_that_a_reader_does_not_serve_is_refused_with_those_it_does(reader: str, tmp_path: Path) -> None:
-    served = ", ".join(load_reader(reader).TASKS)
+def part_refusal(reader: str, task: TaskDefinition) -> str:
     with pytest.raises(UserError) as caught:
-        part_readers(Dataset(reader=reader), tmp_path, "sentiment")
-    start = f"tasks.sentiment.dataset: reader {reader} has no data for sentiment, only for {served}; "
-    assert str(caught.value).startswith(start)
+        part_readers({"shop": Dataset(reader=reader)}, Path(), "mine", task)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("reader", "task"),
+    [(reader, task) for reader in READERS for task in STUDY if definition(task).kind not in load_reader(reader).KINDS],
+)
+def test_a_kind_that_a_reader_does_not_serve_is_refused_with_those_it_does(reader: str, task: str) -> None:
+    kinds, kind = ", ".join(load_reader(reader).KINDS), definition(task).kind
+    start = f"tasks.mine.dataset: reader {reader} of shop has no rows for kind {kind}, only for {kinds}; "
+    assert part_refusal(reader, definition(task)).startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("reader", "kind"),
+    [(reader, kind) for reader in READERS for kind, inputs in load_reader(reader).KINDS.items() if inputs is not None],
+)
+def test_an_input_that_the_rows_of_a_reader_lack_is_refused_with_those_there_are(reader: str, kind: str) -> None:
+    task = next(definition(task) for task in STUDY if definition(task).kind == kind)
+    renamed = task.model_copy(update={"inputs": {"photo": "Photo"}, "optional": (), "lists": (), "append": {}})
+    start = f"tasks.mine.dataset: rows of reader {reader} of shop have no input photo, which the task's definition requires "
+    told = part_refusal(reader, renamed)
+    assert told.startswith(f"{start}(there: {', '.join(load_reader(reader).KINDS[kind])}); ")
 
 
 @pytest.mark.parametrize("reader", ["nothing", "fetch", "demo", "reading", "registry", "", "../queryner"])
-def test_a_name_of_no_reader_is_refused(reader: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError) as caught:
-        part_readers(Dataset(reader=reader), tmp_path, "ner")
-    assert str(caught.value) == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
+def test_a_name_of_no_reader_is_refused(reader: str) -> None:
+    told = part_refusal(reader, definition("ner"))
+    assert told == f"datasets: no reader called {reader!r}; each is a module src/ecomtune/datasets/NAME.py"
 
 
 @each_reader
@@ -87,9 +106,9 @@ def test_valid_rows_become_examples_of_the_task(sample: Sample, tmp_path: Path) 
     found = read(sample, tmp_path)
     good, bad = screened(sample.task, found)
     assert good and len(good) + bad.total() == len(found)
-    inputs = TASK_INPUTS[sample.task]
+    task = definition(sample.task)
     for row in good:
-        assert set(inputs.required) <= set(row.fields) <= set(inputs.names)
+        assert set(task.required) <= set(row.fields) <= set(task.names)
         assert row.split in (None, *SPLITS) and row.group
 
 

@@ -19,7 +19,7 @@ from ecomtune.datasets.registry import part_readers
 from ecomtune.examples.screening import rejection_reason
 from ecomtune.examples.splits import SPLITS, RowKeys, check_leakage, row_keys, sample
 from ecomtune.messages.errors import UserError
-from tests.support.tasks import load_task
+from tests.support.tasks import definition, load_task
 
 #: What may be found in place of a file's data.
 SPOILT = {
@@ -31,7 +31,9 @@ SPOILT = {
 
 
 def rows_of(reader: str, folder: Path, task: str, **keys: Any) -> list[Row | Rejected]:
-    return [row for read in part_readers(Dataset(reader=reader, **keys), folder, task) for row in read()]
+    """The rows of a data set, whose files are in ``folder``, for a task that the repository defines."""
+    datasets = {folder.name: Dataset(reader=reader, **keys)}
+    return [row for read in part_readers(datasets, folder.parent, task, definition(task)) for row in read()]
 
 
 def refusal(reader: str, folder: Path, task: str, **keys: Any) -> str:

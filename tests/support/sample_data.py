@@ -123,7 +123,7 @@ def write_zip(folder: Path, **members: bytes) -> Path:
 
 #: A valid value of each input and of the reference of every task, as text.
 TABLE_VALUES = {"query": "red mug", "title": "Acme Mug", "words": "red mug", "reviews": "Good lid.", "bullets": "Holds 12 oz"}
-TABLE_REFERENCES = {"relevance": "E", "ner": "B-color O", "summarization": "A mug.", "description": "Enjoy tea."}
+TABLE_REFERENCES = {"relevance": "Exact", "ner": "B-color O", "summarization": "A mug.", "description": "Enjoy tea."}
 TABLE_COLUMNS = {name: name for name in (*TABLE_VALUES, "reference")}
 
 
@@ -160,8 +160,7 @@ def _shop(task: str, *files: str) -> Sample:
 
 
 def _table(task: str, suffix: str) -> Sample:
-    good = TABLE_REFERENCES[task]
-    bad = "X" if task == "relevance" else "<b>bold</b>"
+    good, bad = TABLE_REFERENCES[task], "<b>bold</b>"
     return Sample(
         "table",
         task,
