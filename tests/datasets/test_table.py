@@ -19,15 +19,15 @@ from pyarrow.parquet import ParquetFile, write_table
 
 from ecomtune.core.config import Dataset, SourceFile, TaskSettings
 from ecomtune.core.records import Rejected, Row
-from ecomtune.core.task_inputs import TASK_INPUTS
 from ecomtune.datasets import table
 from ecomtune.datasets.reading import parquet, table_files
 from ecomtune.datasets.registry import part_readers
 from ecomtune.examples.formatting import format_rows
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.ner import TYPE_WORDS
 from tests.support.readers import accepted, reasons, refusal, rows_of, screened
+from tests.support.tasks import STUDY, definition, load_task
 
+LABELS = load_task("relevance").labels
 RELEVANCE = {"query": "q", "title": "t", "reference": "label"}
 HEADER = "q,t,label\n"
 TEXT = {"reviews": "r", "reference": "s"}
@@ -61,18 +61,25 @@ def reason_of(folder: Path, task: str, columns: dict[str, str]) -> str:
 
 
 def test_a_csv_of_200_rows_becomes_examples_of_three_splits_by_a_column_map_alone(tmp_path: Path) -> None:
-    lines = [f'red mug {number // 4},"Mug, no. {number}",{"ESCI"[number % 4]}\n' for number in range(200)]
+    lines = [f'red mug {number // 4},"Mug, no. {number}",{LABELS[number % 4]}\n' for number in range(200)]
     csv_of(tmp_path, HEADER + "".join(lines))
     settings = TaskSettings(dataset="mine", train_size=1000, validation_size=100, test_size=100, max_new_tokens=4)
     dataset, made = Dataset(reader="table", columns=RELEVANCE), tmp_path / "made"
     made.mkdir()
-    report = format_rows("relevance", part_readers(dataset, tmp_path, "relevance"), settings, 7, made, made)
+    report = format_rows(
+        load_task("relevance"),
+        part_readers({tmp_path.name: dataset}, tmp_path.parent, "relevance", definition("relevance")),
+        settings,
+        7,
+        made,
+        made,
+    )
     counts = [split["rows"] for split in report["splits"].values()]
     assert report["rejected"] == {} and sum(counts) == 200 and all(counts)
 
 
 def test_answers_of_others_are_columns_too(tmp_path: Path) -> None:
-    csv_of(tmp_path, "q,t,label,now\na,b,E,substitute\nc,d,S,?\ne,f,C,\n")
+    csv_of(tmp_path, "q,t,label,now\na,b,Exact,substitute\nc,d,Substitute,?\ne,f,Complement,\n")
     found = accepted(rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "answer_in_use": "now"}))
     assert [row.answers for row in found] == [{"in_use": "Substitute"}, {"in_use": "?"}, {}]
     words = csv_of(tmp_path, "q,t,o\nred mug,O O,B-color O\n")
@@ -82,9 +89,9 @@ def test_answers_of_others_are_columns_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", ["csv", "jsonl", "parquet"])
 def test_the_same_rows_come_from_every_kind_of_file(tmp_path: Path, write: str) -> None:
-    names, values = ["q", "t", "label", "maker", "n", "part"], ['tea "hot"', "Größe, 12", "s", "Acme", "7", "dev"]
+    names, values = ["q", "t", "label", "maker", "n", "part"], ['tea "hot"', "Größe, 12", "substitute", "Acme", "7", "dev"]
     if write == "csv":
-        csv_of(tmp_path, f'{",".join(names)}\n"tea ""hot""","Größe, 12",s,Acme,7,dev\n')
+        csv_of(tmp_path, f'{",".join(names)}\n"tea ""hot""","Größe, 12",substitute,Acme,7,dev\n')
     elif write == "jsonl":
         jsonl_of(tmp_path, {**dict(zip(names, values, strict=True)), "n": 7})
     else:
@@ -100,9 +107,10 @@ def test_the_same_rows_come_from_every_kind_of_file(tmp_path: Path, write: str) 
 
 
 @pytest.mark.parametrize(
-    ("label", "word"), [("E", "Exact"), ("s", "Substitute"), (" complement ", "Complement"), ("IRRELEVANT", "Irrelevant")]
+    ("label", "word"),
+    [("Exact", "Exact"), ("substitute", "Substitute"), (" complement ", "Complement"), ("EXACT", "Exact")],
 )
-def test_a_label_is_a_letter_or_a_word_in_any_case(tmp_path: Path, label: str, word: str) -> None:
+def test_a_label_may_be_in_any_case(tmp_path: Path, label: str, word: str) -> None:
     assert only(csv_of(tmp_path, f"{HEADER}mug,Mug,{label}\n"), "relevance", RELEVANCE).reference == word
 
 
@@ -126,7 +134,7 @@ def test_a_text_of_bullets_is_split_at_line_breaks(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_group_column_are_grouped_by_their_first_input(tmp_path: Path) -> None:
-    csv_of(tmp_path, f"{HEADER}Red mug!,Mug,E\nred  MUG,Cup,S\n&,Cup,S\n")
+    csv_of(tmp_path, f"{HEADER}Red mug!,Mug,Exact\nred  MUG,Cup,Substitute\n&,Cup,Substitute\n")
     assert [row.group for row in accepted(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))] == [
         "red mug",
         "red mug",
@@ -135,8 +143,8 @@ def test_rows_without_a_group_column_are_grouped_by_their_first_input(tmp_path: 
 
 
 def test_files_are_read_in_sorted_order_and_share_their_ids(tmp_path: Path) -> None:
-    jsonl_of(tmp_path, {"q": "mug", "t": "Mug", "label": "E", "n": 2}, name="b.jsonl")
-    csv_of(tmp_path, "q,t,label,n\nmug,Mug,E,1\nmug,Mug,E,2\n", name="a.CSV")
+    jsonl_of(tmp_path, {"q": "mug", "t": "Mug", "label": "Exact", "n": 2}, name="b.jsonl")
+    csv_of(tmp_path, "q,t,label,n\nmug,Mug,Exact,1\nmug,Mug,Exact,2\n", name="a.CSV")
     csv_of(tmp_path, "no table", name="README.md")
     found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
     assert [row.source for row in found] == ["table:a.CSV:2", "table:a.CSV:3", "table:b.jsonl:1"]
@@ -149,28 +157,28 @@ def test_files_are_read_in_sorted_order_and_share_their_ids(tmp_path: Path) -> N
         ("mug,Mug,X", "the label is not one of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
         ("mug,Mug,", "the label is not one of E, S, C, I or Exact, Substitute, Complement, Irrelevant"),
         ("mug,Mug", "it has more or fewer cells than there are columns"),
-        ("mug,Mug,E,S", "it has more or fewer cells than there are columns"),
+        ("mug,Mug,Exact,S", "it has more or fewer cells than there are columns"),
         ('"mug" red,Mug,E', "its quotes don't match, or a cell is far too long"),
-        ("mug,<b>Mug</b>,E", "HTML is left in title"),
-        (f"mug,{'x' * 20_001},E", "title is over-long, more than 20000 characters"),
-        (f"mug,{'x' * 200_000},E", "its quotes don't match, or a cell is far too long"),
-        ("gr\udcf6\udcdfe,Mug,E", "broken UTF-8"),
+        ("mug,<b>Mug</b>,Exact", "HTML is left in title"),
+        (f"mug,{'x' * 20_001},Exact", "title is over-long, more than 20000 characters"),
+        (f"mug,{'x' * 200_000},Exact", "its quotes don't match, or a cell is far too long"),
+        ("gr\udcf6\udcdfe,Mug,Exact", "broken UTF-8"),
     ],
 )
 def test_a_broken_line_of_a_csv_is_rejected_alone(tmp_path: Path, line: str, reason: str) -> None:
-    content = f"{HEADER}red mug,Mug,E\n{line}\n\ntea,Cup,S\n".encode(errors="surrogateescape")
+    content = f"{HEADER}red mug,Mug,Exact\n{line}\n\ntea,Cup,Substitute\n".encode(errors="surrogateescape")
     found = rows_of("table", csv_of(tmp_path, content), "relevance", columns=RELEVANCE)
     assert reasons(found) == {"table:mine.csv:3": reason}
     assert [row.source for row in accepted(found)] == ["table:mine.csv:2", "table:mine.csv:5"]
 
 
 def test_an_empty_required_field_is_left_to_formatting(tmp_path: Path) -> None:
-    found = rows_of("table", csv_of(tmp_path, f"{HEADER}mug, ,E\n"), "relevance", columns=RELEVANCE)
+    found = rows_of("table", csv_of(tmp_path, f"{HEADER}mug, ,Exact\n"), "relevance", columns=RELEVANCE)
     assert screened("relevance", found) == ([], {"field title is missing or empty": 1})
 
 
 def test_every_line_that_an_open_quote_swallows_is_rejected(tmp_path: Path) -> None:
-    csv_of(tmp_path, f'{HEADER}mug,Mug,E\n"mug,Mug,E\ntea,Cup,S\ntea,Pot,S\n')
+    csv_of(tmp_path, f'{HEADER}mug,Mug,Exact\n"mug,Mug,Exact\ntea,Cup,Substitute\ntea,Pot,Substitute\n')
     found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
     assert list(reasons(found)) == [f"table:mine.csv:{number}" for number in (3, 4, 5)]
     assert texts(found) == ['"mug,Mug,E', "tea,Cup,S", "tea,Pot,S"]
@@ -181,7 +189,7 @@ def texts(rows: Iterable[Row | Rejected]) -> list[str]:
 
 
 def test_a_row_of_a_csv_is_named_by_its_first_line_as_an_editor_shows_it(tmp_path: Path) -> None:
-    lines = ["q,t,label", "mug,Mug,E", "", '"red', 'mug",Mug,X', "tea,Cup,X", ""]
+    lines = ["q,t,label", "mug,Mug,Exact", "", '"red', 'mug",Mug,X', "tea,Cup,X", ""]
     found = rows_of("table", csv_of(tmp_path, "\r\n".join(lines)), "relevance", columns=RELEVANCE)
     assert [row.source for row in found] == [f"table:mine.csv:{number}" for number in (2, 4, 6)]
     assert [json.loads(text)["query"] for text in texts(found)] == ["red\r\nmug", "tea"]
@@ -193,7 +201,7 @@ def test_a_row_of_a_csv_is_named_by_its_first_line_as_an_editor_shows_it(tmp_pat
         ("mug,Mug", "mug,Mug"),
         ('"mug" red,Mug,E', '"mug" red,Mug,E'),
         ("mug,Mug,X", '{"query": "mug", "title": "Mug", "reference": "X"}'),
-        (f"mug,{'x' * 20_001},E", f'{{"query": "mug", "title": "{"x" * 173}'),
+        (f"mug,{'x' * 20_001},Exact", f'{{"query": "mug", "title": "{"x" * 173}'),
         ("a\tb,gr\u00f6\u00dfe" * 50, ("a\tb,gr\u00f6\u00dfe" * 50)[:200]),
     ],
 )
@@ -205,19 +213,19 @@ def test_a_rejected_row_has_an_excerpt_of_at_most_two_hundred_characters(tmp_pat
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
-        (b'{"q": "gr\xf6\xdfe", "t": "Mug", "label": "E"}', "broken UTF-8"),
+        (b'{"q": "gr\xf6\xdfe", "t": "Mug", "label": "Exact"}', "broken UTF-8"),
         (b'{"q": "mug", "t": "Mug", "label": ', "invalid JSON"),
         (b"[1, 2]", "not a JSON object"),
-        ({"q": "half \ud83d", "t": "Mug", "label": "E"}, "query holds broken UTF-8"),
-        ({"q": {"text": "mug"}, "t": "Mug", "label": "E"}, "query is not text"),
-        ({"q": ["mug"], "t": "Mug", "label": "E"}, "query is not text"),
-        ({"q": True, "t": "Mug", "label": "E"}, "query is not text"),
+        ({"q": "half \ud83d", "t": "Mug", "label": "Exact"}, "query holds broken UTF-8"),
+        ({"q": {"text": "mug"}, "t": "Mug", "label": "Exact"}, "query is not text"),
+        ({"q": ["mug"], "t": "Mug", "label": "Exact"}, "query is not text"),
+        ({"q": True, "t": "Mug", "label": "Exact"}, "query is not text"),
         ({"q": "mug", "t": "Mug"}, "reference is missing or empty"),
         ({"q": "mug", "t": "Mug", "label": None}, "reference is missing or empty"),
     ],
 )
 def test_a_broken_line_of_json_is_rejected_alone(tmp_path: Path, record: Any, reason: str) -> None:
-    good = {"q": "mug", "t": "Mug", "label": "E"}
+    good = {"q": "mug", "t": "Mug", "label": "Exact"}
     found = rows_of("table", jsonl_of(tmp_path, good, record, b"", good), "relevance", columns=RELEVANCE)
     assert reasons(found) == {"table:mine.jsonl:2": reason}
     assert [row.source for row in accepted(found)] == ["table:mine.jsonl:1", "table:mine.jsonl:4"]
@@ -226,7 +234,10 @@ def test_a_broken_line_of_json_is_rejected_alone(tmp_path: Path, record: Any, re
 def test_too_few_tags_are_left_to_formatting(tmp_path: Path) -> None:
     csv_of(tmp_path, "w,t\nred mug,O\nred mug,O B-shade\n")
     good, bad = screened("ner", rows_of("table", tmp_path, "ner", columns={"words": "w", "reference": "t"}))
-    assert (good, bad) == ([], {"2 words but 1 tags": 1, f"the type of tag 'B-shade' is not one of {', '.join(TYPE_WORDS)}": 1})
+    assert (good, bad) == (
+        [],
+        {"2 words but 1 tags": 1, f"the type of tag 'B-shade' is not one of {', '.join(definition('ner').types)}": 1},
+    )
 
 
 @pytest.mark.parametrize(
@@ -244,7 +255,7 @@ def test_a_key_that_is_empty_is_rejected(tmp_path: Path, key: str) -> None:
 
 
 def test_a_rejected_row_does_not_use_up_its_id(tmp_path: Path) -> None:
-    csv_of(tmp_path, "q,t,label,n\nmug,Mug,X,1\nmug,Mug,E,1\n")
+    csv_of(tmp_path, "q,t,label,n\nmug,Mug,X,1\nmug,Mug,Exact,1\n")
     found = rows_of("table", tmp_path, "relevance", columns={**RELEVANCE, "id": "n"})
     assert (len(accepted(found)), list(reasons(found))) == (1, ["table:mine.csv:2"])
 
@@ -252,16 +263,16 @@ def test_a_rejected_row_does_not_use_up_its_id(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["mine.csv", "mine.jsonl", "mine.parquet"])
 def test_a_missing_column_is_named_with_the_file_and_the_others(tmp_path: Path, name: str) -> None:
     {
-        "mine.csv": lambda: csv_of(tmp_path, "q,text,label\nmug,Mug,E\n"),
-        "mine.jsonl": lambda: jsonl_of(tmp_path, {"q": "mug", "text": "Mug"}, {"label": "E"}),
-        "mine.parquet": lambda: parquet_of(tmp_path, q=["mug"], text=["Mug"], label=["E"]),
+        "mine.csv": lambda: csv_of(tmp_path, "q,text,label\nmug,Mug,Exact\n"),
+        "mine.jsonl": lambda: jsonl_of(tmp_path, {"q": "mug", "text": "Mug"}, {"label": "Exact"}),
+        "mine.parquet": lambda: parquet_of(tmp_path, q=["mug"], text=["Mug"], label=["Exact"]),
     }[name]()
     sentence = f"{tmp_path / name} has no column 't'; its columns are 'q', 'text', 'label'; correct the name or the file"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
 
 
 def test_a_repeated_column_is_named(tmp_path: Path) -> None:
-    csv_of(tmp_path, "q,t,t,label\nmug,Mug,Cup,E\n")
+    csv_of(tmp_path, "q,t,t,label\nmug,Mug,Cup,Exact\n")
     assert "has more than one column 't'" in refusal("table", tmp_path, "relevance", columns=RELEVANCE)
 
 
@@ -279,7 +290,7 @@ def test_a_column_map_that_does_not_fit_is_refused(tmp_path: Path, columns: dict
 
 
 def test_columns_of_other_tasks_are_ignored(tmp_path: Path) -> None:
-    csv_of(tmp_path, f"{HEADER}mug,Mug,E\n")
+    csv_of(tmp_path, f"{HEADER}mug,Mug,Exact\n")
     assert only(tmp_path, "relevance", {**RELEVANCE, "bullets": "absent"}).reference == "Exact"
 
 
@@ -312,14 +323,14 @@ def test_reading_a_parquet_file_can_be_stopped_early(tmp_path: Path) -> None:
 def test_a_date_that_python_cannot_represent_is_refused(tmp_path: Path, value: date) -> None:
     late = pl.Series("q", [value]).to_physical() * 30
     kind = pl.Date if type(value) is date else pl.Datetime("us")
-    pl.DataFrame({"q": late.cast(kind), "t": ["Mug"], "label": ["E"]}).write_parquet(tmp_path / "mine.parquet")
+    pl.DataFrame({"q": late.cast(kind), "t": ["Mug"], "label": ["Exact"]}).write_parquet(tmp_path / "mine.parquet")
     sentence = refusal("table", tmp_path, "relevance", columns=RELEVANCE)
     assert sentence.startswith(f"{tmp_path / 'mine.parquet'} is broken or cut off (")
 
 
 def test_nan_is_a_missing_value_and_decimals_are_texts(tmp_path: Path) -> None:
     values = pl.Series("q", [Decimal("1.50"), Decimal("2.25")])
-    pl.DataFrame({"q": values, "t": [1.5, float("nan")], "label": ["E", "E"]}).write_parquet(tmp_path / "mine.parquet")
+    pl.DataFrame({"q": values, "t": [1.5, float("nan")], "label": ["Exact", "Exact"]}).write_parquet(tmp_path / "mine.parquet")
     found = rows_of("table", tmp_path, "relevance", columns=RELEVANCE)
     assert reasons(found) == {"table:mine.parquet:2": "title is missing or empty"}
     assert accepted(found)[0].fields == {"query": "1.50", "title": "1.5"}
@@ -327,7 +338,7 @@ def test_nan_is_a_missing_value_and_decimals_are_texts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["more.tsv", "part/more.csv", "more"])
 def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str) -> None:
-    csv_of(tmp_path, HEADER + "mug,Mug,E\n")
+    csv_of(tmp_path, HEADER + "mug,Mug,Exact\n")
     files = tuple(SourceFile(path=each, url=each, sha256="a" * 64, bytes=9, licence="own") for each in ("mine.csv", path))
     sentence = f"files of data set {tmp_path.name}: {path} is not a .csv, .jsonl or .parquet file directly in its folder, so"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE, files=files).startswith(sentence)
@@ -335,14 +346,14 @@ def test_a_file_whose_rows_would_not_be_read_is_named(tmp_path: Path, path: str)
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
 def test_json_lines_in_another_encoding_are_refused(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "mine.jsonl").write_bytes('{"q": "mug", "t": "Mug", "label": "E"}\n'.encode(encoding))
+    (tmp_path / "mine.jsonl").write_bytes('{"q": "mug", "t": "Mug", "label": "Exact"}\n'.encode(encoding))
     sentence = f"{tmp_path / 'mine.jsonl'} holds no JSON object with columns; write one per line, and save it as UTF-8"
     assert refusal("table", tmp_path, "relevance", columns=RELEVANCE) == sentence
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_column_names_in_another_encoding_are_refused(tmp_path: Path, encoding: str) -> None:
-    csv_of(tmp_path, "größe,t,label\nmug,Mug,E\n".encode(encoding))
+    csv_of(tmp_path, "größe,t,label\nmug,Mug,Exact\n".encode(encoding))
     assert (
         refusal("table", tmp_path, "relevance", columns=RELEVANCE)
         == f"{tmp_path / 'mine.csv'} is not UTF-8 text; save it as UTF-8"
@@ -350,8 +361,8 @@ def test_column_names_in_another_encoding_are_refused(tmp_path: Path, encoding: 
 
 
 def test_the_byte_order_mark_of_spreadsheets_is_not_part_of_a_name(tmp_path: Path) -> None:
-    csv_of(tmp_path, f"\ufeff{HEADER}mug,Mug,E\n")
-    jsonl_of(tmp_path, '\ufeff{"q": "mug", "t": "Mug", "label": "E"}'.encode())
+    csv_of(tmp_path, f"\ufeff{HEADER}mug,Mug,Exact\n")
+    jsonl_of(tmp_path, '\ufeff{"q": "mug", "t": "Mug", "label": "Exact"}'.encode())
     assert len(accepted(rows_of("table", tmp_path, "relevance", columns=RELEVANCE))) == 2
 
 
@@ -382,7 +393,7 @@ def test_a_written_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, ro
 
 @given(st.binary(max_size=200))
 def test_any_bytes_of_a_csv_yield_rows_or_reasons(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,E\n" + content)
+    folder = csv_of(tmp_path_factory.mktemp("table"), HEADER.encode() + b"mug,Mug,Exact\n" + content)
     good, _ = screened("relevance", rows_of("table", folder, "relevance", columns=RELEVANCE))
     assert good[0].source == "table:mine.csv:2"
 
@@ -409,12 +420,12 @@ VALUE: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@given(st.sampled_from(table.TASKS), st.data())
+@given(st.sampled_from(STUDY), st.data())
 def test_any_values_of_a_row_become_an_example_or_a_reason(task: str, data: st.DataObject) -> None:
-    names = [*TASK_INPUTS[task].names, "reference", "group", "split"]
+    names = [*definition(task).names, "reference", "group", "split"]
     values = {name: data.draw(VALUE) for name in names}
     try:
-        row = table.as_row(task, values, "1")
+        row = table.as_row(definition(task), values, "1")
     except ValueError as error:
         assert str(error)
     else:
