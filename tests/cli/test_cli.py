@@ -200,6 +200,12 @@ def test_check_names_a_column_map_that_does_not_fit_the_task(project: Path) -> N
     values["datasets"]["mine"]["columns"]["reference"] = "label"
     params.write_text(yaml.safe_dump(values), encoding="utf-8")
     assert refusal("check").startswith("error: tasks.relevance.dataset: reader table reads files, and mine names none")
+    file = {"path": "mine.csv", "url": "https://example.org/mine.csv", "sha256": "0" * 64, "bytes": 9, "licence": "own"}
+    values["datasets"]["mine"] = {**values["datasets"]["mine"], "files": [file]}
+    values["datasets"]["mine"]["columns"]["colour"] = "c"  # would be ignored, like an optional input that no column gives
+    params.write_text(yaml.safe_dump(values), encoding="utf-8")
+    expected = "error: datasets.mine.columns: 'colour' is an input of no task that reads the data set; correct it to color, or"
+    assert refusal("check").startswith(expected)
 
 
 def change(project: Path, place: str, value: object) -> None:

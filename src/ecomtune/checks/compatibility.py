@@ -15,9 +15,13 @@ from ecomtune.core.files import read_json
 from ecomtune.core.merge_rules import ranks_problem
 from ecomtune.core.paths import ADAPTERS, PRETRAINED
 from ecomtune.datasets.registry import answerers, check_keys, check_serves
+from ecomtune.messages.advice import nearest
 from ecomtune.messages.errors import UserError
 from ecomtune.tasks.base import Task
 from ecomtune.tasks.registry import load_task
+
+#: Columns that rows of any task may have besides inputs and ``answer_NAME``.
+COLUMN_NAMES = ("reference", "group", "split", "id")
 
 
 def check(params: Params) -> None:
@@ -44,6 +48,7 @@ def check_fits(params: Params) -> None:
         _check_answering(asked, settings)
     for name, dataset in params.datasets.items():
         check_keys(name, dataset)
+        _check_column_names(name, params)
     for name, baseline in params.baselines.items():
         module_name(baseline, load_task(params, baseline.task), f"baselines.{name}")
         if baseline.patience:
@@ -97,6 +102,20 @@ def _check_columns(params: Params) -> None:
 
             for dataset in tables:
                 check_columns(definition_of(params, key), dataset)
+
+
+def _check_column_names(name: str, params: Params) -> None:
+    """Refuses a column of a data set under a name that none of its tasks knows: a mistyped optional input would be ignored."""
+    readers = [definition_of(params, key) for key, settings in params.tasks.items() if name in settings.dataset]
+    known = {*(each for definition in readers for each in definition.names), *COLUMN_NAMES}
+    for column in params.datasets[name].columns if readers else ():
+        if column not in known and not (column.startswith("answer_") and column != "answer_"):
+            near = nearest(column, known)
+            raise UserError(
+                f"datasets.{name}.columns: {column!r} is an input of no task that reads the data set; correct it"
+                + (f" to {near}, " if near else " ")
+                + "or remove it"
+            )
 
 
 def _check_threads(params: Params) -> None:

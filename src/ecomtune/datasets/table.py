@@ -159,7 +159,10 @@ def _words(name: str, value: Any) -> list[str]:
 def _reference(task: TaskDefinition, value: Any) -> str | list[str]:
     if task.answer == "label":
         label = " ".join(_text("reference", value).split())
-        return {known.casefold(): known for known in task.labels}.get(label.casefold(), label)
+        known = {each.casefold(): each for each in task.labels}
+        if label.casefold() not in known:
+            raise ValueError(f"label {label!r} is not one of {', '.join(task.labels)}")
+        return known[label.casefold()]
     if task.answer == "tags":
         return _words("reference", value)
     texts = value if isinstance(value, list) else [value]
