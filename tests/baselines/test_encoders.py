@@ -17,7 +17,6 @@ from ecomtune.baselines.fitting.adversarial import AdversarialTrainer
 from ecomtune.core.config import Baseline
 from ecomtune.core.files import sha256_folder
 from ecomtune.messages.errors import UserError
-from ecomtune.tasks.ner import TASK as NER
 from tests.support.baselines import answer, baseline, example, examples, fit, link_encoder
 from tests.support.pico import ENDLESS_SPLIT, make_deberta
 from tests.support.tasks import load_task
@@ -67,7 +66,7 @@ def test_a_word_without_a_token_or_beyond_max_length_is_outside(
     settings, folder = tagger
     asked = example("ner", {"words": words}, ["O"] * len(words))
     assert answer(settings, folder, [asked, example("ner", {"words": ["red"]}, ["O"])])[0] == (
-        NER.target(asked.fields, tags),
+        load_task("ner").target(asked.fields, tags),
         tags,
     )
 

@@ -121,7 +121,8 @@ def test_a_system_without_a_causal_model_is_answered_by_the_first_process_alone(
     assert run_module(study, "ecomtune.stages.baseline", "floor_relevance").returncode == 0
     done = launch(study, "ecomtune.stages.predict", "floor")
     assert done.returncode == 0, done.stderr
-    assert sorted(file.name for file in (study / "data/predictions/floor").iterdir()) == ["costs.json", "relevance.jsonl"]
+    written = sorted(file.name for file in (study / "data/predictions/floor").iterdir())
+    assert written == ["costs.json", "definitions.json", "relevance.jsonl"]
 
 
 def test_a_stage_that_does_not_train_an_adapter_is_run_by_the_first_process_alone(study: Path) -> None:

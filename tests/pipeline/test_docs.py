@@ -157,7 +157,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = yaml.safe_load((clone / "params.yaml").read_text())
     del values["models"]["pico"]
     columns = {"query": "query", "reference": "intent"}
-    for file, keys in (("judged.tsv", {"reader": "graded"}), ("intents.csv", {"reader": "table", "columns": columns})):
+    for file, keys in (("judged.tsv", {"reader": "shop_grades"}), ("intents.csv", {"reader": "table", "columns": columns})):
         name = Path(file).stem
         entry = yaml.safe_load(run(clone, "ecomtune", "pin", file).stdout)[name]
         values["datasets"][name] = {**keys, "files": entry["files"]}
